@@ -1,0 +1,1 @@
+"""nbprod: Jupyter notebooks in production."""

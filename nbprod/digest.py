@@ -1,0 +1,100 @@
+"""Digests are values with a type, taken over canonical bytes (RFC 8785) or over files.
+
+`str(digest)` is `sha256:<64 hex digits>` and parses back exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import rfc8785
+
+from nbprod.errors import CallerError
+
+__all__ = ["Digest", "Json", "canonical", "digest_bytes", "digest_file", "digest_json", "digest_stream"]
+
+Json = Any
+"""A JSON value: None, bool, int within ±(2^53 - 1), finite float, str, list, dict with str keys."""
+
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """A SHA-256 digest (FIPS 180-4).
+
+    Args:
+        hex: 64 lower-case hex digits.
+    """
+
+    hex: str
+
+    def __post_init__(self) -> None:
+        """Refuse anything that is not 64 lower-case hex digits."""
+        if not _HEX.match(self.hex):
+            raise CallerError("not a SHA-256 digest", expected="64 lower-case hex digits", found=repr(self.hex))
+
+    def __str__(self) -> str:
+        """Return `sha256:<hex>`."""
+        return f"sha256:{self.hex}"
+
+    @property
+    def short(self) -> str:
+        """The first 12 hex digits, for people."""
+        return self.hex[:12]
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Read what `str(digest)` wrote.
+
+        Raises:
+            CallerError: the text is not `sha256:` and 64 hex digits.
+        """
+        prefix, _, rest = text.partition(":")
+        if prefix != "sha256":
+            raise CallerError("not a digest that nbprod knows", expected="sha256:<64 hex digits>", found=repr(text))
+        return cls(rest)
+
+
+def canonical(value: Json) -> bytes:
+    """Return the RFC 8785 canonical bytes of a JSON value.
+
+    Raises:
+        CallerError: the value holds what RFC 8785 can't: NaN, infinities, integers beyond ±(2^53 - 1),
+            lone surrogates, keys that are not text, or other types. Tag them first.
+    """
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise CallerError("this value has no canonical JSON form", found=str(error)) from error
+
+
+def digest_bytes(data: bytes) -> Digest:
+    """Return the digest of the bytes."""
+    return Digest(hashlib.sha256(data).hexdigest())
+
+
+def digest_json(value: Json) -> Digest:
+    """Return the digest of a JSON value's canonical bytes."""
+    return digest_bytes(canonical(value))
+
+
+def digest_stream(stream: IO[bytes]) -> tuple[Digest, int]:
+    """Read the stream to its end; return digest and size in bytes."""
+    hasher = hashlib.sha256()
+    size = 0
+    while block := stream.read(_BLOCK):
+        hasher.update(block)
+        size += len(block)
+    return Digest(hasher.hexdigest()), size
+
+
+def digest_file(path: Path) -> tuple[Digest, int]:
+    """Return digest and size in bytes of a file."""
+    with path.open("rb") as stream:
+        return digest_stream(stream)

@@ -1,0 +1,1 @@
+"""Frozen, pure values of what was asked and what happened."""
