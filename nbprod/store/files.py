@@ -1,0 +1,67 @@
+"""The few things that a store does with files, each with its promise to a process that dies in the middle."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nbprod.digest import Digest
+
+__all__ = ["BLOCK", "blocks", "hash_blocks", "names", "new_file", "sync_folder", "write"]
+
+BLOCK = 1 << 20
+"""Bytes read at a time: large enough for hashing at full speed, small enough to keep memory flat."""
+
+
+def blocks(descriptor: int) -> Iterator[bytes]:
+    """Yield what is left to read."""
+    while block := os.read(descriptor, BLOCK):
+        yield block
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """Write all the bytes: one `os.write` may take fewer."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def hash_blocks(source: Iterable[bytes], target: int | None = None) -> Digest:
+    """Return the digest of the blocks, writing each to `target` on the way."""
+    hasher = hashlib.sha256()
+    for block in source:
+        hasher.update(block)
+        if target is not None:
+            write(target, block)
+    return Digest(hasher.hexdigest())
+
+
+def names(folder: Path) -> list[str]:
+    """Return the sorted names in a folder; none if there is no such folder."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[int]:
+    """Open a new file for writing; afterwards it is gone, unless it was renamed."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,258 @@
+"""A store in a local folder.
+
+Layout: `objects/ab/cdef…` (an object, named by its digest, mode 0444), `tmp/` (bytes on their way in),
+`quarantine/` (objects found corrupt, each with a JSON note).
+
+An object's name appears by one rename after its bytes are on the disk, and `put` returns after the name is, too. On
+ext4 on a virtual disk that costs 0.4 ms for the file's fsync and 0.2 ms for the folders', against 0.04 ms with none:
+little enough for the handful of objects of a run that nothing is batched or deferred.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+from nbprod.digest import Digest, digest_bytes
+from nbprod.errors import CallerError, DigestMismatch, NotFound
+from nbprod.store.faults import store_unavailable, target_unwritable
+from nbprod.store.files import blocks, hash_blocks, names, new_file, sync_folder, write
+from nbprod.store.source import read_at_rest
+
+__all__ = ["LocalStore"]
+
+STALE = timedelta(days=1)
+"""Age after its last write at which a temporary file is taken for one whose writer died."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LocalStore:
+    """A `Store` in a folder of a local file system, shared by any number of threads and processes.
+
+    Args:
+        root: the store's folder; made at the first put.
+        clock: the time for notes and for the age of temporary files; aware.
+    """
+
+    def __init__(self, root: Path, *, clock: Callable[[], datetime] = _now) -> None:
+        self._root = root.absolute()
+        self._objects = self._root / "objects"
+        self._temporary = self._root / "tmp"
+        self._quarantine = self._root / "quarantine"
+        self._clock = clock
+        self._prepared = False
+
+    @property
+    def url(self) -> str:
+        """The folder as a `file://` URL."""
+        return self._root.as_uri()
+
+    def put(self, data: bytes) -> Digest:
+        """Keep the bytes (see `Store.put`)."""
+        digest = digest_bytes(data)
+        with self._guard("write"):
+            if not self._settled(digest):
+                with self._incoming() as (descriptor, path):
+                    write(descriptor, data)
+                    self._settle(descriptor, path, digest)
+        return digest
+
+    def put_file(self, path: Path) -> tuple[Digest, int]:
+        """Keep a file's bytes (see `Store.put_file`)."""
+        return read_at_rest(path, self._put_stream)
+
+    def get(self, digest: Digest) -> bytes:
+        """Return the bytes, checked (see `Store.get`)."""
+        with self._guard("read"), self._object(digest) as descriptor:
+            data = b"".join(blocks(descriptor))
+            found = digest_bytes(data)
+            if found != digest:
+                self._set_aside(digest, descriptor, found)
+            return data
+
+    def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
+        """Write the object to a file (see `Store.copy_to`)."""
+        with self._guard("read"), self._object(digest) as descriptor:
+            partial = path.parent / f".nbprod-{secrets.token_hex(8)}.part"
+            try:
+                with new_file(partial) as target:
+                    found = hash_blocks(self._reading(descriptor), target)
+                    if found != digest:
+                        self._set_aside(digest, descriptor, found)
+                    os.fchmod(target, mode)
+                    # After a power cut the copy is there whole or not at all; without this it could be there empty.
+                    os.fsync(target)
+                    partial.replace(path)
+            except OSError as error:
+                raise target_unwritable(path, error) from error
+
+    def has(self, digest: Digest) -> bool:
+        """Say whether the object is there."""
+        with self._guard("read"):
+            return self._stat(digest) is not None
+
+    def size(self, digest: Digest) -> int:
+        """Return the object's size in bytes."""
+        with self._guard("read"):
+            status = self._stat(digest)
+        if status is None:
+            raise self._missing(digest)
+        return status.st_size
+
+    def digests(self) -> Iterator[Digest]:
+        """Yield every object's digest in ascending order; one shard's names in memory at a time."""
+        with self._guard("read"):
+            shards = names(self._objects)
+        for shard in shards:
+            with self._guard("read"):
+                keys = names(self._objects / shard)
+            for name in keys:
+                with contextlib.suppress(CallerError):  # not ours: an editor's backup, a file manager's droppings
+                    yield Digest(shard + name)
+
+    def _path(self, digest: Digest) -> Path:
+        return self._objects / digest.hex[:2] / digest.hex[2:]
+
+    def _stat(self, digest: Digest) -> os.stat_result | None:
+        try:
+            return self._path(digest).stat()
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _guard(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise store_unavailable(self._root, doing, error) from error
+
+    @contextmanager
+    def _object(self, digest: Digest) -> Iterator[int]:
+        try:
+            descriptor = os.open(self._path(digest), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise self._missing(digest) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _reading(self, descriptor: int) -> Iterator[bytes]:
+        """Yield the blocks, so that a fault of the store's disk is not taken for one of the target's."""
+        with self._guard("read"):
+            yield from blocks(descriptor)
+
+    def _missing(self, digest: Digest) -> NotFound:
+        return NotFound(f"the store {self._root} has no object {digest}")
+
+    # --- the way in ---
+
+    def _prepare(self) -> None:
+        """Make the folders durable and sweep out what dead writers left; once per object, not per put."""
+        if self._prepared:
+            return
+        for folder in (self._objects, self._temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(self._root)
+        sync_folder(self._root.parent)
+        oldest = (self._clock() - STALE).timestamp()
+        for path in self._temporary.iterdir():
+            with contextlib.suppress(OSError):  # gone already, or another user's: the next sweep's matter
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+        self._prepared = True
+
+    @contextmanager
+    def _incoming(self) -> Iterator[tuple[int, Path]]:
+        self._prepare()
+        path = self._temporary / f"{os.getpid()}-{secrets.token_hex(8)}"
+        with new_file(path) as descriptor:
+            yield descriptor, path
+
+    def _put_stream(self, source: Iterator[bytes]) -> tuple[Digest, int]:
+        with self._guard("write"), self._incoming() as (descriptor, path):
+            digest = hash_blocks(source, descriptor)
+            size = os.fstat(descriptor).st_size
+            if not self._settled(digest):
+                self._settle(descriptor, path, digest)
+        return digest, size
+
+    def _settled(self, digest: Digest) -> bool:
+        """Say whether the object is already there, whole and durable.
+
+        Its bytes are hashed again, not only measured: put is the last moment at which good bytes are at hand, a
+        ledger row may point here next, and reading costs less than the write and fsync that it saves.
+        """
+        try:
+            with self._object(digest) as descriptor:
+                found = hash_blocks(blocks(descriptor))
+                if found != digest:
+                    self._set_aside(digest, descriptor, found)
+        except NotFound:
+            return False
+        # Another process may have renamed it a moment ago and not yet made the name durable.
+        self._sync_names(digest)
+        return True
+
+    def _settle(self, descriptor: int, path: Path, digest: Digest) -> None:
+        os.fchmod(descriptor, 0o444)
+        os.fsync(descriptor)
+        final = self._path(digest)
+        final.parent.mkdir(exist_ok=True)
+        path.rename(final)
+        self._sync_names(digest)
+
+    def _syncnames(self, digest: Digest) -> None:
+        sync_folder(self._path(digest).parent)
+        sync_folder(self._objects)
+
+    # --- what is corrupt ---
+
+    def _set_aside(self, digest: Digest, descriptor: int, found: Digest) -> NoReturn:
+        """Move a corrupt object to the quarantine with a note, and raise."""
+        status = os.fstat(descriptor)
+        name = f"{digest.hex}.{secrets.token_hex(4)}"
+        try:
+            self._quarantine.mkdir(parents=True, exist_ok=True)
+            moved = self._move_same(digest, status, self._quarantine / name)
+            if moved:
+                note = {
+                    "object": str(digest),
+                    "found": str(found),
+                    "size": status.st_size,
+                    "modified": datetime.fromtimestamp(status.st_mtime, UTC).isoformat(),
+                    "quarantined": self._clock().astimezone(UTC).isoformat(),
+                }
+                (self._quarantine / f"{name}.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+            hint = (
+                f"The bytes were moved to {self._quarantine / name}" if moved else "Another reader moved it meanwhile"
+            )
+        except OSError as error:
+            hint = f"The bytes could not be moved to {self._quarantine}: {error.strerror}"
+        raise DigestMismatch(
+            f"the object {digest} in the store {self._root} is corrupt",
+            expected="bytes with that digest",
+            found=f"{status.st_size} bytes with {found}",
+            hint=hint,
+        )
+
+    def _move_same(self, digest: Digest, status: os.stat_result, target: Path) -> bool:
+        """Move the object away if it is still the file that was read: a good one may have taken its place."""
+        now = self._stat(digest)
+        if now is None or (now.st_dev, now.st_ino) != (status.st_dev, status.st_ino):
+            return False
+        try:
+            self._path(digest).rename(target)
+        except FileNotFoundError:
+            return False
+        return True

@@ -1,0 +1,95 @@
+"""A store in memory: the honest fake that the behaviour suite holds to the same promises."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbprod.digest import Digest, digest_bytes
+from nbprod.errors import DigestMismatch, NotFound
+from nbprod.store.faults import target_unwritable
+from nbprod.store.source import read_at_rest
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """A `Store` that lives as long as the object does. Its URL opens a new, empty one."""
+
+    def __init__(self) -> None:
+        self.quarantine: list[tuple[Digest, bytes]] = []
+        """What was found corrupt: the digest it was kept under, and the bytes."""
+        self._objects: dict[Digest, bytes] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """`memory://`, which reaches no other store's bytes."""
+        return "memory://"
+
+    def put(self, data: bytes) -> Digest:
+        """Keep the bytes (see `Store.put`)."""
+        digest = digest_bytes(data)
+        with self._lock:
+            present = digest in self._objects
+            if not present:
+                self._objects[digest] = bytes(data)
+        if present:
+            self.get(digest)
+        return digest
+
+    def put_file(self, path: Path) -> tuple[Digest, int]:
+        """Keep a file's bytes (see `Store.put_file`)."""
+        return read_at_rest(path, self._put_stream)
+
+    def get(self, digest: Digest) -> bytes:
+        """Return the bytes, checked (see `Store.get`)."""
+        with self._lock:
+            data = self._objects.get(digest)
+            if data is None:
+                raise NotFound(f"the store in memory has no object {digest}")
+            found = digest_bytes(data)
+            if found != digest:
+                self.quarantine.append((digest, self._objects.pop(digest)))
+                raise DigestMismatch(
+                    f"the object {digest} in the store in memory is corrupt",
+                    expected="bytes with that digest",
+                    found=f"{len(data)} bytes with {found}",
+                    hint="The bytes were set aside",
+                )
+            return data
+
+    def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
+        """Write the object to a file (see `Store.copy_to`)."""
+        data = self.get(digest)
+        partial = path.parent / f".nbprod-{secrets.token_hex(8)}.part"
+        try:
+            partial.write_bytes(data)
+            partial.chmod(mode)
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise target_unwritable(path, error) from error
+
+    def has(self, digest: Digest) -> bool:
+        """Say whether the object is there."""
+        return digest in self._objects
+
+    def size(self, digest: Digest) -> int:
+        """Return the object's size in bytes."""
+        with self._lock:
+            if digest not in self._objects:
+                raise NotFound(f"the store in memory has no object {digest}")
+            return len(self._objects[digest])
+
+    def digests(self) -> Iterator[Digest]:
+        """Yield every object's digest in ascending order."""
+        with self._lock:
+            present = sorted(self._objects)
+        yield from present
+
+    def _put_stream(self, source: Iterator[bytes]) -> tuple[Digest, int]:
+        data = b"".join(source)
+        return self.put(data), len(data)

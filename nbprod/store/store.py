@@ -1,0 +1,91 @@
+"""What every store does, whatever keeps its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from nbprod.digest import Digest
+
+__all__ = ["Store"]
+
+
+class Store(Protocol):
+    """Bytes under their SHA-256 digest, written once and never changed.
+
+    One object serves many threads, and many processes may share what it stands for. Once a put has returned, the
+    bytes survive a crash of process or machine (law 3 leans on this).
+    Everything that leaves is hashed again first; bytes that do not match are set aside and raised, never repaired
+    silently.
+    """
+
+    @property
+    def url(self) -> str:
+        """The address that `open_store` takes to reach the same bytes."""
+        ...
+
+    def put(self, data: bytes) -> Digest:
+        """Keep the bytes and return their digest; keeping the same bytes again changes nothing.
+
+        Raises:
+            DigestMismatch: what stood under that digest was corrupt; it has been set aside, put again.
+            StoreUnavailable: the bytes could not be written.
+        """
+        ...
+
+    def put_file(self, path: Path) -> tuple[Digest, int]:
+        """Keep a file's bytes, in flat memory; return their digest and size in bytes.
+
+        The digest is always that of the bytes kept. A file that changes meanwhile (size, time of change, identity) is
+        read again, and refused if it doesn't come to rest.
+
+        Raises:
+            CallerError: not a regular file, not readable, or changing all the time.
+            NotFound: there is no such file.
+            DigestMismatch: as for `put`.
+            StoreUnavailable: as for `put`.
+        """
+        ...
+
+    def get(self, digest: Digest) -> bytes:
+        """Return the bytes, checked against their digest.
+
+        Raises:
+            NotFound: the store has no such object.
+            DigestMismatch: the object is corrupt; it has been set aside.
+            StoreUnavailable: the store could not be read.
+        """
+        ...
+
+    def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
+        """Write the object to a file, in flat memory; the file appears under its name only whole and checked.
+
+        Args:
+            digest: the object.
+            path: the file to make or replace; its folder must exist.
+            mode: the file's permission bits.
+
+        Raises:
+            NotFound: the store has no such object.
+            DigestMismatch: the object is corrupt; it has been set aside, and `path` is as it was.
+            StoreUnavailable: the store could not be read.
+            CallerError: `path` could not be written.
+        """
+        ...
+
+    def has(self, digest: Digest) -> bool:
+        """Say whether the object is there, without reading it."""
+        ...
+
+    def size(self, digest: Digest) -> int:
+        """Return the object's size in bytes, without reading it.
+
+        Raises:
+            NotFound: the store has no such object.
+        """
+        ...
+
+    def digests(self) -> Iterator[Digest]:
+        """Yield the digest of every object, in ascending order."""
+        ...
