@@ -1,0 +1,1 @@
+"""What nbprod knows of Jupyter kernels."""

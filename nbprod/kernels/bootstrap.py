@@ -1,0 +1,23 @@
+"""The piece of Python that runs in a Python kernel before the user's code.
+
+The driver sends it as an `execute_request` with `silent=True, store_history=False`: it leaves no names in the
+user's namespace, no outputs, and uses no execution count. For kernels of other languages there is none.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+__all__ = ["bootstrap_source"]
+
+
+def bootstrap_source() -> str:
+    """Return one expression statement of standard-library Python that prepares the kernel.
+
+    It makes `sb.glue` take None, NaN, numpy values, datetimes, Series and more (`_in_kernel.py`). It never raises:
+    where it can't do its work, stock behaviour stays as it is.
+    """
+    source = files(__package__).joinpath("_in_kernel.py").read_text("utf-8")
+    guarded = f"try:\n    exec(compile({source!r}, '<nbprod>', 'exec'))\nexcept Exception:\n    pass\n"
+    # A namespace of its own: nothing of ours may be found in, or overwritten from, the user's.
+    return f"exec({guarded!r}, {{'__name__': 'nbprod_in_kernel'}})\n"
