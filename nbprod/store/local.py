@@ -116,9 +116,12 @@ class LocalStore:
         for shard in shards:
             with self._guard("read"):
                 keys = names(self._objects / shard)
-            for name in keys:
-                with contextlib.suppress(CallerError):  # not ours: an editor's backup, a file manager's droppings
-                    yield Digest(shard + name)
+            for key in keys:
+                try:
+                    digest = Digest(shard + key)
+                except CallerError:  # not ours: an editor's backup, a file manager's droppings
+                    continue
+                yield digest
 
     def _path(self, digest: Digest) -> Path:
         return self._objects / digest.hex[:2] / digest.hex[2:]
@@ -212,7 +215,7 @@ class LocalStore:
         path.rename(final)
         self._sync_names(digest)
 
-    def _syncnames(self, digest: Digest) -> None:
+    def _sync_names(self, digest: Digest) -> None:
         sync_folder(self._path(digest).parent)
         sync_folder(self._objects)
 
