@@ -1,1 +1,1 @@
-"""What nbprod knows of Jupyter kernels."""
+"""Kernels: how they are found, launched and spoken to."""

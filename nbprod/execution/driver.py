@@ -1,0 +1,427 @@
+"""The driver: executes a plan's cells against one kernel and notices everything that happens meanwhile.
+
+One loop waits for all there is to wait for: the kernel's channels, the keeper's news of the process, a cancel
+token and the deadlines. So a death is noticed at once, and a deadline holds whatever the cell does.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from nbprod.errors import KernelUnavailable
+from nbprod.execution.cancel import CancelToken
+from nbprod.execution.events import CellFinished, CellStarted, KernelReady, Listener, StreamText
+from nbprod.execution.journal import Journal
+from nbprod.execution.outputs import Collector
+from nbprod.execution.plan import Plan, PlannedCell
+from nbprod.execution.supervisor import Keeper
+from nbprod.kernels.client import KernelClient
+from nbprod.kernels.wire import Message
+from nbprod.record.status import CellStatus, Status
+from nbprod.record.verdict import CellError, CellOutcome
+
+__all__ = ["Deadlines", "Driven", "Driver", "Stop"]
+
+_TICK = 1.0
+"""Seconds after which the loop looks up even if nothing happens: to bring the journal to disk."""
+_LAST_WORDS = 0.2
+"""Seconds of silence after a death before the outputs under way count as all there are."""
+_LOST_IDLE = 5.0
+"""Seconds of silence after a reply before the kernel is asked whether its `idle` got lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long things may take, in seconds; None: for ever.
+
+    Args:
+        start: until the kernel answers.
+        cell: each cell.
+        run: all cells together, from when the kernel is ready.
+        grace: between the interrupt and the kill.
+    """
+
+    start: float = 60.0
+    cell: float | None = None
+    run: float | None = None
+    grace: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why the execution ended before the last cell was through: a status of law 2 and its reason."""
+
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driven:
+    """What came of driving: outcomes of all code cells and, unless all went well, why it stopped."""
+
+    cells: tuple[CellOutcome, ...]
+    stop: Stop | None
+    language_info: dict[str, Any] | None
+
+
+class _Stopped(Exception):
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop)
+        self.stop = stop
+
+
+@dataclass(slots=True)
+class _Reply:
+    """What is known of the request under way."""
+
+    message: Message | None = None
+    idle: bool = False
+    error: CellError | None = None
+    count: int | None = None
+    asked_exit: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.message is not None and self.message.content.get("status") == "ok"
+
+
+@dataclass(slots=True)
+class _Ending:
+    """An interrupt under way: why, and when the kill follows."""
+
+    stop: Stop
+    kill_at: float
+    requests: int = field(default=1)
+
+
+class Driver:
+    """Drives one kernel through one plan.
+
+    Args:
+        plan: what to execute.
+        client: the kernel's channels; the driver owns them while it works.
+        keeper: the kernel's process.
+        collector: takes the outputs.
+        journal: takes every event.
+        deadlines: in seconds.
+        cancel: wakes the driver.
+        listener: hears of cells and streams; must not raise and should be quick.
+        interrupt_by_message: the kernel spec's `interrupt_mode` is `message`.
+        explain_death: says in words how the kernel died.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        client: KernelClient,
+        keeper: Keeper,
+        collector: Collector,
+        journal: Journal,
+        deadlines: Deadlines,
+        cancel: CancelToken,
+        listener: Listener,
+        interrupt_by_message: bool,
+        explain_death: Callable[[], str],
+    ) -> None:
+        self._plan = plan
+        self._client = client
+        self._keeper = keeper
+        self._collector = collector
+        self._journal = journal
+        self._deadlines = deadlines
+        self._cancel = cancel
+        self._listener = listener
+        self._interrupt_by_message = interrupt_by_message
+        self._explain_death = explain_death
+        self._ending: _Ending | None = None
+        self._run_until: float | None = None
+        self._position = -1
+        self._cell: int | None = None
+        self._done = 0
+        self._requests: dict[str, tuple[int, int | None]] = {}
+        self._watched = {keeper.fileno(): "keeper", cancel.fileno(): "cancel"}
+
+    def drive(self, bootstrap: str | None) -> Driven:
+        """Execute the plan.
+
+        Args:
+            bootstrap: code to run in the kernel before the first cell, without a trace; None for none.
+        """
+        outcomes: list[CellOutcome] = []
+        stop: Stop | None = None
+        language_info: dict[str, Any] | None = None
+        for descriptor, name in self._watched.items():
+            self._client.watch(descriptor, name)
+        try:
+            language_info = self._wait_ready()
+            if bootstrap is not None:
+                self._client.execute(bootstrap, silent=True)
+            if self._deadlines.run is not None:
+                self._run_until = time.monotonic() + self._deadlines.run
+            for cell in self._plan.cells:
+                if cell.skip:
+                    outcomes.append(CellOutcome(cell=cell.cell, status=CellStatus.SKIPPED))
+                    continue
+                outcome, stop = self._run_cell(cell)
+                outcomes.append(outcome)
+                if stop is not None:
+                    break
+        except _Stopped as stopped:
+            stop = stopped.stop
+        finally:
+            for descriptor in self._watched:
+                self._client.unwatch(descriptor)
+        left = self._plan.cells[len(outcomes) :]
+        outcomes += [CellOutcome(cell=cell.cell, status=CellStatus.NOT_RUN) for cell in left]
+        return Driven(cells=tuple(outcomes), stop=stop, language_info=language_info)
+
+    # --- start ----------------------------------------------------------------------------------
+
+    def _wait_ready(self) -> dict[str, Any]:
+        """Wait until the kernel answers on both shell and iopub; return its language_info."""
+        begun = time.monotonic()
+        deadline = begun + self._deadlines.start
+        asked: float = 0.0
+        requests: set[str] = set()
+        info: dict[str, Any] | None = None
+        heard = False
+        while info is None or not heard:
+            now = time.monotonic()
+            if now > deadline:
+                self._keeper.end(0.0)
+                reason = f"the kernel did not answer within {self._deadlines.start:g} s of its start"
+                raise _Stopped(Stop(Status.TIMED_OUT, reason))
+            # Asked again after each silence: what a kernel says on iopub before we are subscribed is lost.
+            silence = 0.05 if info is not None else 10.0
+            if now - asked > silence:
+                requests.add(self._client.send("shell", "kernel_info_request", {}))
+                asked = now
+            ready = self._client.wait(min(silence, deadline - now))
+            self._heed(ready)
+            if self._ending is not None:
+                self._keeper.end(0.0)
+                raise _Stopped(self._ending.stop)
+            while (message := self._client.receive("shell")) is not None:
+                if message.parent in requests:
+                    info = message.content
+            while (message := self._client.receive("iopub")) is not None:
+                heard = heard or message.parent in requests or message.kind == "iopub_welcome"
+        self._listener(KernelReady(seconds=time.monotonic() - begun, total=self._plan.total))
+        return dict(info.get("language_info") or {})
+
+    # --- one cell -------------------------------------------------------------------------------
+
+    def _run_cell(self, cell: PlannedCell) -> tuple[CellOutcome, Stop | None]:
+        self._position, self._cell = cell.position, cell.cell
+        at = datetime.now(UTC)
+        begun = time.monotonic()
+        self._journal.event("cell_started", at, p=cell.position, cell=cell.cell)
+        self._listener(CellStarted(cell=cell.cell, label=cell.label, done=self._done, total=self._plan.total))
+        reply = _Reply()
+        stop: Stop | None = None
+        request = self._client.execute(cell.source)
+        self._requests[request] = (cell.position, cell.cell)
+        try:
+            self._await_cell(request, reply, begun)
+        except _Stopped as stopped:
+            stop = stopped.stop
+            self._take_last_words(request, reply)
+        for kind, content in self._collector.cut_marker(cell.position):
+            self._put(kind, content)
+        seconds = time.monotonic() - begun
+        status, stop = self._judge(cell, reply, stop)
+        outcome = CellOutcome(
+            cell=cell.cell,
+            status=status,
+            execution_count=reply.count,
+            started=at,
+            seconds=seconds,
+            output_bytes=self._collector.size(cell.position),
+            truncated=self._collector.truncated(cell.position),
+            error=reply.error,
+        )
+        self._done += 1
+        self._journal.event("cell_finished", datetime.now(UTC), p=cell.position, outcome=outcome.to_json())
+        self._listener(CellFinished(outcome=outcome, done=self._done, total=self._plan.total))
+        return outcome, stop
+
+    def _judge(self, cell: PlannedCell, reply: _Reply, stop: Stop | None) -> tuple[CellStatus, Stop | None]:
+        """Say how the cell ended, and whether the run ends with it."""
+        if stop is not None:  # the kernel died, or was killed after its grace
+            return (CellStatus.FAILED if stop.status is Status.KERNEL_DIED else CellStatus.INTERRUPTED), stop
+        if self._ending is not None:
+            return CellStatus.INTERRUPTED, self._ending.stop
+        if reply.ok:
+            exited = Stop(Status.EXITED_EARLY, f"{_name(cell.cell)} called exit()")
+            return CellStatus.OK, (exited if reply.asked_exit else None)
+        return self._judge_error(cell, reply.error or CellError(name="unknown", message="the kernel gave no reason"))
+
+    def _judge_error(self, cell: PlannedCell, error: CellError) -> tuple[CellStatus, Stop | None]:
+        where = _name(cell.cell)
+        if error.name == "SystemExit":
+            if error.message in ("", "0", "None"):
+                return CellStatus.FAILED, Stop(Status.EXITED_EARLY, f"{where} called sys.exit({error.message})")
+            return CellStatus.FAILED, Stop(Status.FAILED, f"{where} called sys.exit({error.message})")
+        if cell.may_raise:
+            return CellStatus.OK, None
+        message = error.message.strip().splitlines()
+        detail = f"{error.name}: {message[0]}" if message else error.name
+        return CellStatus.FAILED, Stop(Status.FAILED, f"{where} raised {detail}")
+
+    def _await_cell(self, request: str, reply: _Reply, begun: float) -> None:
+        """Return when the request has its reply and its `idle`; raise _Stopped when that will never be."""
+        cell_until = None if self._deadlines.cell is None else begun + self._deadlines.cell
+        silent_since = begun
+        probe: str | None = None
+        while reply.message is None or not reply.idle:
+            now = time.monotonic()
+            self._check_deadlines(now, cell_until)
+            if reply.message is not None and now - silent_since > _LOST_IDLE and probe is None:
+                probe = self._client.send("shell", "kernel_info_request", {})
+            ready = self._client.wait(self._patience(now, cell_until))
+            self._heed(ready)
+            if "iopub" in ready:
+                silent_since = now
+                self._take_iopub(request, reply, probe)
+            if "shell" in ready:
+                silent_since = now
+                while (message := self._client.receive("shell")) is not None:
+                    if message.parent == request:
+                        self._take_reply(message, reply)
+            if not self._keeper.alive:
+                raise _Stopped(self._death())
+            self._journal.sync()
+
+    def _patience(self, now: float, cell_until: float | None) -> float:
+        moments = [cell_until, self._run_until] if self._ending is None else [self._ending.kill_at]
+        return max(0.0, min([_TICK, *(moment - now for moment in moments if moment is not None)]))
+
+    def _take_reply(self, message: Message, reply: _Reply) -> None:
+        content = message.content
+        reply.message = message
+        reply.count = content.get("execution_count", reply.count)
+        if content.get("status") == "error":
+            reply.error = CellError(name=str(content.get("ename")), message=str(content.get("evalue")))
+        elif content.get("status") == "aborted":
+            reply.error = CellError(name="aborted", message="the kernel did not run the cell")
+        payloads = content.get("payload") or ()
+        reply.asked_exit = any(item.get("source") == "ask_exit" for item in payloads if isinstance(item, dict))
+
+    def _take_iopub(self, request: str, reply: _Reply, probe: str | None) -> None:
+        while (message := self._client.receive("iopub")) is not None:
+            if message.kind == "status":
+                if message.content.get("execution_state") != "idle":
+                    continue
+                if message.parent == request:
+                    reply.idle = True
+                    return
+                if probe is not None and message.parent == probe:
+                    # The probe was sent after the reply came, so our `idle` can only have been lost before it.
+                    self._journal.event("note", datetime.now(UTC), text="the kernel's idle message was lost")
+                    reply.idle = True
+                    return
+            elif message.kind == "execute_input":
+                if message.parent == request:
+                    reply.count = message.content.get("execution_count", reply.count)
+            elif message.kind in _OUTPUT_KINDS:
+                self._take_output(message)
+
+    def _take_output(self, message: Message) -> None:
+        """Collect and journal an output under the cell that it comes from (a thread's may come late)."""
+        position, cell = self._requests.get(message.parent, (self._position, self._cell))
+        if position < 0:
+            return
+        if message.kind == "stream":
+            name, text = str(message.content.get("name", "stdout")), str(message.content.get("text", ""))
+            self._listener(StreamText(cell=cell, name=name, text=text))
+        if self._collector.admit(position, message.kind, message.content, len(message.raw)):
+            self._journal.message(position, datetime.now(UTC), message.kind, message.raw)
+            self._collector.add(position, message.kind, message.content)
+
+    def _put(self, kind: str, content: dict[str, Any]) -> None:
+        """Collect and journal an output of our own."""
+        self._journal.event("message", datetime.now(UTC), p=self._position, kind=kind, content=content)
+        self._collector.add(self._position, kind, content)
+        if kind == "stream":
+            self._listener(StreamText(cell=self._cell, name=content["name"], text=content["text"]))
+
+    # --- what may come in between ----------------------------------------------------------------
+
+    def _heed(self, ready: set[str]) -> None:
+        """Take the keeper's news, cancel requests and questions on stdin."""
+        if "keeper" in ready:
+            try:
+                self._keeper.pump()
+            except KernelUnavailable as error:
+                raise _Stopped(Stop(Status.KERNEL_DIED, str(error))) from error
+            if not self._keeper.alive and self._position < 0:
+                raise _Stopped(self._death())
+        if "cancel" in ready:
+            self._cancel.drain()
+            self._begin_ending(Stop(Status.CANCELLED, self._cancel.reason))
+        if "stdin" in ready:
+            while self._client.receive("stdin") is not None:
+                self._client.send("stdin", "input_reply", {"value": ""})
+
+    def _check_deadlines(self, now: float, cell_until: float | None) -> None:
+        if self._ending is not None:
+            if now >= self._ending.kill_at:
+                self._keeper.end(0.0)
+                stop = self._ending.stop
+                reason = f"{stop.reason}; the kernel ignored the interrupt and was killed"
+                raise _Stopped(Stop(stop.status, reason))
+            return
+        where = _name(self._cell)
+        if cell_until is not None and now >= cell_until:
+            reason = f"{where} took longer than {self._deadlines.cell:g} s"
+            self._begin_ending(Stop(Status.TIMED_OUT, reason))
+        elif self._run_until is not None and now >= self._run_until:
+            reason = f"the run took longer than {self._deadlines.run:g} s ({where} was running)"
+            self._begin_ending(Stop(Status.TIMED_OUT, reason))
+
+    def _begin_ending(self, stop: Stop) -> None:
+        """Interrupt the kernel and set the moment of the kill; asked again, kill at once."""
+        now = time.monotonic()
+        if self._ending is not None:
+            if self._cancel.requests > 1:
+                self._ending.kill_at = now
+            return
+        self._ending = _Ending(stop, now if self._cancel.requests > 1 else now + self._deadlines.grace)
+        if self._interrupt_by_message:
+            self._client.send("control", "interrupt_request", {})
+        else:
+            self._keeper.signal(signal.SIGINT)
+
+    def _take_last_words(self, request: str, reply: _Reply) -> None:
+        """Read what the dead kernel's sockets still hold."""
+        while "iopub" in self._client.wait(_LAST_WORDS):
+            self._take_iopub(request, reply, None)
+
+    def _death(self) -> Stop:
+        if self._ending is not None:
+            return Stop(self._ending.stop.status, f"{self._ending.stop.reason}; the kernel ended on the interrupt")
+        return Stop(Status.KERNEL_DIED, self._explain_death())
+
+
+_OUTPUT_KINDS = frozenset(
+    {
+        "stream",
+        "display_data",
+        "execute_result",
+        "update_display_data",
+        "clear_output",
+        "error",
+        "comm_open",
+        "comm_msg",
+    }
+)
+
+
+def _name(cell: int | None) -> str:
+    return "the injected parameters" if cell is None else f"cell {cell}"

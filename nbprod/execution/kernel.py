@@ -1,0 +1,142 @@
+"""A kernel for one run: launched early, driven once, ended for good."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from nbprod.errors import NotFound
+from nbprod.execution.supervisor import Exit, Keeper, Supervisor
+from nbprod.kernels.client import KernelClient
+from nbprod.kernels.connection import Connection, open_connection
+from nbprod.kernels.spec import KernelSpec
+
+__all__ = ["Kernel", "launch_kernel"]
+
+_LOG_TAIL = 2000
+_SHUTDOWN_GRACE = 5.0
+"""Seconds that a kernel gets for its exit handlers after it was asked to shut down."""
+
+
+class Kernel:
+    """One run's kernel."""
+
+    def __init__(
+        self, spec: KernelSpec, connection: Connection, keeper: Keeper, client: KernelClient, log: Path
+    ) -> None:
+        self.spec = spec
+        self.keeper = keeper
+        self.client = client
+        self._connection = connection
+        self._log = log
+        self._ended = False
+
+    def log_tail(self) -> str:
+        """Return the end of what the process itself wrote to its stdout and stderr."""
+        with contextlib.suppress(OSError):
+            return self._log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace").strip()
+        return ""
+
+    def explain_death(self) -> str:
+        """Say how the kernel's process ended: signal or exit status, out-of-memory kills, its last words."""
+        exit_ = self.keeper.exit
+        if exit_ is None:
+            return "the kernel's keeper vanished, and the kernel with it"
+        return _explain(exit_, self.log_tail())
+
+    def end(self, *, graceful: bool) -> None:
+        """End the kernel and everything it started. Returns when nothing of it is alive."""
+        if self._ended:
+            return
+        self._ended = True
+        if graceful and self.keeper.alive:
+            self.client.send("control", "shutdown_request", {"restart": False})
+            self.keeper.end(_SHUTDOWN_GRACE)
+        else:
+            self.keeper.end(0.0)
+        self.client.close()
+        self._connection.close()
+
+
+def _explain(exit_: Exit, log_tail: str) -> str:
+    if exit_.signal is not None:
+        try:
+            name = signal.Signals(exit_.signal).name
+        except ValueError:
+            name = f"signal {exit_.signal}"
+        text = f"the kernel was killed by {name}"
+    else:
+        text = f"the kernel's process exited with status {exit_.code}"
+    if exit_.oom:
+        text += f"; the cgroup counted {exit_.oom} out-of-memory kill{'s' * (exit_.oom > 1)} meanwhile"
+    last = log_tail.splitlines()[-1:]
+    return f"{text}; its last words: {last[0][:300]}" if last else text
+
+
+def launch_kernel(
+    spec: KernelSpec,
+    *,
+    supervisor: Supervisor,
+    run_id: str,
+    cwd: Path,
+    environ: Mapping[str, str],
+    extra_env: Mapping[str, str],
+    log: Path,
+    closer: Sequence[str] = (),
+    mask: Callable[[bytes], bytes] | None = None,
+) -> Kernel:
+    """Launch a kernel; returns at once, while it starts.
+
+    Args:
+        spec: which kernel.
+        supervisor: who holds it.
+        run_id: stands in its environment as NBPROD_RUN_ID, so that what is left of a run can be found.
+        cwd: its working directory.
+        environ: the environment that it inherits.
+        extra_env: variables of this run (secrets among them).
+        log: file for what the process itself writes.
+        closer: command that closes the run should this process vanish.
+        mask: applied to each message's content.
+
+    Raises:
+        NotFound: the working directory is not there.
+        KernelUnavailable: no folder for its sockets.
+    """
+    if not cwd.is_dir():
+        raise NotFound(f"the working directory {cwd} is not there", hint="Create it, or set another with --cwd.")
+    connection = open_connection(spec.name, environ)
+    extra = {**extra_env, "NBPROD_RUN_ID": run_id}
+    keeper = supervisor.keep(
+        run_id=run_id,
+        argv=spec.command(connection.file),
+        env=spec.environment(environ, extra),
+        cwd=cwd,
+        log=log,
+        closer=closer,
+    )
+    return Kernel(spec, connection, keeper, KernelClient(connection, mask), log)
+
+
+def kill_leftovers(run_id: str) -> int:
+    """Kill what still runs of a run whose supervisor is gone, found by NBPROD_RUN_ID in its environment (Linux).
+
+    Returns:
+        How many processes were killed.
+    """
+    mark = f"NBPROD_RUN_ID={run_id}".encode()
+    killed = 0
+    with contextlib.suppress(FileNotFoundError):
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            with contextlib.suppress(OSError):
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(entry.name), signal.SIGKILL)
+                    killed += 1
+    if killed:
+        time.sleep(0.05)
+    return killed

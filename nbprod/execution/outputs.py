@@ -1,0 +1,205 @@
+"""From kernel messages to a notebook's outputs (nbformat 4.5), with limits.
+
+The same collector serves the live run and the replay of a journal, so both give the same notebook.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Collector", "OutputLimits"]
+
+MIB = 1 << 20
+_TAIL = 4096
+"""Characters of a stream's end that survive a cut."""
+
+Output = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputLimits:
+    """How much output is kept.
+
+    Args:
+        cell: bytes per cell.
+        run: bytes per run.
+    """
+
+    cell: int = 10 * MIB
+    run: int = 100 * MIB
+
+
+@dataclass(slots=True)
+class CellOutputs:
+    """What one cell has put out so far."""
+
+    outputs: list[Output] = field(default_factory=list)
+    pieces: list[str] | None = None  # the text of the last output while it is a growing stream
+    clear_next: bool = False
+    size: int = 0  # bytes that came
+    dropped: int = 0  # bytes that were cut
+    tail: deque[tuple[str, str]] = field(default_factory=deque)
+    tail_length: int = 0
+
+    def settle(self) -> None:
+        """Join a growing stream's pieces."""
+        if self.pieces is not None:
+            self.outputs[-1]["text"] = "".join(self.pieces)
+            self.pieces = None
+
+
+class Collector:
+    """Collects outputs by cell position."""
+
+    def __init__(self, limits: OutputLimits) -> None:
+        self._limits = limits
+        self._cells: dict[int, CellOutputs] = {}
+        self._kept = 0
+        self._by_display_id: dict[str, list[Output]] = {}
+        self.widgets: dict[str, dict[str, Any]] = {}
+
+    def _cell(self, position: int) -> CellOutputs:
+        return self._cells.setdefault(position, CellOutputs())
+
+    def size(self, position: int) -> int:
+        """Return the bytes that a cell put out, those cut included."""
+        return self._cell(position).size
+
+    def truncated(self, position: int) -> bool:
+        """Return whether a cell's output was cut."""
+        return self._cell(position).dropped > 0
+
+    def outputs(self, position: int) -> list[Output]:
+        """Return a cell's outputs."""
+        cell = self._cell(position)
+        cell.settle()
+        return cell.outputs
+
+    def positions(self) -> Iterator[int]:
+        """Return the positions of cells that have put something out."""
+        return iter(self._cells)
+
+    def admit(self, position: int, kind: str, content: Mapping[str, Any], size: int) -> bool:
+        """Count a message of `size` bytes against the limits; return whether it is kept.
+
+        Of streams that are cut, the end is remembered for `cut_marker`.
+        """
+        cell = self._cell(position)
+        cell.size += size
+        if kind in ("clear_output", "error"):  # small, and the truth about the cell depends on them
+            return True
+        if cell.dropped == 0 and cell.size <= self._limits.cell and self._kept + size <= self._limits.run:
+            self._kept += size
+            return True
+        cell.dropped += size
+        if kind == "stream":
+            text = str(content.get("text", ""))[-_TAIL:]
+            cell.tail.append((str(content.get("name", "stdout")), text))
+            cell.tail_length += len(text)
+            while len(cell.tail) > 1 and cell.tail_length - len(cell.tail[0][1]) >= _TAIL:
+                cell.tail_length -= len(cell.tail.popleft()[1])
+        return False
+
+    def cut_marker(self, position: int) -> list[tuple[str, dict[str, Any]]]:
+        """Return messages that say what was cut from a cell, and its streams' last words; none if nothing was cut."""
+        cell = self._cell(position)
+        if not cell.dropped:
+            return []
+        note = (
+            f"\n[nbprod] Output cut here: {cell.dropped:,} of this cell's {cell.size:,} bytes were dropped "
+            f"(limits: {self._limits.cell:,} bytes per cell, {self._limits.run:,} per run).\n"
+        )
+        messages: list[tuple[str, dict[str, Any]]] = [("stream", {"name": "stderr", "text": note})]
+        if cell.tail:
+            messages[0][1]["text"] += "[nbprod] The last of it:\n"
+            messages += [("stream", {"name": name, "text": text}) for name, text in cell.tail]
+        cell.tail.clear()
+        return messages
+
+    def add(self, position: int, kind: str, content: Mapping[str, Any]) -> None:
+        """Take one IOPub message of a cell."""
+        cell = self._cell(position)
+        if kind == "stream":
+            self._add_stream(cell, str(content["name"]), str(content["text"]))
+        elif kind == "clear_output":
+            if content.get("wait"):
+                cell.clear_next = True
+            else:
+                self._clear(cell)
+        elif kind in ("display_data", "execute_result"):
+            self._add_display(cell, kind, content)
+        elif kind == "update_display_data":
+            for output in self._by_display_id.get(str((content.get("transient") or {}).get("display_id")), ()):
+                output["data"] = content["data"]
+                output["metadata"] = content.get("metadata", {})
+        elif kind == "error":
+            self._append(
+                cell,
+                {
+                    "output_type": "error",
+                    "ename": content.get("ename", ""),
+                    "evalue": content.get("evalue", ""),
+                    "traceback": list(content.get("traceback", ())),
+                },
+            )
+        elif kind in ("comm_open", "comm_msg"):
+            self._add_comm(content)
+
+    def _add_display(self, cell: CellOutputs, kind: str, content: Mapping[str, Any]) -> None:
+        output = {"output_type": kind, "data": content["data"], "metadata": content.get("metadata", {})}
+        if kind == "execute_result":
+            output["execution_count"] = content.get("execution_count")
+        self._append(cell, output)
+        display_id = (content.get("transient") or {}).get("display_id")
+        if display_id is not None:
+            self._by_display_id.setdefault(str(display_id), []).append(output)
+
+    def _clear(self, cell: CellOutputs) -> None:
+        cell.outputs.clear()
+        cell.pieces = None
+        cell.clear_next = False
+
+    def _append(self, cell: CellOutputs, output: Output) -> None:
+        if cell.clear_next:
+            self._clear(cell)
+        cell.settle()
+        cell.outputs.append(output)
+
+    def _add_stream(self, cell: CellOutputs, name: str, text: str) -> None:
+        if cell.clear_next:
+            self._clear(cell)
+        if cell.pieces is not None and cell.outputs[-1]["name"] == name:
+            cell.pieces.append(text)
+            return
+        cell.settle()
+        cell.outputs.append({"output_type": "stream", "name": name, "text": ""})
+        cell.pieces = [text]
+
+    def _add_comm(self, content: Mapping[str, Any]) -> None:
+        data = content.get("data") or {}
+        state = data.get("state")
+        comm_id = str(content.get("comm_id"))
+        if content.get("target_name") == "jupyter.widget" and state is not None:
+            self.widgets[comm_id] = dict(state)
+        elif comm_id in self.widgets and data.get("method", "update") == "update" and state is not None:
+            self.widgets[comm_id].update(state)
+
+    def widget_metadata(self) -> dict[str, Any] | None:
+        """Return the notebook's `widgets` metadata (ipywidgets' schema 2), None where there are none."""
+        if not self.widgets:
+            return None
+        state = {
+            comm_id: {
+                "model_name": widget.get("_model_name"),
+                "model_module": widget.get("_model_module"),
+                "model_module_version": widget.get("_model_module_version"),
+                "state": widget,
+            }
+            for comm_id, widget in self.widgets.items()
+            if "_model_name" in widget and "_model_module" in widget
+        }
+        bundle = {"state": state, "version_major": 2, "version_minor": 0}
+        return {"application/vnd.jupyter.widget-state+json": bundle}

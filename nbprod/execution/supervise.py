@@ -1,0 +1,318 @@
+"""The supervisor: a process outside the runner's that holds every kernel's whole descent.
+
+This file is run as a script by `python -I -S` and uses the standard library only, so that it is up in a few
+milliseconds. One supervisor serves all runs of one runner process. For each run it forks a *keeper*, which is
+the kernel's parent and a child subreaper (prctl(2)): whatever the kernel starts, `setsid` grandchildren too, stays
+below the keeper and is ended with the run, also when the runner is gone. Should the keeper itself be
+killed, the kernel gets SIGKILL by its parent-death signal, and its orphans fall to the supervisor, which ends them.
+
+Messages are JSON, one per packet of a SOCK_SEQPACKET socket pair.
+
+runner → supervisor  {"op": "keep", "run": id}            with two descriptors: the run's socket, the launch
+runner → keeper      {"op": "signal", "signal": n}        to the kernel's process group
+                     {"op": "end", "grace": seconds}      wait that long for the kernel, then kill what is left
+keeper → runner      {"event": "launched", "pid": n} | {"event": "refused", "error": text}
+                     {"event": "exited", "code": n | null, "signal": n | null, "oom": n}
+                     {"event": "ended", "killed": n}
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+TERM_GRACE = 0.25
+"""Seconds between SIGTERM and SIGKILL for what a kernel left behind (loky's workers clean up on SIGTERM)."""
+
+_OOM_FILES = ("memory.events", "memory.oom_control")
+
+
+def prctl(option: int, value: int) -> None:
+    """Set one of the process's own attributes (Linux; elsewhere without effect, and `nbprod doctor` says so)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def receive(sock: socket.socket) -> tuple[dict[str, object] | None, list[int]]:
+    """Return one message and its descriptors; `(None, [])` at end of file."""
+    descriptors = array.array("i")
+    try:
+        data, ancillary, _, _ = sock.recvmsg(1 << 16, socket.CMSG_SPACE(2 * descriptors.itemsize))
+    except ConnectionError:
+        return None, []
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
+    if not data:
+        return None, list(descriptors)
+    return json.loads(data), list(descriptors)
+
+
+def wait_for(sock: socket.socket, descriptor: int, timeout: float | None = None) -> list[int]:
+    """Return which of the two can be read, after at most `timeout` seconds."""
+    return select.select([sock.fileno(), descriptor], [], [], timeout)[0]
+
+
+def tell(sock: socket.socket, **message: object) -> None:
+    """Send one message; a runner that is gone is no error here."""
+    with contextlib.suppress(OSError):
+        sock.send(json.dumps(message).encode())
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the living children of a process, zombies left out."""
+    found: list[int] = []
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - pathlib would double the start-up of this script
+        if not entry.isdigit():
+            continue
+        with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{entry}/stat", "rb") as stat:  # noqa: PTH123
+            fields = stat.read().rpartition(b")")[2].split()
+            if int(fields[1]) == pid and fields[0] not in (b"Z", b"X"):
+                found.append(int(entry))
+    return found
+
+
+def descent_of(pid: int) -> list[int]:
+    """Return all living descendants of a process, nearest first."""
+    found: list[int] = []
+    queue = [pid]
+    while queue:
+        below = children_of(queue.pop())
+        found += below
+        queue += below
+    return found
+
+
+def send_signal(pid: int, number: int) -> None:
+    """Signal a process; that it is gone already is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def reap() -> list[tuple[int, int]]:
+    """Collect all children that have ended: pairs of pid and wait status."""
+    ended: list[tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append((pid, status))
+
+
+def oom_kills() -> int:
+    """Return how many out-of-memory kills this process's memory cgroup has counted (v2, else v1; 0 if neither)."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/cgroup", encoding="ascii") as groups:  # noqa: PTH123
+        for line in groups:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            if controllers == "memory":
+                roots = ["/sys/fs/cgroup/memory" + path]
+            elif controllers == "":
+                roots = ["/sys/fs/cgroup" + path, "/sys/fs/cgroup/unified" + path]
+            else:
+                continue
+            for name in (f"{root}/{file}" for root in roots for file in _OOM_FILES):
+                with contextlib.suppress(OSError), open(name, encoding="ascii") as counts:  # noqa: PTH123
+                    for count in counts:
+                        if count.startswith("oom_kill "):
+                            return int(count.split()[1])
+    return 0
+
+
+class Keeper:
+    """Holds one run's kernel and everything below it."""
+
+    def __init__(self, run: socket.socket, launch: dict[str, object]) -> None:
+        self.run = run
+        self.launch = launch
+        self.kernel = 0
+        self.status: int | None = None
+        self.killed = 0
+        self.oom_before = oom_kills()
+        self.wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    def start(self) -> bool:
+        """Launch the kernel; tell the runner its pid or why not."""
+        self_pid = os.getpid()
+        report_read, report_write = os.pipe()  # close-on-exec: end of file means that exec worked
+        pid = os.fork()
+        if pid == 0:
+            self._become_kernel(self_pid, report_write)
+        os.close(report_write)
+        problem = b""
+        while chunk := os.read(report_read, 4096):
+            problem += chunk
+        os.close(report_read)
+        if problem:
+            os.waitpid(pid, 0)
+            tell(self.run, event="refused", error=problem.decode("utf-8", "replace"))
+            return False
+        self.kernel = pid
+        tell(self.run, event="launched", pid=pid)
+        return True
+
+    def _become_kernel(self, parent: int, report: int) -> None:
+        try:
+            os.setsid()
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            log = os.open(str(self.launch["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.chdir(str(self.launch["cwd"]))
+            argv: list[str] = self.launch["argv"]  # type: ignore[assignment]
+            env: dict[str, str] = self.launch["env"]  # type: ignore[assignment]
+            os.execvpe(argv[0], argv, env)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the runner must hear of it
+            os.write(report, f"{type(error).__name__}: {error}".encode())
+        os._exit(127)
+
+    def serve(self) -> None:
+        """Do as the runner says until the run ends; without a runner, end everything and close the run."""
+        while True:
+            ready = wait_for(self.run, self.wake_read)
+            if self.wake_read in ready:
+                os.read(self.wake_read, 4096)
+                self.collect()
+            if self.run.fileno() in ready:
+                message, _ = receive(self.run)
+                if message is None:
+                    self.kill_all(0.0)
+                    self.close_run()
+                    return
+                if message["op"] == "signal":
+                    self.signal_kernel(int(str(message["signal"])))
+                elif message["op"] == "end":
+                    self.end(float(str(message["grace"])))
+                    return
+
+    def collect(self) -> None:
+        """Reap; when the kernel is among the dead, say so with its status."""
+        for pid, status in reap():
+            if pid == self.kernel and self.status is None:
+                self.status = status
+                died = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+                code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+                tell(self.run, event="exited", code=code, signal=died, oom=oom_kills() - self.oom_before)
+
+    def signal_kernel(self, number: int) -> None:
+        """Signal the kernel's process group, as Jupyter's local provisioner does."""
+        if self.status is None and self.kernel:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.kernel, number)
+
+    def end(self, grace: float) -> None:
+        """Wait for the kernel at most `grace` seconds, then kill whatever is left."""
+        deadline = time.monotonic() + grace
+        while self.status is None and (left := deadline - time.monotonic()) > 0:
+            ready = wait_for(self.run, self.wake_read, timeout=left)
+            if self.wake_read in ready:
+                os.read(self.wake_read, 4096)
+                self.collect()
+            if self.run.fileno() in ready:
+                message, _ = receive(self.run)
+                if message is None or message["op"] == "end":
+                    break
+        self.kill_all(TERM_GRACE if self.status is not None else 0.0)
+        tell(self.run, event="ended", killed=self.killed)
+
+    def kill_all(self, term_grace: float) -> None:
+        """End all descendants: SIGTERM and a moment where `term_grace` allows, then SIGKILL until none is left."""
+        me = os.getpid()
+        self.collect()
+        left = descent_of(me)
+        self.killed += len(left)
+        if left and term_grace > 0:
+            for pid in left:
+                send_signal(pid, signal.SIGTERM)
+            deadline = time.monotonic() + term_grace
+            while descent_of(me) and time.monotonic() < deadline:
+                time.sleep(0.005)
+                self.collect()
+        while left := descent_of(me):
+            for pid in left:
+                send_signal(pid, signal.SIGKILL)
+            time.sleep(0.002)
+            self.collect()
+        self.collect()
+
+    def close_run(self) -> None:
+        """The runner is gone: hand over to the command that writes the ending (it needs the whole of nbprod)."""
+        argv: list[str] = self.launch["closer"]  # type: ignore[assignment]
+        if not argv:
+            return
+        log = os.open(str(self.launch["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.execv(argv[0], argv)
+
+
+def keep(descriptors: list[int]) -> None:
+    """Be the keeper of one run (in a forked child)."""
+    run = socket.socket(fileno=descriptors[0])
+    os.lseek(descriptors[1], 0, os.SEEK_SET)
+    with os.fdopen(descriptors[1], "rb") as spec:
+        launch = json.loads(spec.read())
+    keeper = Keeper(run, launch)
+    if keeper.start():
+        keeper.serve()
+
+
+def main() -> None:
+    """Serve keep requests until the runner is gone and the last keeper has ended."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a Ctrl-C at the terminal is the runner's to handle
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    keepers: set[int] = set()
+    open_for_runs = True
+    while open_for_runs or keepers:
+        watched = [control] if open_for_runs else []
+        ready, _, _ = select.select(watched, [], [], 1.0 if keepers else None)
+        if ready:
+            message, descriptors = receive(control)
+            if message is None:
+                open_for_runs = False
+            elif len(descriptors) == 2:  # noqa: PLR2004 - the run's socket and its launch
+                pid = os.fork()
+                if pid == 0:
+                    control.close()
+                    try:
+                        keep(descriptors)
+                    finally:
+                        os._exit(0)
+                keepers.add(pid)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+        dead = [pid for pid, _ in reap() if pid in keepers]
+        keepers.difference_update(dead)
+        # A keeper that ended as it should leaves nobody; what falls to us is the descent of one that was killed.
+        for orphan in set(children_of(os.getpid())) - keepers if dead else ():
+            for pid in [orphan, *descent_of(orphan)]:
+                send_signal(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The channels of one kernel: ZeroMQ sockets, polled together with whatever else the driver waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from nbprod.kernels.connection import Connection
+from nbprod.kernels.wire import Message, Wire
+
+__all__ = ["KernelClient"]
+
+_RECONNECT = 5
+"""Milliseconds between attempts to reach sockets that the kernel has not opened yet."""
+
+
+class KernelClient:
+    """Talks to one kernel. Not thread-safe: one driver owns it."""
+
+    def __init__(self, connection: Connection, mask: Callable[[bytes], bytes] | None = None) -> None:
+        self._wire = Wire(connection.key, mask)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._poller = zmq.Poller()
+        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self._names: dict[object, str] = {}
+        kinds = {"iopub": zmq.SUB, "shell": zmq.DEALER, "control": zmq.DEALER, "stdin": zmq.DEALER}
+        for channel, kind in kinds.items():
+            sock = self._context.socket(kind)
+            sock.linger = 0
+            sock.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
+            # Without a high-water mark a chatty cell's messages wait here and are not dropped.
+            sock.setsockopt(zmq.RCVHWM, 0)
+            sock.setsockopt(zmq.SNDHWM, 0)
+            if kind == zmq.SUB:
+                sock.setsockopt(zmq.SUBSCRIBE, b"")
+            sock.connect(connection.address(channel))
+            self._sockets[channel] = sock
+            self._names[sock] = channel
+            self._poller.register(sock, zmq.POLLIN)
+
+    def watch(self, descriptor: int, name: str) -> None:
+        """Have `wait` report a file descriptor under a name as well."""
+        self._poller.register(descriptor, zmq.POLLIN)
+        self._names[descriptor] = name
+
+    def unwatch(self, descriptor: int) -> None:
+        """Stop watching a descriptor."""
+        if self._names.pop(descriptor, None) is not None:
+            self._poller.unregister(descriptor)
+
+    def wait(self, timeout: float) -> set[str]:
+        """Wait at most `timeout` seconds; return the names of channels and descriptors with something to read."""
+        return {self._names[ready] for ready, _ in self._poller.poll(max(0, round(timeout * 1000)))}
+
+    def receive(self, channel: str) -> Message | None:
+        """Return the next message of a channel, None when there is none now."""
+        try:
+            frames = self._sockets[channel].recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+        return self._wire.unpack(frames)
+
+    def send(self, channel: str, kind: str, content: dict[str, Any]) -> str:
+        """Send a request; return its id."""
+        message_id, frames = self._wire.pack(kind, content)
+        self._sockets[channel].send_multipart(frames)
+        return message_id
+
+    def execute(self, code: str, *, silent: bool = False) -> str:
+        """Ask for code to be executed; return the request's id."""
+        content = {
+            "code": code,
+            "silent": silent,
+            "store_history": not silent,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        return self.send("shell", "execute_request", content)
+
+    def close(self) -> None:
+        """Close all sockets; what was not sent is dropped."""
+        self._context.destroy(linger=0)

@@ -1,0 +1,109 @@
+"""Jupyter's messages as they go over the wire (Jupyter client documentation, "The wire protocol", 5.4).
+
+The content's raw bytes are kept beside the parsed content: the journal writes them as they came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from nbprod.errors import KernelUnavailable
+
+__all__ = ["Message", "Wire"]
+
+_DELIMITER = b"<IDS|MSG>"
+_PARTS = 4
+VERSION = "5.4"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message from the kernel.
+
+    Args:
+        kind: its type, e.g. `stream`.
+        parent: the id of the request that it answers, empty for none.
+        date: when the kernel sent it, as the kernel wrote it (ISO 8601).
+        content: parsed.
+        raw: the content's bytes.
+    """
+
+    kind: str
+    parent: str
+    date: str
+    content: dict[str, Any]
+    raw: bytes
+
+
+def _loads(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        # Kernels may write NaN and lone surrogates, which orjson refuses and Python's reader takes.
+        return json.loads(data.decode("utf-8", "surrogatepass"))
+
+
+class Wire:
+    """Packs and unpacks signed messages of one session.
+
+    Args:
+        key: the connection file's key.
+        mask: applied to each content before anybody sees it (law 7).
+    """
+
+    def __init__(self, key: str, mask: Callable[[bytes], bytes] | None = None) -> None:
+        self._signer = hmac.new(key.encode("ascii"), digestmod=hashlib.sha256)
+        self._session = secrets.token_hex(8)
+        self._mask = mask
+        self._count = 0
+
+    def _sign(self, parts: Sequence[bytes]) -> bytes:
+        signer = self._signer.copy()
+        for part in parts:
+            signer.update(part)
+        return signer.hexdigest().encode("ascii")
+
+    def pack(self, kind: str, content: dict[str, Any]) -> tuple[str, list[bytes]]:
+        """Return a new message's id and frames."""
+        self._count += 1
+        message_id = f"{self._session}_{self._count}"
+        header = {
+            "msg_id": message_id,
+            "msg_type": kind,
+            "username": "nbprod",
+            "session": self._session,
+            "date": datetime.now(UTC).isoformat(),
+            "version": VERSION,
+        }
+        body = json.dumps(content).encode("ascii")  # ASCII, so that lone surrogates in a cell's source survive
+        parts = [orjson.dumps(header), b"{}", b"{}", body]
+        return message_id, [_DELIMITER, self._sign(parts), *parts]
+
+    def unpack(self, frames: Sequence[bytes]) -> Message:
+        """Check the signature and parse.
+
+        Raises:
+            KernelUnavailable: the frames are not a message signed with this connection's key.
+        """
+        try:
+            start = frames.index(_DELIMITER) + 1
+            signature, parts = frames[start], frames[start + 1 : start + 1 + _PARTS]
+        except (ValueError, IndexError) as error:
+            raise KernelUnavailable("the kernel sent something that is no Jupyter message") from error
+        if not hmac.compare_digest(signature, self._sign(parts)):
+            raise KernelUnavailable(
+                "a message on the kernel's sockets is not signed with this run's key",
+                hint="Another process may have reached the sockets: see `nbprod doctor`.",
+            )
+        header, parent = orjson.loads(parts[0]), orjson.loads(parts[1])
+        raw = parts[3] if self._mask is None else self._mask(parts[3])
+        return Message(header["msg_type"], parent.get("msg_id", ""), str(header.get("date", "")), _loads(raw), raw)
