@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from nbprod.record.status import CellStatus, Status
+from nbprod.step.contract import Requirement
 
-__all__ = ["CellError", "CellOutcome", "ContractLine", "Verdict"]
+__all__ = ["CellError", "CellOutcome", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,28 +77,13 @@ class CellOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContractLine:
-    """One line of the step's contract, checked.
-
-    Args:
-        requirement: what must come out, as a sentence (`scrap auc: float, at least 0.6`).
-        met: whether it did.
-        found: what came out.
-    """
-
-    requirement: str
-    met: bool
-    found: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The conclusion about a run. True in a condition only if its results may be used."""
 
     status: Status
     reason: str
     cells: tuple[CellOutcome, ...] = ()
-    contract: tuple[ContractLine, ...] = ()
+    contract: tuple[Requirement, ...] = ()
 
     def __bool__(self) -> bool:
         """Return whether the run is good."""
@@ -110,7 +96,7 @@ class Verdict:
             "reason": self.reason,
             "cells": [outcome.to_json() for outcome in self.cells],
             "contract": [
-                {"requirement": line.requirement, "met": line.met, "found": line.found} for line in self.contract
+                {"requirement": line.text, "met": line.met, "found": line.found} for line in self.contract
             ],
         }
 
@@ -122,7 +108,7 @@ class Verdict:
             reason=data["reason"],
             cells=tuple(CellOutcome.from_json(cell) for cell in data["cells"]),
             contract=tuple(
-                ContractLine(requirement=line["requirement"], met=line["met"], found=line["found"])
+                Requirement(text=line["requirement"], met=line["met"], found=line["found"])
                 for line in data["contract"]
             ),
         )
