@@ -83,11 +83,27 @@ def encode_dict(value: Any) -> dict[str, Any]:
 
 def encode_set(value: Any) -> dict[str, Any]:
     # Sets have no order of their own: a fixed one keeps equal sets equal on the wire.
-    return tagged("set", sorted((encode(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True)))
+    items = sorted((encode(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
+    return tagged("frozenset" if isinstance(value, frozenset) else "set", items)
+
+
+def encode_moment(value: Any) -> dict[str, Any]:
+    """Write ISO 8601 text, and the key of its zone and the fold where they say more than the offset."""
+    key = getattr(value.tzinfo, "key", None)
+    text = value.replace(tzinfo=None).isoformat() if key else value.isoformat()
+    written = tagged("datetime" if isinstance(value, dt.datetime) else "time", text)
+    if key:
+        written["zone"] = key
+    if value.fold:
+        written["fold"] = value.fold
+    return written
 
 
 def encode_timedelta(value: dt.timedelta) -> dict[str, Any]:
-    return tagged("timedelta", [value.days, value.seconds, value.microseconds])
+    """Write ISO 8601, to the microsecond; the sign stands before the P."""
+    size = abs(value)
+    fraction = f".{size.microseconds:06d}" if size.microseconds else ""
+    return tagged("timedelta", f"{'-' if value.days < 0 else ''}P{size.days}DT{size.seconds}{fraction}S")
 
 
 def encode_numpy(value: Any) -> Any:
@@ -148,13 +164,14 @@ WRITERS: dict[type, Callable[[Any], Any]] = {
     dict: encode_dict,
     tuple: lambda value: tagged("tuple", [encode(item) for item in value]),
     set: encode_set,
-    dt.datetime: lambda value: tagged("datetime", value.isoformat()),
+    frozenset: encode_set,
+    dt.datetime: encode_moment,
     dt.date: lambda value: tagged("date", value.isoformat()),
-    dt.time: lambda value: tagged("time", value.isoformat()),
+    dt.time: encode_moment,
     dt.timedelta: encode_timedelta,
-    decimal.Decimal: lambda value: tagged("Decimal", str(value)),
-    uuid.UUID: lambda value: tagged("UUID", str(value)),
-    pathlib.PurePath: lambda value: tagged("Path", str(value)),
+    decimal.Decimal: lambda value: tagged("decimal", str(value)),
+    uuid.UUID: lambda value: tagged("uuid", str(value)),
+    pathlib.PurePath: lambda value: tagged("path", str(value)),
 }
 
 
@@ -175,7 +192,7 @@ def wrapped_encoder(stock: type) -> type:
             try:
                 if scrap.data is None:
                     # The wire's schema knows no null at the top; inside of containers it is plain JSON.
-                    return scrap._replace(data=tagged("None", None))
+                    return scrap._replace(data=tagged("none", None))
                 if not plain(scrap.data):
                     return scrap._replace(data=encode(scrap.data))
             except Exception:  # noqa: BLE001, S110 - as above

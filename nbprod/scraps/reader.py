@@ -18,7 +18,7 @@ from typing import Any, cast, get_args
 from nbprod.digest import Json
 from nbprod.errors import ScrapError
 from nbprod.scraps.scrap import Encoder, Scrap
-from nbprod.scraps.tags import TAG, is_tagged, storable
+from nbprod.scraps.tags import storable, tag_of
 
 __all__ = ["read_scraps"]
 
@@ -125,7 +125,7 @@ def _checked(name: str, encoder: str, data: Any) -> Json:
     except (ValueError, RecursionError) as error:
         raise _Fault(f"scrap {name!r} holds no storable JSON: {error}") from error
     # The wire's schema knows no null at the top, so the kernel tags it; the record does know null.
-    return None if encoder == "json" and is_tagged(data) and data[TAG] == "None" else data
+    return None if encoder == "json" and tag_of(data) == "none" else data
 
 
 def _check_parquet(name: str, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from nbprod.digest import Digest, Json, canonical, digest_bytes
 from nbprod.errors import DigestMismatch, ScrapError
-from nbprod.scraps.tags import TAG, is_tagged, restore
+from nbprod.scraps.tags import restore, tag_of
 
 __all__ = ["INLINE_LIMIT", "Encoder", "Scrap", "ScrapEntry"]
 
@@ -20,7 +20,7 @@ INLINE_LIMIT = 256 * 1024
 
 Encoder = Literal["json", "text", "pandas", "display"]
 
-_JSON_TYPES = {type(None): "None", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}
+_JSON_TYPES = {type(None): "none", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +44,12 @@ class Scrap:
 
     @property
     def type(self) -> str:
-        """The value's type as one word: `float`, `list`, `datetime`, `ndarray`, `DataFrame`, `display`, …."""
+        """The value's type as one word: `float`, `list`, `datetime`, `ndarray`, `dataframe`, `display`, …."""
         if self.encoder == "pandas":
-            return "DataFrame"
+            return "dataframe"
         if self.encoder == "display":
             return "display"
-        return str(self.data[TAG]) if is_tagged(self.data) else _JSON_TYPES[type(self.data)]
+        return tag_of(self.data) or _JSON_TYPES[type(self.data)]
 
     @property
     def size(self) -> int:
@@ -67,7 +67,8 @@ class Scrap:
         """Return the glued value as Python: tags undone, a DataFrame for `pandas`, the bundle for `display`.
 
         Raises:
-            ScrapError: a tag is unknown or broken, or a DataFrame is asked for where pandas is missing.
+            ScrapError: a tag's value is broken, or a DataFrame is asked for where pandas is missing.
+            UnsupportedVersion: a tag of a newer nbprod.
         """
         if self.encoder == "display":
             return None if self.display is None else dict(self.display)

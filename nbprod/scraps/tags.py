@@ -1,35 +1,30 @@
-"""Tagged values in scraps: `{"$nbprod": "<type>", "value": …}`, as the parameter codec and the kernel write them.
+"""Tagged values in scraps: `{"$nbprod": "<type>", "value": …}`, the parameter codec's form and a few types more.
 
-`ndarray` and `series` (and pandas' own `timestamp`) exist in scraps only. They come back as numpy and pandas
-objects where those packages are installed, else as plain lists and text.
+`none`, `ndarray`, `series` and `timestamp` exist in scraps only; the kernel writes them (`nbprod.kernels._in_kernel`).
+The last three come back as numpy and pandas objects where those packages are installed, else as lists and text.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from nbprod.digest import Json
-from nbprod.errors import ScrapError
+from nbprod.errors import CallerError, ScrapError, UnsupportedVersion
+from nbprod.parameters.codec import SAFE_INT, TAG, is_text, tag, untag
 
-__all__ = ["TAG", "is_tagged", "restore", "storable"]
-
-TAG = "$nbprod"
-_SAFE_INTEGER = (1 << 53) - 1  # RFC 8785 knows IEEE-754 doubles only
+__all__ = ["restore", "storable", "tag_of"]
 
 
-def is_tagged(value: Json) -> bool:
-    """Tell whether the value is a tag and not a mapping that a notebook glued."""
-    return isinstance(value, Mapping) and value.keys() == {TAG, "value"} and isinstance(value[TAG], str)
+def tag_of(value: Json) -> str | None:
+    """Return the type that a tagged value names, or None for a plain one."""
+    kind = value.get(TAG) if isinstance(value, Mapping) else None
+    return kind if isinstance(kind, str) else None
 
 
-def storable(value: Any, *, exact: bool = True) -> Json:  # noqa: PLR0911 - one return per JSON type
+def storable(value: Any, *, exact: bool = True) -> Json:
     """Return what a notebook file holds as JSON that canonical bytes can keep.
 
     Args:
@@ -37,30 +32,32 @@ def storable(value: Any, *, exact: bool = True) -> Json:  # noqa: PLR0911 - one 
         exact: also tag whole floats, which canonical JSON would write as integers.
 
     Raises:
-        ValueError: a type that JSON doesn't have, keys that aren't text, or text that is not valid Unicode.
+        ValueError: a type that JSON doesn't have, or a key that is no Unicode text.
     """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        if not value.isascii():
-            value.encode()  # UnicodeEncodeError is a ValueError
-        return value
+        return value if value.isascii() or is_text(value) else tag(value)
     if isinstance(value, int):
-        return value if -_SAFE_INTEGER <= value <= _SAFE_INTEGER else {TAG: "int", "value": str(value)}
+        return value if -SAFE_INT <= value <= SAFE_INT else tag(value)
     if isinstance(value, float):
-        if not math.isfinite(value) or (exact and value.is_integer()):
-            return {TAG: "float", "value": repr(value)}
-        return value
+        return tag(value) if exact or not math.isfinite(value) else value
     if isinstance(value, Mapping):
-        return {_text(key): storable(item, exact=exact) for key, item in value.items()}
+        exact = exact and not _typed_floats(value)
+        return {_key(key): storable(item, exact=exact) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [storable(item, exact=exact) for item in value]
     raise ValueError(f"JSON has no {type(value).__name__}")
 
 
-def _text(key: Any) -> str:
-    if not isinstance(key, str):
-        raise ValueError(f"a key is {key!r}, not text")  # noqa: TRY004 - one kind of error for the whole value
+def _typed_floats(value: Mapping[str, Any]) -> bool:
+    """Tell whether these are an array's fields whose dtype says that its numbers are floats: no need of tags."""
+    return str(value.get("dtype")).startswith(("float", "complex")) and "shape" in value
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str) or not is_text(key):
+        raise ValueError(f"the key {key!r} is no text")
     return key
 
 
@@ -68,24 +65,21 @@ def restore(value: Json) -> Any:
     """Return the Python value that the JSON stands for, with every tag in it undone.
 
     Raises:
-        ScrapError: a tag that this nbprod does not know, or one whose value doesn't fit it.
+        UnsupportedVersion: a tag that this nbprod does not know.
+        ScrapError: a known tag around something that doesn't fit it.
     """
     if isinstance(value, list):
         return [restore(item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    if not is_tagged(value):
+    if TAG not in value:
         return {key: restore(item) for key, item in value.items()}
-    kind = value[TAG]
-    if kind not in _READERS:
-        raise ScrapError(
-            f"a scrap holds a value of the unknown type {kind!r}",
-            expected=f"one of {', '.join(sorted(_READERS))}",
-            hint="It was written by a newer nbprod: read it with that version",
-        )
+    kind = tag_of(value)
     try:
-        return _READERS[kind](value["value"])
-    except (ArithmeticError, KeyError, IndexError, TypeError, ValueError) as error:
+        return _READERS[kind](value["value"]) if kind in _READERS else untag(dict(value))
+    except UnsupportedVersion:
+        raise
+    except (ArithmeticError, CallerError, LookupError, TypeError, ValueError) as error:
         raise ScrapError(f"a scrap's value does not fit its type {kind!r}", found=str(error)) from error
 
 
@@ -128,19 +122,12 @@ def _timestamp(value: Json) -> Any:
     return pd.Timestamp(value)
 
 
-_READERS: dict[str, Callable[[Json], Any]] = {
-    "None": lambda _: None,
-    "int": int,
-    "float": float,
-    "datetime": datetime.fromisoformat,
-    "date": date.fromisoformat,
-    "time": time.fromisoformat,
-    "timedelta": lambda value: timedelta(days=value[0], seconds=value[1], microseconds=value[2]),
-    "Decimal": Decimal,
-    "UUID": UUID,
-    "Path": Path,
+_READERS: dict[str | None, Callable[[Json], Any]] = {
+    "none": lambda _: None,
+    # The codec's containers are read here, because they may hold the types that only scraps know.
     "tuple": lambda value: tuple(restore(value)),
     "set": lambda value: set(restore(value)),
+    "frozenset": lambda value: frozenset(restore(value)),
     "dict": lambda value: {restore(key): restore(item) for key, item in value},
     "ndarray": _ndarray,
     "series": _series,
