@@ -1,0 +1,18 @@
+"""Notebooks as files: reading, the source digest, and the cell that carries the parameters."""
+
+from nbprod.notebook.inject import Prepared, with_parameters
+from nbprod.notebook.languages import schema_for
+from nbprod.notebook.notebook import INJECTED, PARAMETERS, RECORD, Cell, Notebook
+from nbprod.notebook.source import source_digest
+
+__all__ = [
+    "INJECTED",
+    "PARAMETERS",
+    "RECORD",
+    "Cell",
+    "Notebook",
+    "Prepared",
+    "schema_for",
+    "source_digest",
+    "with_parameters",
+]

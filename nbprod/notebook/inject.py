@@ -1,0 +1,64 @@
+"""Placing the injected cell, as papermill lays it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nbprod.notebook.notebook import INJECTED, Notebook
+
+__all__ = ["Prepared", "with_parameters"]
+
+_ID = "injected-parameters"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A notebook ready to run.
+
+    Args:
+        node: an nbformat 4.5 dict of its own.
+        positions: for each source cell, its place in `node["cells"]`.
+        injected: the injected cell's place in `node["cells"]`, or None.
+    """
+
+    node: dict[str, Any]
+    positions: tuple[int, ...]
+    injected: int | None
+
+    def source_index(self, position: int) -> int | None:
+        """Return the source cell's index of a place in the node; None for the injected cell."""
+        if position == self.injected:
+            return None
+        return position - (self.injected is not None and position > self.injected)
+
+
+def with_parameters(notebook: Notebook, injected: str | None, *, hidden: bool = False) -> Prepared:
+    """Return a copy of the notebook with the injected cell after the parameters cell, or at the top without one.
+
+    Args:
+        notebook: the source, which stays as it is.
+        injected: the injected cell's source, or None where nothing is injected.
+        hidden: hide the cell's source in Jupyter (papermill's report mode).
+    """
+    node = notebook.node()
+    count = len(notebook.cells)
+    if injected is None:
+        return Prepared(node=node, positions=tuple(range(count)), injected=None)
+    cell_id = _ID
+    while any(cell.id == cell_id for cell in notebook.cells):
+        cell_id += "-"
+    metadata: dict[str, Any] = {"tags": [INJECTED]}
+    if hidden:
+        metadata["jupyter"] = {"source_hidden": True}
+    place = 0 if notebook.parameters_cell is None else notebook.parameters_cell + 1
+    cell = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": cell_id,
+        "metadata": metadata,
+        "outputs": [],
+        "source": injected,
+    }
+    node["cells"].insert(place, cell)
+    return Prepared(node=node, positions=tuple(i + (i >= place) for i in range(count)), injected=place)
