@@ -117,7 +117,7 @@ def _series(value: Json) -> Any:
 def _timestamp(value: Json) -> Any:
     if find_spec("pandas") is None:
         return value
-    import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415 - optional, and slow to import
+    import pandas as pd  # noqa: PLC0415 - optional, and slow to import
 
     return pd.Timestamp(value)
 
