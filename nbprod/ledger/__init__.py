@@ -1,0 +1,9 @@
+"""The append-only list of events, and the index to query runs."""
+
+from __future__ import annotations
+
+from nbprod.ledger.address import open_ledger
+from nbprod.ledger.ledger import Ledger, StoredEvent
+from nbprod.ledger.query import Condition, Order, RunQuery, RunRow, parse_condition
+
+__all__ = ["Condition", "Ledger", "Order", "RunQuery", "RunRow", "StoredEvent", "open_ledger", "parse_condition"]

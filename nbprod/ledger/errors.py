@@ -1,0 +1,55 @@
+"""What a ledger refuses its caller."""
+
+from __future__ import annotations
+
+from nbprod.errors import CallerError
+from nbprod.record.ids import RunId
+from nbprod.record.status import Status
+
+__all__ = ["AlreadyFinished", "AlreadyStarted", "AmbiguousRun"]
+
+
+class AlreadyStarted(CallerError):
+    """A run id that the ledger knows was started again."""
+
+    def __init__(self, run_id: RunId) -> None:
+        super().__init__(f"run {run_id} has already been started", expected="a run id that was never used")
+        self.run_id = run_id
+
+
+class AlreadyFinished(CallerError):
+    """A run that has its verdict was given another: there is one per run, for ever (law 2).
+
+    Args:
+        run_id: the run.
+        status: the verdict that stands.
+    """
+
+    def __init__(self, run_id: RunId, status: Status) -> None:
+        super().__init__(
+            f"run {run_id} has already finished",
+            expected="one verdict per run",
+            found=f"{status}, which stands",
+            hint="Append what arrives later as RunHeard",
+        )
+        self.run_id = run_id
+        self.status = status
+
+
+class AmbiguousRun(CallerError):
+    """A name or part of an id that fits several runs.
+
+    Args:
+        text: what was asked for.
+        candidates: the runs it fits, at most ten.
+    """
+
+    def __init__(self, text: str, candidates: tuple[RunId, ...]) -> None:
+        super().__init__(
+            f"{text!r} fits several runs",
+            expected="what fits one run",
+            found=", ".join(str(run_id) for run_id in candidates),
+            hint="Give more of the id",
+        )
+        self.text = text
+        self.candidates = candidates

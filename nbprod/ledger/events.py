@@ -1,0 +1,256 @@
+"""What the ledger is told: events, in the past tense, frozen.
+
+The stored form is a JSON object: `version`, `kind` (the class's name), and the event's fields. Fields that this version
+doesn't know are kept in `unknown` and written back; versions and kinds that it doesn't know are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from nbprod.digest import Digest, Json
+from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
+from nbprod.ledger.moment import as_utc, moment_text, parse_moment
+from nbprod.record.ids import RunId
+from nbprod.record.status import Status
+
+__all__ = [
+    "Event",
+    "RunCancelRequested",
+    "RunFinished",
+    "RunHeard",
+    "RunNamed",
+    "RunNoted",
+    "RunStarted",
+    "RunTagged",
+    "RunUntagged",
+    "from_json",
+    "to_json",
+]
+
+VERSION = 1
+"""The version of the stored form that this module writes, and the only one it reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a run.
+
+    Args:
+        at: when; aware, kept in UTC with microseconds.
+        run_id: the run.
+        unknown: fields of the stored form that this version doesn't know.
+    """
+
+    at: datetime
+    run_id: RunId
+    unknown: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Put the time in UTC."""
+        object.__setattr__(self, "at", as_utc(self.at))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A run was begun: committed before any cell runs.
+
+    Args:
+        step: the step's name.
+        notebook: the source notebook's path, for people.
+        request_digest: the digest of the request.
+        parameters: bound values by name, in tagged form (JSON values; what JSON can't hold is tagged).
+        user: who runs it.
+        host: where.
+        runner_pid: the runner's process id on that host.
+        lease_seconds: for how long the run counts as alive without a heartbeat.
+        name: a name for people.
+        tags: words for people to find it by.
+        note: a note for people.
+        folder: where the run's working files are, on that host.
+    """
+
+    step: str
+    notebook: str
+    request_digest: Digest
+    parameters: Mapping[str, Json]
+    user: str
+    host: str
+    runner_pid: int
+    lease_seconds: float
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """A run got its verdict; the bytes that it names are in the store already (law 3).
+
+    Args:
+        status: how it ended.
+        reason: why, for people.
+        seconds: how long it ran, by the monotonic clock.
+        record: the stored record.
+        notebook: the executed notebook, if there is one.
+        scraps: values by name, in tagged form as parameters are.
+    """
+
+    status: Status
+    reason: str
+    seconds: float
+    record: Digest
+    notebook: Digest | None = None
+    scraps: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunNamed(Event):
+    """Someone named a run; an empty name takes the name away."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTagged(Event):
+    """Someone put a tag on a run."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUntagged(Event):
+    """Someone took a tag off a run."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunNoted(Event):
+    """Someone wrote a run's note, in place of the one before; an empty note takes it away."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeard(Event):
+    """Something arrived late: it stands beside the verdict and never changes it.
+
+    Args:
+        what: a word for the kind of news.
+        data: the news.
+    """
+
+    what: str
+    data: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelRequested(Event):
+    """Someone asked, perhaps from another process, that a run be cancelled.
+
+    Args:
+        by: who asked.
+    """
+
+    by: str
+
+
+_KINDS: Mapping[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted,
+        RunFinished,
+        RunNamed,
+        RunTagged,
+        RunUntagged,
+        RunNoted,
+        RunHeard,
+        RunCancelRequested,
+    )
+}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"expected a number, got {value!r}")
+    return float(value)
+
+
+def _of(kind: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise TypeError(f"expected {kind.__name__}, got {value!r}")
+        return value
+
+    return read
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_of(str)(item) for item in _of(list)(value))
+
+
+_Codec = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+
+_CODECS: Mapping[str, _Codec] = {
+    # by annotation: how to write a field, how to read it
+    "datetime": (moment_text, parse_moment),
+    "RunId": (str, RunId),
+    "str": (_same, _of(str)),
+    "str | None": (_same, _optional(_of(str))),
+    "int": (_same, _of(int)),
+    "float": (_same, _number),  # RFC 8785 writes 30.0 as 30
+    "Digest": (str, Digest.parse),
+    "Digest | None": (_optional(str), _optional(Digest.parse)),
+    "Status": (str, Status),
+    "tuple[str, ...]": (list, _texts),
+    "Mapping[str, Json]": (dict, _of(dict)),
+    "Json": (_same, _same),
+}
+
+
+def to_json(event: Event) -> dict[str, Json]:
+    """Return the event's stored form."""
+    body: dict[str, Json] = dict(event.unknown)
+    body |= {"version": VERSION, "kind": type(event).__name__}
+    for each in fields(event):
+        if each.name != "unknown":
+            body[each.name] = _CODECS[str(each.type)][0](getattr(event, each.name))
+    return body
+
+
+def from_json(body: Mapping[str, Json]) -> Event:
+    """Read an event's stored form.
+
+    Raises:
+        UnsupportedVersion: a version or kind that this nbprod doesn't know.
+        IntegrityError: not an event's stored form.
+    """
+    version, name = body.get("version"), body.get("kind")
+    kind = _KINDS.get(name) if isinstance(name, str) else None
+    if version != VERSION or kind is None:
+        raise UnsupportedVersion(
+            "this event was written by another version of nbprod",
+            expected=f"version {VERSION} and one of {', '.join(_KINDS)}",
+            found=f"version {version!r} and {name!r}",
+            hint="Use the nbprod that wrote it, or a newer one",
+        )
+    known = {each.name: _CODECS[str(each.type)][1] for each in fields(kind) if each.name != "unknown"}
+    try:
+        values = {name: read(body[name]) for name, read in known.items() if name in body}
+        unknown = {key: value for key, value in body.items() if key not in known and key not in ("version", "kind")}
+        return kind(**values, unknown=unknown)
+    except (TypeError, ValueError, CallerError) as error:
+        raise IntegrityError(f"a {name} event cannot be read", found=str(error)) from error

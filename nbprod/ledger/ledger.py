@@ -1,0 +1,123 @@
+"""What every ledger does, whatever keeps its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from nbprod.ledger.events import Event
+from nbprod.ledger.query import RunQuery, RunRow
+from nbprod.record.ids import RunId
+
+__all__ = ["Ledger", "StoredEvent"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with its place in the ledger.
+
+    Args:
+        seq: counts up in order of arrival.
+        event: what happened.
+    """
+
+    seq: int
+    event: Event
+
+
+class Ledger(Protocol):
+    """The append-only list of events, and the index to query runs.
+
+    One object serves many threads; many processes may open the same ledger, also after a fork. Once `append` has
+    returned, the event survives a crash of process or machine. All methods may raise LedgerUnavailable.
+    """
+
+    @property
+    def url(self) -> str:
+        """The address that `open_ledger` takes to reach the same events."""
+        ...
+
+    def append(self, event: Event) -> int:
+        """Keep an event and return its sequence number.
+
+        Raises:
+            AlreadyStarted: the run was started before.
+            AlreadyFinished: the run has its verdict; carries it.
+            NotFound: the run was never started.
+            CallerError: the event holds what has no canonical JSON form.
+        """
+        ...
+
+    def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
+        """Prolong a run's lease from now on; no event. False, and nothing done, when the run has finished.
+
+        Raises:
+            NotFound: the run was never started.
+        """
+        ...
+
+    def lapsed(self) -> tuple[RunRow, ...]:
+        """Return the runs without a verdict whose lease is over, by the ledger's own clock; the earliest first."""
+        ...
+
+    def run(self, run_id: RunId) -> RunRow:
+        """Return a run.
+
+        Raises:
+            NotFound: the run was never started.
+        """
+        ...
+
+    def find(self, text: str) -> RunId:
+        """Return the run that a person means.
+
+        Args:
+            text: a whole id, the beginning or end of one (4 characters or more), a run's name, `@latest` or
+                `STEP@latest`. A name goes before a part of an id.
+
+        Raises:
+            NotFound: no run fits.
+            AmbiguousRun: several do; carries them.
+        """
+        ...
+
+    def runs(self, query: RunQuery) -> Iterator[RunRow]:
+        """Yield the runs that a query asks for, in flat memory.
+
+        Each page is a snapshot of its own: a run that moves within the order meanwhile may be missed or seen twice.
+        """
+        ...
+
+    def events(self, run_id: RunId | None = None, *, after: int = 0) -> Iterator[StoredEvent]:
+        """Yield events in order of arrival, in flat memory.
+
+        Args:
+            run_id: only this run's.
+            after: only those with a greater sequence number.
+        """
+        ...
+
+    def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
+        """Ask for a run to be cancelled, as an event; False, and nothing done, when the run has finished.
+
+        Args:
+            run_id: the run.
+            by: who asks.
+
+        Raises:
+            NotFound: the run was never started.
+        """
+        ...
+
+    def cancel_requested(self, run_id: RunId) -> bool:
+        """Say whether anyone has asked for the run to be cancelled.
+
+        Raises:
+            NotFound: the run was never started.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; the object is not used any more."""
+        ...

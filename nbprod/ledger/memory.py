@@ -1,0 +1,189 @@
+"""A ledger in memory: the honest fake that the behaviour suite holds to the same promises."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from nbprod.digest import canonical
+from nbprod.ledger.events import Event, RunCancelRequested, RunStarted, from_json, to_json
+from nbprod.ledger.index import fold, no_such_run, search_text
+from nbprod.ledger.ledger import StoredEvent
+from nbprod.ledger.moment import as_utc, utc_now
+from nbprod.ledger.query import Condition, Order, RunQuery, RunRow
+from nbprod.ledger.reference import CANDIDATES, resolve
+from nbprod.ledger.values import index_value, read_json, wanted
+from nbprod.record.ids import RunId
+
+__all__ = ["MemoryLedger"]
+
+
+class MemoryLedger:
+    """A `Ledger` that lives as long as the object does. Its URL opens a new, empty one.
+
+    Args:
+        clock: judges leases; aware.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._events: list[StoredEvent] = []
+        self._rows: dict[RunId, RunRow] = {}
+        self._cancelled: set[RunId] = set()
+
+    @property
+    def url(self) -> str:
+        """`memory://`, which reaches no other ledger's events."""
+        return "memory://"
+
+    def append(self, event: Event) -> int:
+        """Keep an event (see `Ledger.append`)."""
+        # Through bytes and back, as in a database: nobody shares a mutable value with the ledger.
+        event = from_json(read_json(canonical(to_json(event)).decode()))
+        with self._lock:
+            row = fold(self._rows.get(event.run_id), event)
+            if isinstance(event, RunStarted):
+                row = replace(row, lease_until=self._lease(event.lease_seconds))
+            if isinstance(event, RunCancelRequested):
+                self._cancelled.add(event.run_id)
+            self._rows[event.run_id] = row
+            self._events.append(StoredEvent(len(self._events) + 1, event))
+            return len(self._events)
+
+    def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
+        """Prolong a lease (see `Ledger.renew`)."""
+        with self._lock:
+            row = self.run(run_id)
+            if row.status is not None:
+                return False
+            self._rows[run_id] = replace(row, lease_until=self._lease(lease_seconds))
+            return True
+
+    def lapsed(self) -> tuple[RunRow, ...]:
+        """Return the runs whose lease is over (see `Ledger.lapsed`)."""
+        now = as_utc(self._clock())
+        with self._lock:
+            rows = [row for row in self._rows.values() if row.lease_until is not None and row.lease_until < now]
+        return tuple(sorted(rows, key=lambda row: (row.lease_until, row.run_id)))
+
+    def run(self, run_id: RunId) -> RunRow:
+        """Return a run (see `Ledger.run`)."""
+        row = self._rows.get(run_id)
+        if row is None:
+            raise no_such_run(run_id)
+        return row
+
+    def find(self, text: str) -> RunId:
+        """Return the run that a person means (see `Ledger.find`)."""
+        return resolve(text, self)
+
+    def runs(self, query: RunQuery) -> Iterator[RunRow]:
+        """Yield the runs asked for (see `Ledger.runs`)."""
+        with self._lock:
+            rows = [row for row in self._rows.values() if _matches(row, query)]
+        yield from _sorted(rows, query.order)[: query.limit]
+
+    def events(self, run_id: RunId | None = None, *, after: int = 0) -> Iterator[StoredEvent]:
+        """Yield events in order of arrival (see `Ledger.events`)."""
+        for position in range(max(after, 0), len(self._events)):
+            stored = self._events[position]
+            if run_id is None or stored.event.run_id == run_id:
+                yield stored
+
+    def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
+        """Ask for a run to be cancelled (see `Ledger.request_cancel`)."""
+        with self._lock:
+            if self.run(run_id).status is not None:
+                return False
+            self.append(RunCancelRequested(at=self._clock(), run_id=run_id, by=by))
+            return True
+
+    def cancel_requested(self, run_id: RunId) -> bool:
+        """Say whether a cancel was asked for (see `Ledger.cancel_requested`)."""
+        self.run(run_id)
+        return run_id in self._cancelled
+
+    def close(self) -> None:
+        """Do nothing: there are no connections."""
+
+    # --- Directory ---
+
+    def latest(self, step: str | None) -> RunId | None:
+        """Return the run that was started last, of a step or of all."""
+        found = self._latest_first(lambda row: step is None or row.step == step)
+        return found[0] if found else None
+
+    def named(self, name: str) -> tuple[RunId, ...]:
+        """Return runs with this name."""
+        return self._latest_first(lambda row: row.name == name)
+
+    def partly(self, part: str) -> tuple[RunId, ...]:
+        """Return runs whose id begins or ends so."""
+        return self._latest_first(lambda row: row.run_id.text.startswith(part) or row.run_id.text.endswith(part))
+
+    def _latest_first(self, fits: Callable[[RunRow], bool]) -> tuple[RunId, ...]:
+        with self._lock:
+            rows = [row for row in self._rows.values() if fits(row)]
+        return tuple(row.run_id for row in _sorted(rows, Order())[:CANDIDATES])
+
+    def _lease(self, seconds: float) -> datetime:
+        return as_utc(self._clock()) + timedelta(seconds=seconds)
+
+
+def _matches(row: RunRow, query: RunQuery) -> bool:
+    return (
+        (not query.steps or row.step in query.steps)
+        and (not query.statuses or row.status in query.statuses)
+        and (query.running is None or (row.status is None) == query.running)
+        and (query.since is None or row.started >= as_utc(query.since))
+        and (query.until is None or row.started < as_utc(query.until))
+        and set(query.tags) <= set(row.tags)
+        and (query.text is None or query.text.casefold() in search_text(row))
+        and all(_fulfils(row, condition) for condition in query.where)
+    )
+
+
+def _fulfils(row: RunRow, condition: Condition) -> bool:
+    values = row.parameters if condition.kind == "parameter" else row.scraps
+    if condition.name not in values:
+        return False
+    found, sought = index_value(values[condition.name]), wanted(condition.value)
+    equal = (found.number is not None and found.number == sought.number) or found.text in sought.texts
+    if condition.op in ("=", "!="):
+        return equal == (condition.op == "=")
+    left: Any = found.number if sought.number is not None else found.text
+    right: Any = sought.number if sought.number is not None else sought.texts[0]
+    if left is None:
+        return False
+    return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[condition.op])
+
+
+def _sorted(rows: list[RunRow], order: Order) -> list[RunRow]:
+    """Sort in groups, each by one type of key: those without the value come last in both directions."""
+    keyed = [(_key(row, order), row) for row in rows]
+    answer: list[RunRow] = []
+    for group in range(3):
+        members = [(key, row) for (place, *key), row in keyed if place == group]
+        answer += [row for _, row in sorted(members, key=lambda each: each[0], reverse=order.descending)]
+    return answer
+
+
+def _key(row: RunRow, order: Order) -> tuple[Any, ...]:
+    missing = (2, row.started, row.run_id)
+    if order.value is not None:
+        kind, name = order.value
+        values = row.parameters if kind == "parameter" else row.scraps
+        if name not in values:
+            return missing
+        found = index_value(values[name])
+        return (0, found.number, row.run_id) if found.number is not None else (1, found.text, row.run_id)
+    value = getattr(row, order.by)
+    if value is None:
+        return missing
+    if order.by == "started":
+        return (0, row.started, row.run_id)
+    return (0, value, row.started, row.run_id)

@@ -1,0 +1,1 @@
+"""One module per schema version, with the SQL of each kind of database beside it."""

@@ -1,0 +1,239 @@
+"""A ledger in a SQL database (SQLAlchemy Core)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, insert, or_, select, update
+
+from nbprod.digest import canonical
+from nbprod.ledger.connections import Connections, Database
+from nbprod.ledger.events import Event, RunCancelRequested, RunFinished, RunStarted, from_json, to_json
+from nbprod.ledger.index import fold, no_such_run
+from nbprod.ledger.ledger import StoredEvent
+from nbprod.ledger.moment import moment_text, utc_now
+from nbprod.ledger.query import Order, RunQuery, RunRow
+from nbprod.ledger.reference import CANDIDATES, resolve
+from nbprod.ledger.rows import from_columns, to_columns, value_columns
+from nbprod.ledger.schema import is_current, migrate
+from nbprod.ledger.selection import selected, stretches
+from nbprod.ledger.tables import events, run_tags, run_values, runs
+from nbprod.ledger.values import read_json
+from nbprod.record.ids import RunId
+
+__all__ = ["SqlLedger"]
+
+_PAGE = 200
+"""Rows fetched at a time: with scraps of their greatest size still a bearable amount of memory."""
+
+
+class SqlLedger:
+    """A `Ledger` in a SQL database. An event and what follows from it in the index are one transaction.
+
+    Args:
+        database: which.
+        clock: dates the events that the ledger itself makes; aware.
+    """
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+        self._connections = Connections(database)
+        try:
+            with self._connections.read() as connection:
+                current = is_current(connection, database.url)
+            if not current:
+                with self._connections.write() as connection:
+                    migrate(connection, database.url)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """The database's address."""
+        return self._database.url
+
+    def append(self, event: Event) -> int:
+        """Keep an event (see `Ledger.append`)."""
+        body = canonical(to_json(event)).decode()  # outside the transaction: others wait for it
+        with self._connections.write() as connection:
+            return self._append(connection, event, body)
+
+    def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
+        """Prolong a lease (see `Ledger.renew`)."""
+        with self._connections.write() as connection:
+            if _row(connection, run_id).status is not None:
+                return False
+            until = self._database.from_now(lease_seconds)
+            connection.execute(update(runs).where(runs.c.run_id == str(run_id)).values(lease_until=until))
+            return True
+
+    def lapsed(self) -> tuple[RunRow, ...]:
+        """Return the runs whose lease is over (see `Ledger.lapsed`)."""
+        query = (
+            select(runs)
+            .where(runs.c.lease_until < self._database.from_now(0))
+            .order_by(runs.c.lease_until, runs.c.run_id)
+        )
+        with self._connections.read() as connection:
+            return _rows(connection, query)
+
+    def run(self, run_id: RunId) -> RunRow:
+        """Return a run (see `Ledger.run`)."""
+        with self._connections.read() as connection:
+            return _row(connection, run_id)
+
+    def find(self, text: str) -> RunId:
+        """Return the run that a person means (see `Ledger.find`)."""
+        return resolve(text, self)
+
+    def runs(self, query: RunQuery) -> Iterator[RunRow]:
+        """Yield the runs asked for (see `Ledger.runs`)."""
+        conditions = selected(query)
+        left = query.limit
+        for stretch in stretches(query.order):
+            after: tuple[Any, ...] | None = None
+            while left is None or left > 0:
+                size = _PAGE if left is None else min(left, _PAGE)
+                with self._connections.read() as connection:
+                    found = connection.execute(stretch.page(after, size).where(*conditions)).mappings().all()
+                    rows = _with_tags(connection, found)
+                yield from rows
+                left = None if left is None else left - len(rows)
+                if len(rows) < size:
+                    break
+                after = tuple(found[-1][f"key{place}"] for place in range(len(stretch.keys)))
+
+    def events(self, run_id: RunId | None = None, *, after: int = 0) -> Iterator[StoredEvent]:
+        """Yield events in order of arrival (see `Ledger.events`)."""
+        base = select(events.c.seq, events.c.body).order_by(events.c.seq).limit(_PAGE)
+        if run_id is not None:
+            base = base.where(events.c.run_id == str(run_id))
+        while True:
+            with self._connections.read() as connection:
+                page = connection.execute(base.where(events.c.seq > after)).all()
+            for seq, body in page:
+                yield StoredEvent(seq, from_json(read_json(body)))
+            if len(page) < _PAGE:
+                return
+            after = page[-1].seq
+
+    def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
+        """Ask for a run to be cancelled (see `Ledger.request_cancel`)."""
+        event = RunCancelRequested(at=self._clock(), run_id=run_id, by=by)
+        body = canonical(to_json(event)).decode()
+        with self._connections.write() as connection:
+            if _row(connection, run_id).status is not None:
+                return False
+            self._append(connection, event, body)
+            return True
+
+    def cancel_requested(self, run_id: RunId) -> bool:
+        """Say whether a cancel was asked for (see `Ledger.cancel_requested`)."""
+        with self._connections.read() as connection:
+            found = connection.execute(select(runs.c.cancel_requested).where(runs.c.run_id == str(run_id))).first()
+        if found is None:
+            raise no_such_run(run_id)
+        return found[0] is not None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+    # --- Directory ---
+
+    def latest(self, step: str | None) -> RunId | None:
+        """Return the run that was started last, of a step or of all."""
+        query = RunQuery(steps=() if step is None else (step,))
+        found = self._ids(selected(query), 1)
+        return found[0] if found else None
+
+    def named(self, name: str) -> tuple[RunId, ...]:
+        """Return runs with this name."""
+        return self._ids((runs.c.name == name,), CANDIDATES)
+
+    def partly(self, part: str) -> tuple[RunId, ...]:
+        """Return runs whose id begins or ends so."""
+        # Ranges, not LIKE: both indexes serve. "g" stands after every character of an id.
+        begins = runs.c.run_id.between(part, part + "g")
+        ends = runs.c.reversed_id.between(part[::-1], part[::-1] + "g")
+        return self._ids((or_(begins, ends),), CANDIDATES)
+
+    def _ids(self, conditions: tuple[Any, ...], limit: int) -> tuple[RunId, ...]:
+        (stretch,) = stretches(Order())
+        query = stretch.page(None, limit).where(*conditions).with_only_columns(runs.c.run_id)
+        with self._connections.read() as connection:
+            return tuple(RunId(found) for found in connection.execute(query).scalars())
+
+    # --- writing ---
+
+    def _append(self, connection: Connection, event: Event, body: str) -> int:
+        before = _row_or_none(connection, event.run_id)
+        after = fold(before, event)
+        kept = connection.execute(
+            insert(events)
+            .values(run_id=str(event.run_id), kind=type(event).__name__, at=moment_text(event.at), body=body)
+            .returning(events.c.seq)
+        )
+        self._index(connection, event, before, after)
+        return int(kept.scalar_one())
+
+    def _index(self, connection: Connection, event: Event, before: RunRow | None, after: RunRow) -> None:
+        here = runs.c.run_id == str(event.run_id)
+        if isinstance(event, RunStarted):
+            lease = self._database.from_now(event.lease_seconds)
+            connection.execute(insert(runs).values(**to_columns(after), lease_until=lease))
+            _keep_values(connection, event.run_id, "parameter", event.parameters)
+        else:
+            old = to_columns(before) if before is not None else {}
+            changed: dict[str, Any] = {key: value for key, value in to_columns(after).items() if old[key] != value}
+            if isinstance(event, RunFinished):
+                changed["lease_until"] = None
+                _keep_values(connection, event.run_id, "scrap", event.scraps)
+            if changed:
+                connection.execute(update(runs).where(here).values(**changed))
+            if isinstance(event, RunCancelRequested):
+                first = update(runs).where(here, runs.c.cancel_requested.is_(None))
+                connection.execute(first.values(cancel_requested=moment_text(event.at)))
+        _keep_tags(connection, event.run_id, set(before.tags) if before else set(), set(after.tags))
+
+
+def _row_or_none(connection: Connection, run_id: RunId) -> RunRow | None:
+    found = _rows(connection, select(runs).where(runs.c.run_id == str(run_id)))
+    return found[0] if found else None
+
+
+def _row(connection: Connection, run_id: RunId) -> RunRow:
+    row = _row_or_none(connection, run_id)
+    if row is None:
+        raise no_such_run(run_id)
+    return row
+
+
+def _rows(connection: Connection, query: Select[Any]) -> tuple[RunRow, ...]:
+    return _with_tags(connection, connection.execute(query).mappings().all())
+
+
+def _with_tags(connection: Connection, found: Any) -> tuple[RunRow, ...]:
+    ids = [columns["run_id"] for columns in found]
+    tags: dict[str, list[str]] = {each: [] for each in ids}
+    if ids:
+        for run_id, tag in connection.execute(select(run_tags).where(run_tags.c.run_id.in_(ids))):
+            tags[run_id].append(tag)
+    return tuple(from_columns(columns, tags[columns["run_id"]]) for columns in found)
+
+
+def _keep_values(connection: Connection, run_id: RunId, kind: str, values: Mapping[str, Any]) -> None:
+    rows = [value_columns(run_id, kind, name, value) for name, value in values.items()]
+    if rows:
+        connection.execute(insert(run_values), rows)
+
+
+def _keep_tags(connection: Connection, run_id: RunId, before: set[str], after: set[str]) -> None:
+    if gone := before - after:
+        connection.execute(delete(run_tags).where(run_tags.c.run_id == str(run_id), run_tags.c.tag.in_(gone)))
+    if new := after - before:
+        connection.execute(insert(run_tags), [{"run_id": str(run_id), "tag": tag} for tag in sorted(new)])

@@ -1,0 +1,68 @@
+"""The ledger's tables, as queries see them; `migrations/` makes them, with their constraints and the reasons."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, ForeignKey, Integer, MetaData, Table, Text
+
+__all__ = ["VERSION_TABLE", "events", "metadata", "run_tags", "run_values", "runs"]
+
+VERSION_TABLE = "nbprod_version"
+"""Alembic's table, under a name of our own: a PostgreSQL database may be shared with another application's."""
+
+metadata = MetaData()
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("reversed_id", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("notebook", Text, nullable=False),
+    Column("status", Text),
+    Column("reason", Text),
+    Column("started", Text, nullable=False),
+    Column("finished", Text),
+    Column("seconds", Float),
+    Column("name", Text),
+    Column("note", Text),
+    Column("parameters", Text, nullable=False),
+    Column("scraps", Text, nullable=False),
+    Column("request_digest", Text, nullable=False),
+    Column("record", Text),
+    Column("notebook_digest", Text),
+    Column("user_name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("runner_pid", Integer, nullable=False),
+    Column("lease_until", Text),
+    Column("cancel_requested", Text),
+    Column("folder", Text, nullable=False),
+    Column("search", Text, nullable=False),
+)
+
+run_tags = Table(
+    "run_tags",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.run_id"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+)
+
+run_values = Table(
+    "run_values",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.run_id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("num", Float),
+    Column("text", Text),
+)
