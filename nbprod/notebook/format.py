@@ -1,7 +1,7 @@
 """The notebook file format: bytes to a structurally sound nbformat v4 dict, upgraded in memory.
 
-Format: nbformat 4.5 (nbformat.readthedocs.io, "The notebook file format"). Its full JSON Schema validation takes seconds
-on large notebooks; what is checked here is what the rest of nbprod relies on.
+Format: nbformat 4.5 (nbformat.readthedocs.io, "The notebook file format"). Its full JSON Schema validation takes
+seconds on large notebooks; what is checked here is what the rest of nbprod relies on.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ def load_node(data: bytes, *, where: str) -> dict[str, Any]:
     return sound_node(_read_json(data.removeprefix(b"\xef\xbb\xbf"), where), where=where)
 
 
-def sound_node(node: Any, *, where: str) -> dict[str, Any]:
+def sound_node(parsed: Any, *, where: str) -> dict[str, Any]:
     """Upgrade and check a parsed notebook, in place.
 
     Raises:
         NotebookInvalid: it is no notebook, or of a version that nbformat does not know.
     """
-    if not isinstance(node, dict) or type(node.get("nbformat")) is not int:
-        raise _invalid(where, "the file's top", "an object with a number `nbformat`", node)
+    if not isinstance(parsed, dict) or type(parsed.get("nbformat")) is not int:
+        raise _invalid(where, "the file's top", "an object with a number `nbformat`", parsed)
+    node: dict[str, Any] = parsed
     if node["nbformat"] > _V4:
         raise NotebookInvalid(
             f"{where} is a notebook of format {node['nbformat']}", expected=f"nbformat {_V4} or older"
@@ -86,7 +87,7 @@ def _upgrade(node: dict[str, Any], where: str) -> dict[str, Any]:
     import nbformat  # noqa: PLC0415 - slow to import, and only old notebooks need it
 
     try:
-        upgraded = nbformat.convert(nbformat.from_dict(node), _V4)
+        upgraded = nbformat.convert(nbformat.from_dict(node), _V4)  # type: ignore[no-untyped-call]
     except Exception as error:
         raise NotebookInvalid(
             f"{where}: format {node['nbformat']} cannot be upgraded", found=f"{type(error).__name__}: {error}"
@@ -99,9 +100,8 @@ def _upgrade(node: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _sound_cell(cell: Any, where: str) -> None:
     if not isinstance(cell, dict) or cell.get("cell_type") not in _CELL_KINDS:
-        raise _invalid(
-            where, "cell_type", " or ".join(_CELL_KINDS), cell.get("cell_type") if isinstance(cell, dict) else cell
-        )
+        found = cell.get("cell_type") if isinstance(cell, dict) else cell
+        raise _invalid(where, "cell_type", " or ".join(_CELL_KINDS), found)
     cell["source"] = _joined(cell.get("source"), where, "source")
     if not isinstance(cell.setdefault("metadata", {}), dict):
         raise _invalid(where, "metadata", "an object", cell["metadata"])

@@ -52,7 +52,7 @@ def with_parameters(notebook: Notebook, injected: str | None, *, hidden: bool = 
     if hidden:
         metadata["jupyter"] = {"source_hidden": True}
     place = 0 if notebook.parameters_cell is None else notebook.parameters_cell + 1
-    cell = {
+    cell: dict[str, Any] = {
         "cell_type": "code",
         "execution_count": None,
         "id": cell_id,

@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notebook:
-    """A source notebook. It is never modified (law 4): `node()` hands out copies.
+    """A source notebook. It is never modified (law 4): `node()` hands out copies. Equal by cells and kernel.
 
     Args:
         path: as given, or None.
@@ -60,7 +60,7 @@ class Notebook:
     cells: tuple[Cell, ...]
     kernel_name: str | None
     language: str
-    raw: dict[str, Any] = field(repr=False)
+    raw: dict[str, Any] = field(repr=False, compare=False)
 
     @classmethod
     def parse(cls, data: bytes, *, path: str | os.PathLike[str] | None = None) -> Notebook:
