@@ -66,7 +66,7 @@ def distributions(folders: Iterable[Path], memory: Memory) -> tuple[Distribution
                 continue
             name = re.sub(r"[-_.]+", "-", match["name"]).lower()
             if name not in found:
-                found[name] = _distribution(name, match["version"], Path(entry.path), memory)
+                found[name] = _distribution(name, match["version"], entry.path, memory)
     return tuple(found[name] for name in sorted(found))
 
 
@@ -78,25 +78,26 @@ def _info_entries(folder: Path) -> list[os.DirEntry[str]]:
         return []  # sys.path may name folders that don't exist
 
 
-def _distribution(name: str, version: str, info: Path, memory: Memory) -> Distribution:
-    record = info / "RECORD"
+def _distribution(name: str, version: str, info: str, memory: Memory) -> Distribution:
+    record = f"{info}/RECORD"  # text and not Path here and below: this is the warm path, run for each distribution
+    known = memory.get(record)
     try:
-        status = record.stat()
+        status = os.stat(record)  # noqa: PTH116
+        if known is None or known[:2] != [status.st_mtime_ns, status.st_size]:
+            source = _editable_source(Path(info))
+            digest = _record_digest(Path(record)) if source is None else None
+            known = memory[record] = [status.st_mtime_ns, status.st_size, digest, source]
     except OSError:
         return Distribution(name=name, version=version, digest=None)
-    known = memory.get(str(record))
-    if known is None or known[:2] != [status.st_mtime_ns, status.st_size]:
-        source = _editable_source(info)
-        digest = _record_digest(record, info.name) if source is None else None
-        known = memory[str(record)] = [status.st_mtime_ns, status.st_size, digest, source]
     _, _, digest, source = known
     if source is not None:
-        return Distribution(name=name, version=version, digest=_sources_digest(Path(source), memory), editable=True)
+        return Distribution(name=name, version=version, digest=_sources_digest(source, memory), editable=True)
     return Distribution(name=name, version=version, digest=Digest(digest))
 
 
-def _record_digest(record: Path, info: str) -> str:
+def _record_digest(record: Path) -> str:
     lines = record.read_text("utf-8", "replace").splitlines()
+    info = record.parent.name
     own = (f"{info}/uv_", *(f"{info}/{name}," for name in _BY_INSTALLERS))
     # `..` leads out of site-packages: console scripts with the interpreter's path in them, data, headers.
     kept = [
@@ -118,27 +119,27 @@ def _editable_source(info: Path) -> str | None:
     return url2pathname(urlsplit(str(origin.get("url"))).path)
 
 
-def _sources_digest(root: Path, memory: Memory) -> Digest:
+def _sources_digest(root: str, memory: Memory) -> Digest:
     """Digest the Python files below the folder; of `tests`, `docs`, builds, hidden folders and venvs none."""
     hasher = hashlib.sha256(b"nbprod sources 1")
     for path in _python_files(root):
         try:
-            status = path.stat()
-            known = memory.get(str(path))
+            status = os.stat(path)  # noqa: PTH116
+            known = memory.get(path)
             if known is None or known[:2] != [status.st_mtime_ns, status.st_size]:
-                digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                known = memory[str(path)] = [status.st_mtime_ns, status.st_size, digest]
+                digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+                known = memory[path] = [status.st_mtime_ns, status.st_size, digest]
         except OSError:
             continue  # gone meanwhile, or a dangling link: nothing that could be imported
-        hasher.update(f"\n{path.relative_to(root).as_posix()}\0{known[2]}".encode("utf-8", "surrogateescape"))
+        hasher.update(f"\n{path[len(root) :]}\0{known[2]}".encode("utf-8", "surrogateescape"))
     return Digest(hasher.hexdigest())
 
 
-def _python_files(root: Path) -> Iterator[Path]:
+def _python_files(root: str) -> Iterator[str]:
     for folder, names, files in os.walk(root):
-        names[:] = sorted(
-            name
-            for name in names
-            if name[0] != "." and name not in _SKIPPED and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))  # noqa: PTH110, PTH118 - Path costs half of the time here
-        )
-        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
+        names[:] = sorted(name for name in names if _may_hold_sources(folder, name))
+        yield from (f"{folder}/{name}" for name in sorted(files) if name.endswith(".py"))
+
+
+def _may_hold_sources(folder: str, name: str) -> bool:
+    return name[0] != "." and name not in _SKIPPED and not os.path.exists(f"{folder}/{name}/pyvenv.cfg")  # noqa: PTH110

@@ -1,0 +1,108 @@
+"""No form of a secret survives masking."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from nbprod.errors import CallerError
+from nbprod.masking import Masker
+
+SECRET = st.text(st.characters(codec="utf-8", exclude_characters="«»"), min_size=4, max_size=30)
+
+
+def masker_of(*secrets: str) -> Masker:
+    try:
+        return Masker({f"S{index}": secret for index, secret in enumerate(secrets)})
+    except CallerError:
+        assume(False)
+        raise
+
+
+@given(st.lists(SECRET, min_size=1, max_size=4), st.data())
+def test_masked_text_never_contains_a_secret(secrets: list[str], data: st.DataObject) -> None:
+    masker = masker_of(*secrets)
+    pieces = data.draw(st.lists(st.sampled_from([*secrets, *(s[:3] for s in secrets), *(s[1:] for s in secrets), "-"])))
+    text = "".join(pieces)
+    masked = masker.mask_text(text)
+    assert not any(secret in masked for secret in secrets)
+    assert masker.mask_bytes(text.encode()) == masked.encode()
+    assert masker.mask_json({"a": [text, {text: 1}]}) == {"a": [masked, {masked: 1}]}
+
+
+@given(SECRET, st.text("~ \n"))
+def test_text_without_the_secret_stays_as_it_is(secret: str, text: str) -> None:
+    assume("~" not in secret and " " not in secret)
+    assert masker_of(secret).mask_text(text) == text
+
+
+FORMS = {
+    "plain": lambda s: s,
+    "base64": lambda s: base64.b64encode(s.encode()).decode(),
+    "urlsafe": lambda s: base64.urlsafe_b64encode(s.encode()).decode(),
+    "hex": lambda s: s.encode().hex(),
+    "HEX": lambda s: s.encode().hex().upper(),
+    "quoted": quote,
+    "quoted whole": lambda s: quote(s, safe=""),
+    "form": quote_plus,
+    "json": lambda s: json.dumps(s)[1:-1],
+    "json in unicode": lambda s: json.dumps(s, ensure_ascii=False)[1:-1],
+    "repr": lambda s: repr(s)[1:-1],
+    "html": html.escape,
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("secret", ["p@ss/wörd&<\"'\\>\n+x?", "hunter2hunter2", "12345678"])
+def test_each_encoded_form_is_masked(form, secret: str) -> None:
+    masked = Masker({"API": secret}).mask_text(f"a {form(secret)} b")
+    assert masked == "a «secret:API» b"
+
+
+@given(st.binary(max_size=7), st.binary(max_size=7), st.text(st.characters(codec="ascii"), min_size=8, max_size=20))
+def test_base64_of_more_than_the_secret_is_masked(before: bytes, after: bytes, secret: str) -> None:
+    encoded = base64.b64encode(before + secret.encode() + after).decode()
+    assert "«secret:S0»" in masker_of(secret).mask_text(encoded)
+
+
+def test_overlapping_secrets_leave_no_end() -> None:
+    assert Masker({"A": "abcd", "B": "cdefghijkl"}).mask_text("-abcdefghijkl-") == "-«secret:B»-"
+
+
+def test_longest_first() -> None:
+    assert Masker({"A": "abcd", "B": "abcdefgh"}).mask_text("abcdefgh abcd") == "«secret:B» «secret:A»"
+
+
+def test_lines_of_a_key_are_masked_by_themselves() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0B\n-----END KEY-----\n"
+    masker = Masker({"PEM": key})
+    assert masker.mask_text(key) == "«secret:PEM»"
+    assert masker.mask_text("line: BgkqhkiG9w0B") == "line: «secret:PEM»"
+
+
+def test_json_numbers_and_keys_are_masked_and_the_rest_kept() -> None:
+    masker = Masker({"PIN": "12345678"})
+    value = {"a12345678": [12345678, 1.5, None, True, 123456789]}
+    assert masker.mask_json(value) == {"a«secret:PIN»": ["«secret:PIN»", 1.5, None, True, 123456789]}
+
+
+def test_without_secrets_everything_is_returned_as_it_is() -> None:
+    masker, value = Masker({}), {"a": ["b"]}
+    assert not masker
+    assert masker.mask_json(value) is value
+    assert masker.mask_text("abc") == "abc"
+    assert masker.mask_bytes(b"\xff") == b"\xff"
+
+
+@pytest.mark.parametrize("value", ["", "abc", "a«bcde", "secret", "TOKEN", "\ud800abcd"])
+def test_what_cannot_be_masked_is_refused_without_telling_it(value: str) -> None:
+    with pytest.raises(CallerError, match="MY_TOKEN") as caught:
+        Masker({"MY_TOKEN": value, "GOOD": "long enough"})
+    assert not value or f"{value!r}" not in str(caught.value)
+    assert "GOOD" not in str(caught.value)
