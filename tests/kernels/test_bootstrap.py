@@ -85,6 +85,15 @@ for value in (object(), b'x', (1, object), {object}, pd.Period('2013-01'), [b'x'
         print(repr(value)[:8], type(error).__name__, str(error)[:30])
 """
 
+CONTROL = """
+for value in (None, (1, 2), pd.Series([1])):
+    try:
+        sb.glue('x', value)
+        print('taken')
+    except NotImplementedError:
+        print('refused')
+"""
+
 AFTER = """
 import inspect, sys
 print([str(finder).partition(' object at ')[0] for finder in sys.meta_path])
@@ -116,7 +125,7 @@ def scraps_of(cells: list[nbformat.NotebookNode]) -> dict[str, Scrap]:
 
 @pytest.fixture(scope="module")
 def stock() -> list[nbformat.NotebookNode]:
-    return execute(LOOK, COMMON, REFUSED, AFTER, bootstrap=False)
+    return execute(LOOK, COMMON, REFUSED, AFTER, CONTROL, bootstrap=False)
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +161,13 @@ def test_what_nobody_can_write_is_refused_as_stock_does(
 
 
 @pytest.mark.kernel
-def test_what_stock_refuses_comes_back_with_its_type(prepared: list[nbformat.NotebookNode]) -> None:
+def test_what_stock_refuses_comes_back_with_its_type(
+    stock: list[nbformat.NotebookNode], prepared: list[nbformat.NotebookNode]
+) -> None:
     import numpy as np
     import pandas as pd
 
+    assert stock[4].outputs[0]["text"] == "refused\n" * 3  # the control: without the bootstrap
     values = {name: scrap.value() for name, scrap in scraps_of(prepared).items()}
     expected = {
         "none": None,
@@ -233,20 +245,33 @@ def test_an_unknown_scrapbook_imports_as_it_is(encoders: str, tmp_path: Path) ->
     assert out.split("] ")[0] + "]" == str(names)
 
 
+ENCODERS = (
+    "import os\nif os.environ.pop('NOT_YET', None): raise ImportError('not yet')\n"
+    "class JsonEncoder:\n    name = lambda self: 'json'\n    encodable = lambda self, data: False\n"
+    "class Registry(dict):\n    register = lambda self, e: self.__setitem__(e.name(), e)\n"
+    "registry = Registry(json=JsonEncoder())\n"
+)
+
+
 def test_an_import_that_failed_once_is_still_wrapped_the_second_time(tmp_path: Path) -> None:
-    encoders = (
-        "import os\nif not os.environ.pop('READY', None): raise ImportError('not yet')\n"
-        "class JsonEncoder:\n    name = lambda self: 'json'\n    encodable = lambda self, data: False\n"
-        "class Registry(dict):\n    register = lambda self, e: self.__setitem__(e.name(), e)\n"
-        "registry = Registry(json=JsonEncoder())\n"
-    )
     script = (
-        "import os, decimal\n"
+        "import os, decimal\nos.environ['NOT_YET'] = '1'\n"
         "try:\n    import scrapbook.encoders\nexcept ImportError as error:\n    print(error)\n"
-        "os.environ['READY'] = '1'\nfrom scrapbook.encoders import registry\n"
+        "from scrapbook.encoders import registry\n"
         "print(registry['json'].encodable(decimal.Decimal(1)), [type(f).__name__ for f in sys.meta_path])\n"
     )
-    lines = run_with({"__init__.py": "", "encoders.py": encoders}, script, tmp_path).splitlines()
+    lines = run_with({"__init__.py": "", "encoders.py": ENCODERS}, script, tmp_path).splitlines()
     assert lines[0] == "not yet"
     assert lines[1].startswith("True")
     assert "Finder'" not in lines[1].replace("PathFinder'", "")
+
+
+def test_a_scrapbook_that_was_there_before_is_wrapped_in_place_and_once(tmp_path: Path) -> None:
+    script = (
+        "import decimal, scrapbook.encoders as e\n"
+        "e.registry['json'] = e.JsonEncoder()\nstock = e.registry['json'].encodable(decimal.Decimal(1))\n"
+        f"for _ in range(2):\n    exec({bootstrap_source()!r})\n"
+        "print(stock, e.registry['json'].encodable(decimal.Decimal(1)), len(type(e.registry['json']).__mro__))\n"
+    )
+    out = run_with({"__init__.py": "", "encoders.py": ENCODERS}, script, tmp_path)
+    assert out.split() == ["False", "True", "3"]
