@@ -116,7 +116,7 @@ class _Reader:
         try:
             return constant(value, self.names)
         except NotConstant:
-            if isinstance(value, ast.Name) and (same := self.found.get(value.id)) is not None:
+            if isinstance(value, ast.Name) and (same := self.found.get(value.id)) and not same.required:
                 return same.default  # `b = a` names a parameter of this cell
             return Unevaluated(_text(value))
 

@@ -111,14 +111,16 @@ class TupleOf(TypeSpec):
             return _problem(value, where)
         specs = self._specs(len(value))
         if len(specs) != len(value):
-            return f"{len(value)} items: {_problem(value, where)}"
+            return f"a length of {len(value)}: {_problem(value, where)}"
         problems = (spec.check(item, f"{where}[{i}]") for i, (spec, item) in enumerate(zip(specs, value, strict=True)))
         return next(filter(None, problems), None)
 
     def convert(self, value: object) -> object:
         """Take lists for tuples, and convert the items."""
-        if not isinstance(value, list | tuple) or len(specs := self._specs(len(value))) != len(value):
+        if not isinstance(value, list | tuple):
             return value
+        if len(specs := self._specs(len(value))) != len(value):
+            return tuple(value)
         return tuple(spec.convert(item) for spec, item in zip(specs, value, strict=True))
 
     def json_schema(self) -> dict[str, Json]:

@@ -57,7 +57,7 @@ values = st.recursive(
 )
 
 
-def same(left: object, right: object) -> bool:
+def same(left: object, right: object) -> bool:  # noqa: PLR0911
     """Equal with equal types all the way down; NaN equals NaN, -0.0 doesn't equal 0.0, zones and folds count."""
     if type(left) is not type(right):
         return False

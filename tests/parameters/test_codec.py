@@ -91,7 +91,7 @@ class OddZone(tzinfo):
         (Level.HIGH, 3),
         (Name.A, "a"),
         (OrderedDict(a=1), {"a": 1}),
-        (pd.Timestamp("2013-01-01"), datetime(2013, 1, 1)),
+        (pd.Timestamp("2013-01-01"), datetime(2013, 1, 1)),  # noqa: DTZ001
         (PurePosixPath("x"), Path("x")),
     ],
     ids=repr,
