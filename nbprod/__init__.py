@@ -1,1 +1,24 @@
 """nbprod: Jupyter notebooks in production."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbprod.api import Runs, run, runs
+    from nbprod.project import Project, Run
+
+__all__ = ["Project", "Run", "Runs", "__version__", "run", "runs"]
+
+__version__ = "0.1.0"
+
+_PLACES = {"Project": "project", "Run": "project", "Runs": "api", "run": "api", "runs": "api"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: `import nbprod` alone must cost next to nothing."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'nbprod' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(f"nbprod.{_PLACES[name]}"), name)

@@ -212,8 +212,10 @@ class Driver:
                     info = message.content
             while (message := self._client.receive("iopub")) is not None:
                 heard = heard or message.parent in requests or message.kind == "iopub_welcome"
+        language_info = dict(info.get("language_info") or {})
+        self._journal.event("kernel_ready", datetime.now(UTC), language_info=language_info)
         self._listener(KernelReady(seconds=time.monotonic() - begun, total=self._plan.total))
-        return dict(info.get("language_info") or {})
+        return language_info
 
     # --- one cell -------------------------------------------------------------------------------
 

@@ -61,6 +61,11 @@ class Kernel:
         self.client.close()
         self._connection.close()
 
+    def release(self) -> None:
+        """Let go of the kernel for good, once the run is closed in the ledger."""
+        self.end(graceful=False)
+        self.keeper.release()
+
 
 def _explain(exit_: Exit, log_tail: str) -> str:
     if exit_.signal is not None:
@@ -109,7 +114,8 @@ def launch_kernel(
     if not cwd.is_dir():
         raise NotFound(f"the working directory {cwd} is not there", hint="Create it, or set another with --cwd.")
     connection = open_connection(spec.name, environ)
-    extra = {**extra_env, "NBPROD_RUN_ID": run_id}
+    # ipykernel takes a parent of 1 as "no parent to watch" and then prints no banner on its stdout.
+    extra = {**extra_env, "NBPROD_RUN_ID": run_id, "JPY_PARENT_PID": "1"}
     keeper = supervisor.keep(
         run_id=run_id,
         argv=spec.command(connection.file),

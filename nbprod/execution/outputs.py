@@ -103,6 +103,10 @@ class Collector:
                 cell.tail_length -= len(cell.tail.popleft()[1])
         return False
 
+    def count(self, position: int, size: int) -> None:
+        """Count bytes of a message that a journal holds: what it holds was within the limits."""
+        self._cell(position).size += size
+
     def cut_marker(self, position: int) -> list[tuple[str, dict[str, Any]]]:
         """Return messages that say what was cut from a cell, and its streams' last words; none if nothing was cut."""
         cell = self._cell(position)

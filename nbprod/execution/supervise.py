@@ -11,6 +11,7 @@ Messages are JSON, one per packet of a SOCK_SEQPACKET socket pair.
 runner → supervisor  {"op": "keep", "run": id}            with two descriptors: the run's socket, the launch
 runner → keeper      {"op": "signal", "signal": n}        to the kernel's process group
                      {"op": "end", "grace": seconds}      wait that long for the kernel, then kill what is left
+                     {"op": "bye"}                        the run is closed; without it the keeper has it closed
 keeper → runner      {"event": "launched", "pid": n} | {"event": "refused", "error": text}
                      {"event": "exited", "code": n | null, "signal": n | null, "oom": n}
                      {"event": "ended", "killed": n}
@@ -206,6 +207,7 @@ class Keeper:
                     self.signal_kernel(int(str(message["signal"])))
                 elif message["op"] == "end":
                     self.end(float(str(message["grace"])))
+                elif message["op"] == "bye":
                     return
 
     def collect(self) -> None:
@@ -232,9 +234,7 @@ class Keeper:
                 os.read(self.wake_read, 4096)
                 self.collect()
             if self.run.fileno() in ready:
-                message, _ = receive(self.run)
-                if message is None or message["op"] == "end":
-                    break
+                break  # asked again, or the runner is gone: no more patience
         self.kill_all(TERM_GRACE if self.status is not None else 0.0)
         tell(self.run, event="ended", killed=self.killed)
 

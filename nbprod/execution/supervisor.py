@@ -116,6 +116,10 @@ class Keeper:
         while not self.ended and not self.lost and time.monotonic() < deadline:
             with contextlib.suppress(KernelUnavailable):
                 self.pump(1.0)
+
+    def release(self) -> None:
+        """Say that the run is closed. A keeper that never hears this has the run closed as crashed."""
+        self._send(op="bye")
         self._sock.close()
 
     def _send(self, **message: object) -> None:

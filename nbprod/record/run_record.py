@@ -17,7 +17,7 @@ from nbprod.errors import IntegrityError, UnsupportedVersion
 from nbprod.record.ids import RunId
 from nbprod.record.request import RunRequest
 from nbprod.record.verdict import Verdict
-from nbprod.scraps import Scrap
+from nbprod.scraps import ScrapEntry
 
 __all__ = ["PREDICATE_TYPE", "Artifact", "Kept", "RunRecord"]
 
@@ -80,7 +80,7 @@ class RunRecord:
     notebook: Kept
     source_file: Kept
     journal: Kept
-    scraps: tuple[Scrap, ...]
+    scraps: tuple[ScrapEntry, ...]
     artifacts: tuple[Artifact, ...]
     environment_facts: Digest | None
     git: Mapping[str, Json] | None
@@ -165,7 +165,7 @@ class RunRecord:
             notebook=_read_kept(predicate["notebook"]),
             source_file=_read_kept(predicate["source_file"]),
             journal=_read_kept(predicate["journal"]),
-            scraps=tuple(Scrap.from_json(scrap) for scrap in predicate["scraps"]),
+            scraps=tuple(ScrapEntry.from_json(scrap) for scrap in predicate["scraps"]),
             artifacts=tuple(
                 Artifact(name=entry["name"], digest=Digest.parse(entry["digest"]), size=entry["size"])
                 for entry in predicate["artifacts"]

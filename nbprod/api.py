@@ -1,0 +1,148 @@
+"""The Python face: `nbprod.run(...)` and `nbprod.runs(...)`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nbprod.errors import CallerError
+from nbprod.execution.cancel import CancelToken
+from nbprod.execution.events import Listener
+from nbprod.ledger import RunQuery, parse_condition
+from nbprod.project import Project, Run, RunOptions
+from nbprod.record.status import Status
+
+__all__ = ["Runs", "run", "runs"]
+
+
+def run(
+    notebook: str | os.PathLike[str],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    note: str | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    kernel: str | None = None,
+    timeout: float | None = None,
+    cell_timeout: float | None = None,
+    report_mode: bool = False,
+    cancel: CancelToken | None = None,
+    listener: Listener | None = None,
+    project: Project | None = None,
+) -> Run:
+    """Run a notebook or step and return the finished run, good or bad.
+
+    Args:
+        notebook: a path, or a step's name.
+        parameters: values for its parameters; an artifact of another run may be handed over as it is.
+        output: where to write the executed notebook as well; its folder must be there.
+        name: a name for people.
+        tags: for people, to find it by.
+        note: a note for people.
+        cwd: working directory; the step's, else the notebook's folder by default.
+        kernel: name of the kernel spec.
+        timeout: seconds for all cells together.
+        cell_timeout: seconds for each cell.
+        report_mode: hide the code in the executed notebook.
+        cancel: stops the run when it is asked to.
+        listener: hears of cells and of what they print.
+        project: the project; found from the current folder by default.
+
+    Returns:
+        The run; `run.raise_for_status()` raises if it did not succeed.
+
+    Raises:
+        ParameterError: parameters that do not fit, all faults at once; nothing was started.
+        NbprodError: anything else that was refused, or store and ledger out of order.
+    """
+    project = Project.find() if project is None else project
+    options = RunOptions(
+        name=name,
+        tags=tuple(tags),
+        note=note,
+        output=None if output is None else Path(output),
+        cwd=None if cwd is None else Path(cwd),
+        kernel=kernel,
+        timeout=timeout,
+        cell_timeout=cell_timeout,
+        report_mode=report_mode,
+    )
+    job = project.job(project.step(notebook), parameters or {}, options)
+    return project.run_job(job, cancel=cancel, listener=listener)
+
+
+class Runs:
+    """Finished runs, newest first; iterates without holding them all."""
+
+    def __init__(self, project: Project, query: RunQuery) -> None:
+        self._project = project
+        self._query = query
+
+    def __iter__(self) -> Iterator[Run]:
+        """Return the runs."""
+        return self._project.runs(self._query)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame: a row per run; parameters and scraps as `parameter.NAME` and `scrap.NAME`.
+
+        Raises:
+            CallerError: pandas is not installed.
+        """
+        try:
+            import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415 - optional
+        except ImportError as error:
+            raise CallerError("to_frame needs pandas", hint="Install it with `pip install pandas`.") from error
+        rows = []
+        for entry in self:
+            row: dict[str, Any] = {
+                "run": str(entry.id),
+                "step": entry.step,
+                "status": str(entry.status),
+                "started": entry.started,
+                "seconds": entry.seconds,
+            }
+            row.update({f"parameter.{key}": value for key, value in entry.parameters.items()})
+            scraps = [entry.scraps.scrap(key) for key in entry.scraps]
+            row.update({f"scrap.{s.name}": s.value() for s in scraps if s.encoder in ("json", "text")})
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+
+def runs(
+    step: str | None = None,
+    *,
+    status: str | Status | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    tags: Sequence[str] = (),
+    where: Sequence[str] = (),
+    limit: int | None = None,
+    project: Project | None = None,
+) -> Runs:
+    """Return the finished runs that fit, newest first.
+
+    Args:
+        step: only this step's.
+        status: only those that ended so.
+        since: only those started then or later; aware.
+        until: only those started before; aware.
+        tags: only those with all of these.
+        where: conditions such as `scraps.auc>=0.7` or `params.alpha=0.1`.
+        limit: at most so many.
+        project: the project; found from the current folder by default.
+    """
+    query = RunQuery(
+        steps=() if step is None else (step,),
+        statuses=() if status is None else (Status(status),),
+        since=since,
+        until=until,
+        tags=tuple(tags),
+        where=tuple(parse_condition(text) for text in where),
+        limit=limit,
+    )
+    return Runs(Project.find() if project is None else project, query)

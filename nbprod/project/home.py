@@ -1,0 +1,71 @@
+"""Where a project's bytes and events are: small, picklable, and opened once per process."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbprod.digest import Digest
+from nbprod.ledger import Ledger, open_ledger
+from nbprod.store import Store, open_store
+
+__all__ = ["Home"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """The addresses of a project.
+
+    Args:
+        root: the project's root.
+        folder: local working files (`.nbprod`).
+        store_url: the store's address.
+        ledger_url: the ledger's address.
+    """
+
+    root: Path
+    folder: Path
+    store_url: str
+    ledger_url: str
+
+    @property
+    def store(self) -> Store:
+        """The store, opened."""
+        return _open_store(self.store_url, self.root, os.getpid())
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, opened; made where it is not there yet."""
+        return _open_ledger(self.ledger_url, self.root, os.getpid())
+
+    def view(self, digest: Digest, name: str) -> Path:
+        """Return a local, read-only file with an object's bytes under its own name, checked.
+
+        Args:
+            digest: which object.
+            name: the artifact's name; only its last part is used.
+        """
+        path = self.folder / "views" / digest.hex[:2] / digest.hex[2:] / Path(name).name
+        if not path.exists() or path.stat().st_size != self.store.size(digest):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.store.copy_to(digest, path)
+            return path
+        from nbprod.digest import digest_file  # noqa: PLC0415 - only here
+
+        if digest_file(path)[0] != digest:  # somebody wrote into the view: the store's bytes count
+            path.unlink()
+            self.store.copy_to(digest, path)
+        return path
+
+
+# One of each per process: connections must not cross a fork, hence the process id among the arguments.
+@functools.lru_cache(maxsize=32)
+def _open_store(url: str, base: Path, _pid: int) -> Store:
+    return open_store(url, base=base)
+
+
+@functools.lru_cache(maxsize=32)
+def _open_ledger(url: str, base: Path, _pid: int) -> Ledger:
+    return open_ledger(url, base=base)

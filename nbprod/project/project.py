@@ -1,0 +1,312 @@
+"""The composition root: settings read, store and ledger opened, steps found, jobs run."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbprod.environment.probe import EnvironmentProbe
+from nbprod.errors import CallerError, NotebookInvalid, NotFound
+from nbprod.execution.cancel import CancelToken
+from nbprod.execution.events import Listener
+from nbprod.execution.supervisor import Supervisor
+from nbprod.ledger import RunQuery, RunRow
+from nbprod.notebook import Notebook
+from nbprod.parameters import Text, bind
+from nbprod.project.home import Home
+from nbprod.project.run import ArtifactFile, Run
+from nbprod.project.settings import Settings, find_root, read_settings
+from nbprod.record.ids import RunId
+from nbprod.record.run_record import RunRecord
+from nbprod.runner import Job, Ports, Runner, Upstream
+from nbprod.step.step import Step, StepSettings
+
+__all__ = ["Project", "RunOptions"]
+
+_ARTIFACT = "nbprod:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How one run differs from what its step's settings say; None: as they say.
+
+    Args:
+        name: a name for people.
+        tags: for people, to find it by.
+        note: a note for people.
+        output: where to write the executed notebook as well.
+        cwd: working directory.
+        kernel: name of the kernel spec.
+        timeout: seconds for all cells together.
+        cell_timeout: seconds for each cell.
+        start_timeout: seconds until the kernel answers.
+        report_mode: hide the code in the executed notebook.
+    """
+
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    output: Path | None = None
+    cwd: Path | None = None
+    kernel: str | None = None
+    timeout: float | None = None
+    cell_timeout: float | None = None
+    start_timeout: float | None = None
+    report_mode: bool = False
+
+
+@dataclass(slots=True)
+class _Engine:
+    """What a process keeps for a project: supervisor, probe and runner; never handed to another process."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    pid: int = 0
+    runner: Runner | None = None
+
+
+class Project:
+    """A project: a root folder with notebooks, its settings, store and ledger. Safe for use by many threads.
+
+    Args:
+        root: the project's root.
+        settings: read from pyproject.toml.
+        environ: the environment that kernels inherit.
+    """
+
+    def __init__(self, root: Path, settings: Settings, environ: Mapping[str, str]) -> None:
+        self.root = root
+        self.settings = settings
+        self.environ = environ
+        folder = root / settings.home
+        self.home = Home(
+            root=root,
+            folder=folder,
+            store_url=settings.store or str(folder / "store"),
+            ledger_url=settings.ledger or str(folder / "ledger.db"),
+        )
+        self._engine = _Engine()
+
+    @classmethod
+    def find(cls, start: Path | None = None, environ: Mapping[str, str] | None = None) -> Project:
+        """Find the project that a folder belongs to and read its settings.
+
+        Args:
+            start: where to look from; the current folder by default.
+            environ: the environment; this process's by default.
+
+        Raises:
+            SettingsError: the settings are wrong.
+        """
+        environ = os.environ if environ is None else environ
+        root = find_root(Path.cwd() if start is None else start)
+        return cls(root, read_settings(root, environ), environ)
+
+    # --- steps ---------------------------------------------------------------------------------
+
+    def step(self, what: str | os.PathLike[str]) -> Step:
+        """Load a step by its name in the settings, or by its notebook's path.
+
+        Args:
+            what: a name, or a path relative to the current folder or to the root.
+
+        Raises:
+            NotFound: neither a step nor a notebook is called so.
+            NotebookInvalid: the notebook cannot be read.
+        """
+        text = os.fspath(what)
+        if text in self.settings.steps:
+            settings = self.settings.steps[text]
+            if settings.notebook is None:
+                raise CallerError(f"step {text} has no notebook", hint=f"Set `notebook` in [tool.nbprod.steps.{text}].")
+            return self._load(text, self.root / settings.notebook, settings)
+        path = next((p for p in (Path(text), self.root / text) if p.is_file()), None)
+        if path is None:
+            steps = ", ".join(self.settings.steps) or "none"
+            raise NotFound(
+                f"there is no notebook or step {text!r}",
+                expected=f"a path to an .ipynb file, or a step from pyproject.toml ({steps})",
+                hint=f"Looked in {Path.cwd()} and {self.root}.",
+            )
+        path = path.absolute()
+        for name, settings in self.settings.steps.items():
+            if settings.notebook is not None and (self.root / settings.notebook).resolve() == path.resolve():
+                return self._load(name, path, settings)
+        return self._load(path.stem, path, StepSettings())
+
+    def step_from_bytes(self, data: bytes, name: str, folder: Path) -> Step:
+        """Make a step of a notebook that has no file (standard input).
+
+        Raises:
+            NotebookInvalid: the bytes are no notebook.
+        """
+        settings = self.settings.steps.get(name, StepSettings())
+        notebook = Notebook.parse(data)
+        return Step(name=name, notebook=notebook, data=data, path=None, folder=folder, settings=settings)
+
+    def _load(self, name: str, path: Path, settings: StepSettings) -> Step:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise NotFound(f"the notebook {path} of step {name} cannot be read", found=error.strerror) from error
+        if not data:
+            raise NotebookInvalid(f"{path} is empty", expected="a Jupyter notebook")
+        folder = path.parent if settings.cwd is None else self.root / settings.cwd
+        return Step(
+            name=name, notebook=Notebook.parse(data, path=path), data=data, path=path, folder=folder, settings=settings
+        )
+
+    # --- running -------------------------------------------------------------------------------
+
+    def job(self, step: Step, parameters: Mapping[str, Any], options: RunOptions) -> Job:
+        """Bind parameters and options: all that can be wrong with them is refused here.
+
+        Args:
+            step: what to run.
+            parameters: values; `Text` for those from a command line; artifacts of other runs as ArtifactFile or as
+                text `nbprod:RUN/NAME`.
+            options: how this run differs.
+
+        Raises:
+            ParameterError: unknown, missing or ill-typed parameters.
+        """
+        upstream: dict[str, Upstream] = {}
+        given: dict[str, Any] = {}
+        for name, value in parameters.items():
+            artifact = self._artifact(value)
+            if artifact is None:
+                given[name] = value
+            else:
+                upstream[name] = artifact.upstream
+                given[name] = artifact.path()
+        bound = bind(step.schema, given, what=step.name)
+        settings = step.settings.with_changes(
+            kernel=options.kernel,
+            timeout=options.timeout,
+            cell_timeout=options.cell_timeout,
+            start_timeout=options.start_timeout,
+        )
+        folder = step.folder if options.cwd is None else options.cwd.absolute()
+        changed = Step(
+            name=step.name,
+            notebook=step.notebook,
+            data=step.data,
+            path=step.path,
+            folder=folder,
+            settings=settings,
+        )
+        return Job(
+            step=changed,
+            parameters=bound,
+            upstream=upstream,
+            name=options.name,
+            tags=options.tags,
+            note=options.note,
+            output=None if options.output is None else options.output.absolute(),
+            report_mode=options.report_mode,
+        )
+
+    def _artifact(self, value: Any) -> ArtifactFile | None:
+        if isinstance(value, ArtifactFile):
+            return value
+        text = value.text if isinstance(value, Text) else value
+        if not isinstance(text, str) or not text.startswith(_ARTIFACT):
+            return None
+        run, slash, name = text.removeprefix(_ARTIFACT).partition("/")
+        if not slash:
+            raise CallerError(
+                f"{text!r} names no artifact", expected="nbprod:RUN/ARTIFACT, e.g. nbprod:train@latest/m.skops"
+            )
+        return self.run(run).artifacts[name]
+
+    def run_job(
+        self,
+        job: Job,
+        *,
+        cancel: CancelToken | None = None,
+        listener: Listener | None = None,
+        on_start: Callable[[RunId], None] | None = None,
+    ) -> Run:
+        """Run a job to its end, good or bad (see `Runner.run`)."""
+        record = self._runner().run(job, cancel=cancel, listener=listener, on_start=on_start)
+        return Run(record, self.home)
+
+    def _runner(self) -> Runner:
+        engine = self._engine
+        with engine.lock:
+            if engine.runner is None or engine.pid != os.getpid():
+                self._make_home()
+                ports = Ports(
+                    store=self.home.store,
+                    ledger=self.home.ledger,
+                    supervisor=Supervisor(),
+                    probe=EnvironmentProbe(self.home.folder / "cache"),
+                    folder=self.home.folder,
+                    root=self.root,
+                    environ=self.environ,
+                )
+                engine.runner, engine.pid = Runner(ports), os.getpid()
+            return engine.runner
+
+    def _make_home(self) -> None:
+        folder = self.home.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            ignore = folder / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            raise CallerError(
+                f"nbprod cannot keep anything in {folder}",
+                found=error.strerror,
+                hint="Grant the right to write there, or set NBPROD_HOME to another folder.",
+            ) from error
+
+    # --- looking back --------------------------------------------------------------------------
+
+    def run(self, text: str) -> Run:
+        """Return a finished run.
+
+        Args:
+            text: an id, the beginning or end of one, a name, `@latest` or `STEP@latest`.
+
+        Raises:
+            NotFound: there is none, or it has not finished.
+        """
+        run_id = self.home.ledger.find(text)
+        row = self.home.ledger.run(run_id)
+        if row.record is None:
+            raise NotFound(
+                f"run {run_id} has no record yet: it is still running",
+                hint=f"Follow it with `nbprod logs -f {run_id.short}`.",
+            )
+        return self._handle(row)
+
+    def _handle(self, row: RunRow) -> Run:
+        assert row.record is not None  # noqa: S101 - asked before
+        return Run(RunRecord.from_bytes(self.home.store.get(row.record)), self.home)
+
+    def runs(self, query: RunQuery) -> Iterator[Run]:
+        """Return the finished runs that a query finds."""
+        return (self._handle(row) for row in self.home.ledger.runs(query) if row.record is not None)
+
+    def recover(self) -> list[RunId]:
+        """Close the runs whose runner and supervisor are gone.
+
+        Returns:
+            The runs that were closed.
+        """
+        from nbprod.runner.closer import recover  # noqa: PLC0415 - rarely needed
+
+        return recover(self.home.store, self.home.ledger)
+
+    def exists(self) -> bool:
+        """Return whether anything was ever kept here."""
+        return self.home.folder.is_dir() or self.settings.ledger is not None
+
+    def __repr__(self) -> str:
+        """Return the project's place."""
+        return f"<Project {self.root}>"

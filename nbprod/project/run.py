@@ -1,0 +1,225 @@
+"""A run as its users hold it: a picklable handle on the record and on where its bytes are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nbprod.digest import Digest
+from nbprod.errors import NotFound, RunNotSuccessful
+from nbprod.parameters import untag
+from nbprod.project.home import Home
+from nbprod.record.ids import RunId
+from nbprod.record.run_record import Artifact, RunRecord
+from nbprod.record.status import Status
+from nbprod.runner import Upstream
+from nbprod.runner.started import RunFolder
+from nbprod.scraps import Scrap
+
+__all__ = ["ArtifactFile", "Artifacts", "Run", "Scraps"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile(os.PathLike[str]):
+    """An artifact of a run; hand it to a parameter of another run, and the edge between them is recorded."""
+
+    upstream: Upstream
+    home: Home
+
+    @property
+    def name(self) -> str:
+        """Its name in the run."""
+        return self.upstream.name
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of its bytes."""
+        return self.upstream.digest
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.upstream.size
+
+    def path(self) -> Path:
+        """Return a local read-only file with its bytes, checked against the digest."""
+        return self.home.view(self.digest, self.name)
+
+    def __fspath__(self) -> str:
+        """Return `path()` as text, so that `open(artifact)` works."""
+        return str(self.path())
+
+
+class Artifacts(Mapping[str, ArtifactFile]):
+    """A run's artifacts by name."""
+
+    def __init__(self, record: RunRecord, home: Home) -> None:
+        self._record = record
+        self._home = home
+
+    def __getitem__(self, name: str) -> ArtifactFile:
+        """Return an artifact.
+
+        Raises:
+            NotFound: the run left no such file.
+        """
+        found = self._record.artifact(name)
+        if found is None:
+            there = ", ".join(self) or "none"
+            raise NotFound(f"run {self._record.run_id} left no artifact {name!r}", expected=f"one of: {there}")
+        return self._file(found)
+
+    def _file(self, found: Artifact) -> ArtifactFile:
+        upstream = Upstream(run=self._record.run_id, name=found.name, digest=found.digest, size=found.size)
+        return ArtifactFile(upstream, self._home)
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether the run left such a file."""
+        return any(entry.name == name for entry in self._record.artifacts)
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names."""
+        return (entry.name for entry in self._record.artifacts)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._record.artifacts)
+
+
+class Scraps(Mapping[str, Any]):
+    """A run's scraps by name, as Python values."""
+
+    def __init__(self, record: RunRecord, home: Home) -> None:
+        self._entries = {entry.name: entry for entry in record.scraps}
+        self._run_id = record.run_id
+        self._home = home
+
+    def scrap(self, name: str) -> Scrap:
+        """Return a scrap with all that is known of it.
+
+        Raises:
+            NotFound: the run glued no such scrap.
+        """
+        if name not in self._entries:
+            there = ", ".join(self._entries) or "none"
+            raise NotFound(f"run {self._run_id} glued no scrap {name!r}", expected=f"one of: {there}")
+        return self._entries[name].scrap(self._home.store.get)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a scrap's value.
+
+        Raises:
+            NotFound: the run glued no such scrap.
+        """
+        return self.scrap(name).value()
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether the run glued such a scrap."""
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run."""
+
+    record: RunRecord
+    home: Home
+
+    @property
+    def id(self) -> RunId:
+        """The run's id."""
+        return self.record.run_id
+
+    @property
+    def step(self) -> str:
+        """The step's name."""
+        return self.record.request.step
+
+    @property
+    def status(self) -> Status:
+        """How it ended."""
+        return self.record.verdict.status
+
+    @property
+    def reason(self) -> str:
+        """Why it ended so."""
+        return self.record.verdict.reason
+
+    @property
+    def started(self) -> datetime:
+        """When it started; aware, UTC."""
+        return self.record.started
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.record.seconds
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values that the notebook had, those of upstream artifacts as ArtifactFile."""
+        return {name: self._value(value) for name, value in self.record.request.parameters.items()}
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("$nbprod") == "artifact":
+            inner = value["value"]
+            size = next((i.size for i in self.record.request.inputs if str(i.digest) == inner["digest"]), None)
+            upstream = Upstream(
+                run=RunId(inner["run"]), name=inner["name"], digest=Digest.parse(inner["digest"]), size=size or 0
+            )
+            return ArtifactFile(upstream, self.home)
+        return untag(value)
+
+    @property
+    def scraps(self) -> Scraps:
+        """What it glued."""
+        return Scraps(self.record, self.home)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """What it wrote."""
+        return Artifacts(self.record, self.home)
+
+    @property
+    def notebook(self) -> Path:
+        """A local file with the executed notebook; brought from the store where it is not at hand."""
+        path = RunFolder(self.home.folder / "runs" / str(self.id)).executed(self.step)
+        if not path.exists():
+            return self.home.view(self.record.notebook.digest, path.name)
+        return path
+
+    def __bool__(self) -> bool:
+        """Return whether its results may be used."""
+        return self.status.good
+
+    def raise_for_status(self) -> Run:
+        """Return the run itself if it is good.
+
+        Raises:
+            RunNotSuccessful: it is not.
+        """
+        if not self:
+            raise RunNotSuccessful(
+                f"step {self.step} did not succeed (run {self.id})",
+                run_id=str(self.id),
+                status=str(self.status),
+                reason=self.reason,
+                hint=f"See `nbprod show {self.id.short}` or open the executed notebook: `nbprod open {self.id.short}`.",
+            )
+        return self
+
+    def __repr__(self) -> str:
+        """Return the run in one line."""
+        return f"<Run {self.step} …{self.id.short} {self.status}>"

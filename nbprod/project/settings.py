@@ -1,0 +1,92 @@
+"""`[tool.nbprod]` in pyproject.toml: where things are kept, and the steps."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbprod.errors import SettingsError
+from nbprod.step.step import StepSettings
+
+__all__ = ["Settings", "find_root", "read_settings"]
+
+HOME = ".nbprod"
+_KEYS = ("home", "store", "ledger", "steps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A project's settings.
+
+    Args:
+        home: folder for all that nbprod keeps locally, relative to the root.
+        store: the store's address (a folder or an fsspec URL); None for `HOME/store`.
+        ledger: the ledger's address (a file or a SQLAlchemy URL); None for `HOME/ledger.db`.
+        steps: by name.
+    """
+
+    home: str = HOME
+    store: str | None = None
+    ledger: str | None = None
+    steps: Mapping[str, StepSettings] = field(default_factory=dict)
+
+
+def find_root(start: Path) -> Path:
+    """Return the project's root: the nearest folder, from `start` upwards, that says so.
+
+    That is one whose pyproject.toml has a `[tool.nbprod]` table or that holds a `.nbprod` folder; else the nearest
+    with a `.git`; else `start` itself.
+    """
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / HOME).is_dir() or _table(folder / "pyproject.toml") is not None:
+            return folder
+    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
+
+
+def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
+    """Read the project's settings; NBPROD_HOME, NBPROD_STORE and NBPROD_LEDGER go before what the file says.
+
+    Raises:
+        SettingsError: the file or a value in it is wrong.
+    """
+    table = dict(_table(root / "pyproject.toml") or {})
+    for key in table:
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(_KEYS)}"
+            raise SettingsError(f"[tool.nbprod] has an unknown key {key!r}", hint=hint)
+    for key in ("home", "store", "ledger"):
+        if f"NBPROD_{key.upper()}" in environ:
+            table[key] = environ[f"NBPROD_{key.upper()}"]
+        if key in table and not (isinstance(table[key], str) and table[key]):
+            raise SettingsError(f"[tool.nbprod] {key} is wrong", expected="a path or URL", found=repr(table[key]))
+    steps = table.get("steps", {})
+    if not isinstance(steps, Mapping):
+        raise SettingsError("[tool.nbprod.steps] is wrong", expected="a table per step", found=repr(steps))
+    parsed = {name: _step(name, step) for name, step in steps.items()}
+    return Settings(home=table.get("home", HOME), store=table.get("store"), ledger=table.get("ledger"), steps=parsed)
+
+
+def _step(name: str, table: Any) -> StepSettings:
+    where = f"[tool.nbprod.steps.{name}]"
+    if not isinstance(table, Mapping):
+        raise SettingsError(f"{where} is wrong", expected="a table", found=repr(table))
+    return StepSettings.parse(table, where)
+
+
+def _table(path: Path) -> Mapping[str, Any] | None:
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read", found=str(error), hint="Mend the file's syntax.") from error
+    table = data.get("tool", {}).get("nbprod")
+    if table is not None and not isinstance(table, Mapping):
+        raise SettingsError("[tool.nbprod] is wrong", expected="a table", found=repr(table))
+    return table

@@ -1,0 +1,103 @@
+"""Closing a run whose runner is gone: by its keeper (`python -m nbprod.runner.closer FOLDER`) or by `recover`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nbprod.errors import NotFound
+from nbprod.execution.driver import Stop
+from nbprod.execution.journal import read_journal
+from nbprod.execution.kernel import kill_leftovers
+from nbprod.execution.outputs import Collector, OutputLimits
+from nbprod.execution.plan import Plan
+from nbprod.execution.replay import replay
+from nbprod.ledger import Ledger, RunRow, open_ledger
+from nbprod.ledger.errors import AlreadyFinished
+from nbprod.record.ids import RunId
+from nbprod.record.run_record import RunRecord
+from nbprod.record.status import Status
+from nbprod.runner.conclude import Ended, conclude
+from nbprod.runner.files import write_atomically
+from nbprod.runner.run import tidy
+from nbprod.runner.started import RunFolder, Started
+from nbprod.store import Store, open_store
+
+__all__ = ["close_crashed", "recover"]
+
+GONE = "the runner vanished while the run was under way"
+
+
+def close_crashed(folder: RunFolder, store: Store, ledger: Ledger, reason: str = GONE) -> RunRecord | None:
+    """Close one run as `crashed`, with all that its journal holds.
+
+    Returns:
+        The record; None if the run was closed already or had never been started.
+    """
+    started = Started.read(folder.started)
+    try:
+        row = ledger.run(started.run_id)
+    except NotFound:  # it vanished before the start was committed: nothing ran
+        shutil.rmtree(folder.path, ignore_errors=True)
+        return None
+    if row.status is not None:
+        tidy(folder)
+        return None
+    kill_leftovers(str(started.run_id))
+    plan = Plan.of(json.loads(folder.prepared.read_bytes()), {})
+    collector = Collector(OutputLimits())
+    events = list(read_journal(folder.journal))
+    outcomes, language_info = replay(events, plan, collector)
+    last = datetime.fromisoformat(events[-1]["at"]) if events else started.at
+    ended = Ended(
+        plan=plan,
+        outcomes=outcomes,
+        collector=collector,
+        stop=Stop(Status.CRASHED, reason),
+        language_info=language_info,
+        at=datetime.now(UTC),
+        seconds=max(0.0, (last - started.at).total_seconds()),
+        notes=(f"closed by recovery; the last sign of life was at {last:%Y-%m-%d %H:%M:%S} UTC",),
+    )
+    try:
+        conclusion = conclude(started, ended, folder, store, ledger)
+    except AlreadyFinished:
+        return None
+    write_atomically(folder.executed(started.request.step), conclusion.notebook)
+    tidy(folder)
+    return conclusion.record
+
+
+def recover(store: Store, ledger: Ledger) -> list[RunId]:
+    """Close every run whose lease has lapsed and whose folder is on this host.
+
+    Returns:
+        The runs that were closed.
+    """
+    return [row.run_id for row in ledger.lapsed() if _recover_one(row, store, ledger)]
+
+
+def _recover_one(row: RunRow, store: Store, ledger: Ledger) -> bool:
+    folder = RunFolder(Path(row.folder))
+    try:
+        return close_crashed(folder, store, ledger, f"{GONE}, and its supervisor too") is not None
+    except (OSError, ValueError, KeyError):
+        return False  # its folder is on another host, or damaged: `nbprod doctor` names it
+
+
+def main() -> None:
+    """Close the run in the folder that is named on the command line."""
+    folder = RunFolder(Path(sys.argv[1]))
+    if not folder.started.exists():
+        return
+    home = json.loads(folder.started.read_bytes())["home"]
+    store = open_store(home["store"], base=folder.path)
+    ledger = open_ledger(home["ledger"], base=folder.path)
+    close_crashed(folder, store, ledger)
+
+
+if __name__ == "__main__":
+    main()

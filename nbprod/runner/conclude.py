@@ -1,0 +1,220 @@
+"""The end of a run, whoever closes it: scraps, artifacts, verdict, executed notebook, record — then the ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nbprod.digest import Json
+from nbprod.errors import ScrapError
+from nbprod.execution.driver import Stop
+from nbprod.execution.outputs import Collector
+from nbprod.execution.plan import Plan
+from nbprod.ledger import Ledger
+from nbprod.ledger.events import RunFinished
+from nbprod.record.run_record import Artifact, Kept, RunRecord
+from nbprod.record.status import CellStatus, Status
+from nbprod.record.verdict import CellOutcome, Verdict
+from nbprod.runner.record_cell import record_cell
+from nbprod.runner.started import RunFolder, Started
+from nbprod.scraps import INLINE_LIMIT, Scrap, ScrapEntry, read_scraps
+from nbprod.step.contract import Contract
+from nbprod.store import Store
+
+__all__ = ["Conclusion", "Ended", "conclude"]
+
+_INDEXED = 4096
+"""Bytes up to which a scrap's value goes into the ledger's index as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What is known when the cells are done with.
+
+    Args:
+        plan: the prepared notebook.
+        outcomes: one per code cell of the plan.
+        collector: what the cells put out.
+        stop: why it stopped before the end; None if it did not.
+        language_info: the kernel's word on its language.
+        at: aware, UTC.
+        seconds: since the start, monotonic.
+        collects: whether files in the output folder are artifacts.
+        notes: what a reader should know, beside what was known at the start.
+    """
+
+    plan: Plan
+    outcomes: tuple[CellOutcome, ...]
+    collector: Collector
+    stop: Stop | None
+    language_info: Mapping[str, Any] | None
+    at: datetime
+    seconds: float
+    collects: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """A closed run: its record, and the executed notebook's bytes."""
+
+    record: RunRecord
+    notebook: bytes
+
+
+def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, ledger: Ledger) -> Conclusion:
+    """Close a run: bytes first, ledger last (law 3).
+
+    Raises:
+        AlreadyFinished: somebody else has closed it.
+        StoreUnavailable, LedgerUnavailable: it could not be closed; it stays open for `nbprod recover`.
+    """
+    scraps, scrap_fault = _read_scraps(ended)
+    artifacts, artifact_faults = _keep_artifacts(folder.output, store) if ended.collects else ((), ())
+    verdict = _judge(started, ended, scraps, artifacts, scrap_fault)
+    started = replace(started, notes=(*started.notes, *ended.notes, *artifact_faults))
+    notebook = _executed(started, ended, verdict, scraps, artifacts)
+    record = RunRecord(
+        run_id=started.run_id,
+        request=started.request,
+        verdict=verdict,
+        notebook=Kept(digest=store.put(notebook), size=len(notebook)),
+        source_file=started.source_file,
+        journal=_keep_journal(folder.journal, store),
+        scraps=tuple(_entry(scrap, store) for scrap in scraps),
+        artifacts=artifacts,
+        environment_facts=started.environment_facts,
+        git=started.git,
+        user=started.user,
+        host=started.host,
+        started=started.at,
+        finished=ended.at,
+        seconds=ended.seconds,
+        timezone=started.zone,
+        notes=started.notes,
+    )
+    digest = store.put(record.to_bytes())
+    ledger.append(
+        RunFinished(
+            at=ended.at,
+            run_id=started.run_id,
+            status=verdict.status,
+            reason=verdict.reason,
+            seconds=ended.seconds,
+            record=digest,
+            notebook=record.notebook.digest,
+            scraps=_indexed(scraps),
+        )
+    )
+    return Conclusion(record, notebook)
+
+
+def _read_scraps(ended: Ended) -> tuple[tuple[Scrap, ...], str | None]:
+    cells = [
+        (-1 if cell.cell is None else cell.cell, ended.collector.outputs(cell.position)) for cell in ended.plan.cells
+    ]
+    try:
+        return read_scraps(cells), None
+    except ScrapError as error:
+        return (), str(error)
+
+
+def _keep_artifacts(output: Path, store: Store) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+    """Put every regular file below the output folder into the store; links and other things are named in notes."""
+    kept: list[Artifact] = []
+    notes: list[str] = []
+    for folder, folders, files in os.walk(output):
+        folders.sort()
+        for name in sorted(files):
+            path = Path(folder, name)
+            shown = path.relative_to(output).as_posix()
+            if path.is_symlink() or not path.is_file():
+                notes.append(f"{shown} in the output folder is not a regular file and was not kept")
+                continue
+            digest, size = store.put_file(path)
+            kept.append(Artifact(name=shown, digest=digest, size=size))
+    return tuple(kept), tuple(notes)
+
+
+def _keep_journal(path: Path, store: Store) -> Kept:
+    if not path.exists():
+        return Kept(digest=store.put(b""), size=0)
+    digest, size = store.put_file(path)
+    return Kept(digest=digest, size=size)
+
+
+def _judge(
+    started: Started,
+    ended: Ended,
+    scraps: Sequence[Scrap],
+    artifacts: Sequence[Artifact],
+    scrap_fault: str | None,
+) -> Verdict:
+    """Conclude: `succeeded` takes an ok from every code cell that should have run, and the contract (law 1)."""
+    limits = started.request.limits
+    contract = Contract.parse(started.request.contract, "the contract")
+    values = {scrap.name: _value(scrap) for scrap in scraps}
+    lines = contract.check(values, [entry.name for entry in artifacts])
+    status, reason = Status.SUCCEEDED, "every code cell ran and ended well"
+    stop = ended.stop
+    if stop is not None and stop.status is Status.EXITED_EARLY and limits.get("exit_ok"):
+        reason, stop = f"{stop.reason}, which this step declares as fine", None
+    unmet = [line for line in lines if not line.met]
+    if stop is not None:
+        status, reason = stop.status, stop.reason
+    elif scrap_fault is not None:
+        status, reason = Status.FAILED, scrap_fault
+    elif unmet:
+        told = "; ".join(f"{line.text} — found: {line.found}" for line in unmet)
+        status, reason = Status.FAILED, f"the contract is not met: {told}"
+    elif lines:
+        reason += ", and the contract is met"
+    return Verdict(status=status, reason=reason, cells=ended.outcomes, contract=lines)
+
+
+def _value(scrap: Scrap) -> Any:
+    return scrap.data if scrap.encoder in ("pandas", "display") else scrap.value()
+
+
+def _executed(
+    started: Started, ended: Ended, verdict: Verdict, scraps: Sequence[Scrap], artifacts: Sequence[Artifact]
+) -> bytes:
+    from nbprod.execution.assemble import Heading, assemble, to_bytes  # noqa: PLC0415 - imports papermill: slow
+
+    failed = next((c.cell for c in verdict.cells if c.status in (CellStatus.FAILED, CellStatus.INTERRUPTED)), None)
+    about = {
+        "run": str(started.run_id),
+        "step": started.request.step,
+        "status": str(verdict.status),
+        "reason": verdict.reason,
+        "cell": failed,
+        "request": str(started.request.digest),
+        "parameters": dict(started.request.parameters),
+        "started": started.at.isoformat(),
+        "finished": ended.at.isoformat(),
+        "seconds": round(ended.seconds, 6),
+    }
+    heading = Heading(
+        record=record_cell(started, verdict, scraps, artifacts, ended.at),
+        banner=None if verdict else f"{verdict.status}: {verdict.reason}",
+        started=started.at,
+        finished=ended.at,
+        parameters=started.given,
+        defaults=started.defaults,
+        paths=started.paths,
+        nbprod=about,
+    )
+    return to_bytes(assemble(ended.plan, ended.outcomes, ended.collector, heading, ended.language_info))
+
+
+def _entry(scrap: Scrap, store: Store) -> ScrapEntry:
+    payload = scrap.payload_bytes()
+    return scrap.entry(store.put(payload) if len(payload) > INLINE_LIMIT else None)
+
+
+def _indexed(scraps: Sequence[Scrap]) -> dict[str, Json]:
+    return {scrap.name: scrap.data for scrap in scraps if scrap.encoder in ("json", "text") and scrap.size <= _INDEXED}

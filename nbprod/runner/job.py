@@ -1,0 +1,58 @@
+"""A job: one run as it is ordered, before it has an id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbprod.digest import Digest
+from nbprod.parameters import Parameters
+from nbprod.record.ids import RunId
+from nbprod.step.step import Step
+
+__all__ = ["Job", "Upstream"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """An artifact of another run that is handed to a parameter.
+
+    Args:
+        run: the run that wrote it.
+        name: the artifact's name there.
+        digest: of its bytes.
+        size: bytes.
+    """
+
+    run: RunId
+    name: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to run.
+
+    Args:
+        step: the step.
+        parameters: bound to its schema; a parameter that is handed an artifact holds the path where it will lie.
+        upstream: by parameter, the artifacts that are handed over.
+        name: a name for people.
+        tags: for people, to find it by.
+        note: a note for people.
+        output: where to write the executed notebook as well; None for nowhere else.
+        report_mode: hide the code in the executed notebook.
+        prepared: a notebook whose parameters were injected by somebody else (papermill); None to inject here.
+        progress: hears of nothing; kept for the record's metadata: papermill's own input path.
+    """
+
+    step: Step
+    parameters: Parameters
+    upstream: Mapping[str, Upstream] = field(default_factory=dict)
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    output: Path | None = None
+    report_mode: bool = False

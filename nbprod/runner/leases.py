@@ -1,0 +1,66 @@
+"""Heartbeats: one thread per process renews the leases of its runs and hears of requests to cancel them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from nbprod.errors import NbprodError
+from nbprod.execution.cancel import CancelToken
+from nbprod.ledger import Ledger
+from nbprod.record.ids import RunId
+
+__all__ = ["LEASE_SECONDS", "Leases"]
+
+LEASE_SECONDS = 30.0
+"""A run whose lease was not renewed for so long counts as crashed."""
+_RENEW_EVERY = 10.0
+_LISTEN_EVERY = 1.0
+
+
+class Leases:
+    """Keeps the leases of running runs. Safe for use by many threads."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._runs: dict[RunId, CancelToken] = {}
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+
+    def add(self, run_id: RunId, cancel: CancelToken) -> None:
+        """Begin to renew a run's lease; `cancel` is told when somebody wants the run cancelled."""
+        with self._lock:
+            self._runs[run_id] = cancel
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._beat, name="nbprod-leases", daemon=True)
+                self._thread.start()
+
+    def remove(self, run_id: RunId) -> None:
+        """Stop renewing: the run is closed. The thread ends with its last run."""
+        with self._lock:
+            self._runs.pop(run_id, None)
+            if not self._runs:
+                self._wake.set()
+
+    def _beat(self) -> None:
+        renewed = time.monotonic()
+        while True:
+            self._wake.wait(_LISTEN_EVERY)
+            self._wake.clear()
+            with self._lock:
+                runs = dict(self._runs)
+                if not runs:
+                    self._thread = None
+                    return
+            due = time.monotonic() - renewed >= _RENEW_EVERY
+            if due:
+                renewed = time.monotonic()
+            for run_id, cancel in runs.items():
+                try:
+                    if due:
+                        self._ledger.renew(run_id, lease_seconds=LEASE_SECONDS)
+                    if not cancel and self._ledger.cancel_requested(run_id):
+                        cancel.cancel("somebody asked for it with `nbprod cancel`")
+                except NbprodError:
+                    continue  # a ledger out of reach must not end a run; its closing will tell

@@ -1,0 +1,156 @@
+"""From a job to a request: inputs pinned, paths chosen, the notebook prepared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbprod.digest import Json
+from nbprod.environment.inputs import Pinned, paths_in, pin_path
+from nbprod.execution.plan import Plan
+from nbprod.notebook import Prepared, with_parameters
+from nbprod.parameters import injected_source, tag
+from nbprod.record.request import Input
+from nbprod.runner.job import Job, Upstream
+
+__all__ = ["OUTPUT_DIR", "Bound", "bind_paths", "display_path", "plain_json", "plan_of"]
+
+OUTPUT_DIR = "output_dir"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A job's parameters for one run.
+
+    Args:
+        overrides: what is injected.
+        values: all known values, tagged, as the record has them.
+        inputs: what they name.
+        collects: whether `output_dir` is ours, so that what is left there becomes artifacts.
+        notes: what a reader should know.
+    """
+
+    overrides: Mapping[str, Any]
+    values: Mapping[str, Json]
+    inputs: tuple[Input, ...]
+    collects: bool
+    notes: tuple[str, ...]
+
+
+def bind_paths(job: Job, *, output: Path, cwd: Path) -> Bound:
+    """Choose the run's output folder and pin every file that a parameter names.
+
+    Args:
+        job: its parameters are checked already.
+        output: the fresh folder for a notebook that declares `output_dir`.
+        cwd: where the kernel runs; relative paths start there.
+    """
+    schema = {parameter.name: parameter for parameter in job.step.schema.parameters}
+    overrides = dict(job.parameters.overrides)
+    known = job.parameters.values
+    notes: list[str] = []
+    collects = OUTPUT_DIR in schema and OUTPUT_DIR not in overrides
+    if collects:
+        default = known.get(OUTPUT_DIR)
+        overrides[OUTPUT_DIR] = str(output) if isinstance(default, str) else output
+        known[OUTPUT_DIR] = overrides[OUTPUT_DIR]
+    elif OUTPUT_DIR in overrides:
+        notes.append("output_dir was given by the caller, so the files in it are not artifacts of this run")
+    read = {name: value for name, value in known.items() if name != OUTPUT_DIR and name not in job.upstream}
+    declared = {name for name, parameter in schema.items() if _is_path(parameter.type)}
+    inputs = [_upstream_input(name, job.upstream[name]) for name in job.upstream]
+    inputs += [_file_input(name, path, cwd, pin_path(path)) for name, path in paths_in(read, declared, cwd)]
+    notes += [f"{entry.name} is not pinned: {entry.note}" for entry in inputs if entry.kind == "unpinned"]
+    values = {name: _upstream_value(job.upstream[name]) if name in job.upstream else tag(known[name]) for name in known}
+    return Bound(overrides=overrides, values=values, inputs=tuple(inputs), collects=collects, notes=tuple(notes))
+
+
+def _is_path(spec: Any) -> bool:
+    return spec is not None and "Path" in spec.describe()
+
+
+def _upstream_value(upstream: Upstream) -> Json:
+    inner = {"run": str(upstream.run), "name": upstream.name, "digest": str(upstream.digest)}
+    return {"$nbprod": "artifact", "value": inner}
+
+
+def _upstream_input(name: str, upstream: Upstream) -> Input:
+    return Input(
+        kind="artifact",
+        name=name,
+        path=upstream.name,
+        digest=upstream.digest,
+        size=upstream.size,
+        run=upstream.run,
+    )
+
+
+def _file_input(name: str, path: Path, cwd: Path, pinned: Pinned) -> Input:
+    return Input(
+        kind=pinned.kind,
+        name=name,
+        path=display_path(path, cwd),
+        digest=pinned.digest,
+        size=pinned.size,
+        note=pinned.reason or "",
+    )
+
+
+def display_path(path: Path, root: Path) -> str:
+    """Return a path for people: relative to `root` if it lies below it."""
+    plain = Path(os.path.normpath(path))
+    return plain.relative_to(root).as_posix() if plain.is_relative_to(root) else str(plain)
+
+
+def plan_of(job: Job, overrides: Mapping[str, Any]) -> tuple[Plan, Prepared]:
+    """Prepare the notebook: parameters injected, each cell marked with its index in the source.
+
+    Raises:
+        ParameterError, CallerError: a value that cannot be injected safely.
+    """
+    notebook = job.step.notebook
+    injected: str | None = None
+    if overrides:
+        if notebook.language == "python":
+            injected = injected_source(overrides, taken=_names(job))
+        else:
+            from nbprod.execution.languages import translated  # noqa: PLC0415 - imports papermill, which is slow
+
+            injected = translated(job.step.kernel_name, notebook.language, overrides)
+    prepared = with_parameters(notebook, injected, hidden=job.report_mode)
+    for position, cell in enumerate(prepared.node["cells"]):
+        index = prepared.source_index(position)
+        cell["metadata"]["nbprod"] = {"cell": index}
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+            if job.report_mode:
+                cell["metadata"].setdefault("jupyter", {})["source_hidden"] = True
+    labels = {cell.index: notebook.heading(cell.index) or "" for cell in notebook.code_cells}
+    return Plan.of(prepared.node, labels), prepared
+
+
+def _names(job: Job) -> frozenset[str]:
+    return frozenset(parameter.name for parameter in job.step.schema.parameters)
+
+
+def plain_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as JSON that any reader of papermill's metadata takes; what JSON can't hold becomes text."""
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # NaN and infinities are no JSON
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(item) for item in value), key=str)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    isoformat = getattr(value, "isoformat", None)
+    return isoformat() if isoformat is not None else str(value)

@@ -1,0 +1,162 @@
+"""The executed notebook's first cell: the record for a person, in Markdown that any renderer shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from nbprod.digest import Json
+from nbprod.record.run_record import Artifact
+from nbprod.record.status import CellStatus, Status
+from nbprod.record.verdict import Verdict
+from nbprod.runner.started import Started
+from nbprod.scraps import Scrap
+
+__all__ = ["record_cell", "shown"]
+
+_SIGNS = {Status.SUCCEEDED: "✅", Status.CACHED: "✅"}
+_LONGEST = 100
+
+
+def record_cell(
+    started: Started, verdict: Verdict, scraps: Sequence[Scrap], artifacts: Sequence[Artifact], finished: datetime
+) -> str:
+    """Return the Markdown of the `nbprod-record` cell.
+
+    It holds the run's id but never the record's own digest, which depends on this cell.
+    """
+    request = started.request
+    parts = [
+        f"## {_SIGNS.get(verdict.status, '❌')} {_text(request.step)}: {verdict.status}",
+        f"{_text(verdict.reason)}",
+        _table(("", ""), _summary(started, verdict, finished)),
+    ]
+    rows = [
+        (name, shown(value), "given" if name in request.given else "default") for name, value in _parameters(started)
+    ]
+    parts += _section("Parameters", ("name", "value", ""), rows)
+    inputs = [
+        (entry.name, entry.path, "" if entry.digest is None else entry.digest.short, _size(entry.size), entry.note)
+        for entry in request.inputs
+    ]
+    parts += _section("Inputs", ("parameter", "what", "SHA-256", "size", "note"), inputs)
+    glued = [(scrap.name, _scrap_value(scrap), f"{scrap.cell}") for scrap in scraps]
+    parts += _section("Scraps", ("name", "value", "cell"), glued)
+    files = [(entry.name, entry.digest.short, _size(entry.size)) for entry in artifacts]
+    parts += _section("Artifacts", ("file", "SHA-256", "size"), files)
+    lines = [(line.text, "met" if line.met else "**not met**", line.found) for line in verdict.contract]
+    parts += _section("Contract", ("required", "", "found"), lines)
+    parts += [f"> {_text(note)}" for note in started.notes]
+    parts.append(
+        "<sub>Written by nbprod. This notebook is evidence; the verdict stands in the run's record: "
+        f"`nbprod show {started.run_id}`.</sub>"
+    )
+    return "\n\n".join(parts)
+
+
+def _summary(started: Started, verdict: Verdict, finished: datetime) -> list[tuple[str, str]]:
+    request = started.request
+    ran = sum(cell.status in (CellStatus.OK, CellStatus.FAILED, CellStatus.INTERRUPTED) for cell in verdict.cells)
+    left = sum(cell.status is CellStatus.NOT_RUN for cell in verdict.cells)
+    cells = f"{ran} of {len(verdict.cells)} code cells ran" + (f", {left} did not" if left else "")
+    rows = [
+        ("run", f"`{started.run_id}`"),
+        ("when", f"{_moment(started.at, started.zone)}, {(finished - started.at).total_seconds():.1f} s"),
+        ("who", f"{started.user} on {started.host}"),
+        ("cells", cells),
+        ("notebook", f"{request.notebook} (source {request.source.short})"),
+        ("environment", f"{request.environment.short}, kernel {request.kernel}"),
+    ]
+    if started.git is not None:
+        commit = str(started.git.get("commit") or "no commit yet")[:12]
+        dirty = ", with uncommitted changes" if started.git.get("dirty") else ""
+        rows.append(("git", f"{commit}{dirty}"))
+    return rows
+
+
+def _parameters(started: Started) -> list[tuple[str, Json]]:
+    return sorted(started.request.parameters.items(), key=lambda item: item[0] not in started.request.given)
+
+
+def shown(value: Json) -> str:
+    """Return a tagged value as short text for people."""
+    if isinstance(value, dict) and "$nbprod" in value:
+        inner = value.get("value")
+        if value["$nbprod"] == "artifact" and isinstance(inner, dict):
+            return f"{inner['name']} of run …{str(inner['run'])[-8:]}"
+        if isinstance(inner, dict) and isinstance(inner.get("iso"), str):
+            return str(inner["iso"])
+        return shown(inner) if not isinstance(inner, str) else inner
+    return value if isinstance(value, str) else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def _scrap_value(scrap: Scrap) -> str:
+    if scrap.encoder == "display":
+        return "(a display, see the cell)"
+    if scrap.encoder == "pandas":
+        return "(a table, see the cell)"
+    return shown(scrap.data)
+
+
+def _section(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    return [f"**{title}**\n\n{_table(head, rows)}"] if rows else []
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(_cell(text) for text in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    flat = " ".join(text.split())
+    return _text(flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1] + "…")
+
+
+def _text(text: str) -> str:
+    """Escape what a Markdown renderer would take for markup: values come from anywhere (law 10)."""
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("[", "&#91;"), ("$", "&#36;")):
+        text = text.replace(sign, entity)
+    return text
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return ""
+    amount = float(size)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:  # noqa: PLR2004 - SI units
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def _zone(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    if name.startswith("UTC") and len(name) == len("UTC+hhmm"):
+        sign = -1 if name[3] == "-" else 1
+        return timezone(sign * timedelta(hours=int(name[4:6]), minutes=int(name[6:8])), name)
+    return None
+
+
+def _moment(at: datetime, zone: str) -> str:
+    utc = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    where = _zone(zone)
+    if where is None or zone in ("UTC", "Etc/UTC"):
+        return utc
+    return f"{utc} ({at.astimezone(where):%Y-%m-%d %H:%M:%S} {zone})"

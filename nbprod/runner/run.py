@@ -1,0 +1,356 @@
+"""One run, from a job to a record."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbprod.errors import CallerError, EnvironmentFault
+from nbprod.execution.cancel import CancelToken
+from nbprod.execution.driver import Deadlines, Driven, Driver, Stop
+from nbprod.execution.events import Event, Listener
+from nbprod.execution.journal import Journal
+from nbprod.execution.kernel import Kernel, launch_kernel
+from nbprod.execution.outputs import Collector, OutputLimits
+from nbprod.execution.plan import Plan
+from nbprod.kernels.bootstrap import bootstrap_source
+from nbprod.kernels.spec import KernelSpec, find_kernel_spec
+from nbprod.ledger.events import RunStarted
+from nbprod.masking import Masker
+from nbprod.record.ids import RunId
+from nbprod.record.request import RunRequest
+from nbprod.record.run_record import Kept, RunRecord
+from nbprod.record.status import Status
+from nbprod.runner.conclude import Conclusion, Ended, conclude
+from nbprod.runner.files import write_atomically
+from nbprod.runner.job import Job
+from nbprod.runner.leases import LEASE_SECONDS, Leases
+from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, plain_json, plan_of
+from nbprod.runner.ports import Ports
+from nbprod.runner.started import RunFolder, Started
+
+__all__ = ["Runner"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A run that is ready to start: all that can be refused has been checked."""
+
+    run_id: RunId
+    job: Job
+    folder: RunFolder
+    cwd: Path
+    spec: KernelSpec
+    bound: Bound
+    plan: Plan
+    secrets: dict[str, str]
+    masker: Masker
+
+
+class Runner:
+    """Runs jobs. One runner serves many threads.
+
+    Args:
+        ports: the outside world.
+    """
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._leases = Leases(ports.ledger)
+
+    def run(
+        self,
+        job: Job,
+        *,
+        cancel: CancelToken | None = None,
+        listener: Listener | None = None,
+        on_start: Callable[[RunId], None] | None = None,
+    ) -> RunRecord:
+        """Run a job to its end, whatever that is.
+
+        Args:
+            job: what to run; its parameters are bound.
+            cancel: stops the run when it is asked to.
+            listener: hears of cells and of what they print.
+            on_start: hears the run's id once its start is in the ledger.
+
+        Returns:
+            The record: succeeded or not. Bad endings are not raised.
+
+        Raises:
+            CallerError: refused before anything started (no such kernel, working directory, secret …).
+            EnvironmentFault: store or ledger do not work.
+        """
+        ports = self._ports
+        begun = ports.monotonic()
+        token = cancel if cancel is not None else CancelToken()
+        prepared = self._prepare(job)
+        kernel: Kernel | None = None
+        try:
+            kernel = self._launch(prepared)
+            started = self._begin(prepared)
+        except BaseException:
+            if kernel is not None:
+                kernel.release()
+            shutil.rmtree(prepared.folder.path, ignore_errors=True)
+            raise
+        self._leases.add(prepared.run_id, token)
+        try:
+            if on_start is not None:
+                on_start(prepared.run_id)
+            ended = self._drive(prepared, kernel, token, listener, begun)
+            conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger)
+            kernel.release()
+        finally:
+            self._leases.remove(prepared.run_id)
+            if cancel is None:
+                token.close()
+        self._leave(prepared, conclusion)
+        return conclusion.record
+
+    # --- before --------------------------------------------------------------------------------
+
+    def _prepare(self, job: Job) -> _Prepared:
+        """Check everything that can be checked before a process is started."""
+        ports = self._ports
+        spec = find_kernel_spec(job.step.kernel_name)
+        run_id = RunId.new(ports.now(), ports.random(10))
+        folder = RunFolder(ports.runs / str(run_id))
+        cwd = job.step.folder
+        if not cwd.is_dir():
+            raise CallerError(f"the working directory {cwd} is not there", hint="Create it, or set another: --cwd.")
+        if job.output is not None and not job.output.parent.is_dir():
+            raise CallerError(
+                f"the executed notebook cannot be written to {job.output}", found="its folder is not there"
+            )
+        secrets = self._secrets(job)
+        masker = Masker(secrets)
+        bound = bind_paths(job, output=folder.output, cwd=cwd)
+        plan, _ = plan_of(job, bound.overrides)
+        try:
+            (folder.output if bound.collects else folder.path).mkdir(parents=True)
+        except OSError as error:
+            raise EnvironmentFault(
+                "the run's folder cannot be made",
+                found=f"{error.strerror}: {folder.path}",
+                hint="Grant the right to write there, or set `home` in [tool.nbprod].",
+            ) from error
+        return _Prepared(
+            run_id=run_id,
+            job=job,
+            folder=folder,
+            cwd=cwd,
+            spec=spec,
+            bound=bound,
+            plan=plan,
+            secrets=secrets,
+            masker=masker,
+        )
+
+    def _secrets(self, job: Job) -> dict[str, str]:
+        names = job.step.settings.secrets
+        missing = [name for name in names if name not in self._ports.environ]
+        if missing:
+            raise CallerError(
+                f"step {job.step.name} needs secrets that are not set",
+                expected=f"environment variables {', '.join(names)}",
+                found=f"{', '.join(missing)} missing",
+            )
+        return {name: self._ports.environ[name] for name in names}
+
+    def _launch(self, prepared: _Prepared) -> Kernel:
+        ports = self._ports
+        return launch_kernel(
+            prepared.spec,
+            supervisor=ports.supervisor,
+            run_id=str(prepared.run_id),
+            cwd=prepared.cwd,
+            environ=ports.environ,
+            extra_env=prepared.secrets,
+            log=prepared.folder.kernel_log,
+            closer=(sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path)),
+            mask=prepared.masker.mask_bytes if prepared.secrets else None,
+        )
+
+    def _begin(self, prepared: _Prepared) -> Started:
+        """While the kernel starts: write down what is known and commit the start."""
+        ports, job = self._ports, prepared.job
+        started = self._started(prepared)
+        prepared.folder.prepared.write_text(json.dumps(prepared.plan.node), encoding="utf-8")
+        home = {"store": ports.store.url, "ledger": ports.ledger.url, "collects": prepared.bound.collects}
+        prepared.folder.started.write_text(json.dumps({**started.to_json(), "home": home}), encoding="utf-8")
+        ports.ledger.append(
+            RunStarted(
+                at=started.at,
+                run_id=started.run_id,
+                step=started.request.step,
+                notebook=started.request.notebook,
+                request_digest=started.request.digest,
+                parameters=started.request.parameters,
+                user=started.user,
+                host=started.host,
+                runner_pid=os.getpid(),
+                lease_seconds=LEASE_SECONDS,
+                name=job.name,
+                tags=job.tags,
+                note=job.note,
+                folder=str(prepared.folder.path),
+            )
+        )
+        return started
+
+    def _started(self, prepared: _Prepared) -> Started:
+        from nbprod.environment.git import git_state  # noqa: PLC0415 - only needed here
+
+        ports, job = self._ports, prepared.job
+        step, settings = job.step, job.step.settings
+        environment = ports.probe.environment_of(prepared.spec.python, _spec_json(prepared.spec), ports.environ)
+        ports.store.put(_json_bytes(environment.key.to_json()))
+        git = git_state(step.path.parent if step.path is not None else prepared.cwd, ports.environ)
+        where = "(standard input)" if step.path is None else display_path(step.path, ports.root)
+        request = RunRequest(
+            step=step.name,
+            notebook=where,
+            source=step.source,
+            kernel=prepared.spec.name,
+            parameters=prepared.masker.mask_json(dict(prepared.bound.values)),
+            given=tuple(name for name in prepared.bound.overrides if name != OUTPUT_DIR or not prepared.bound.collects),
+            inputs=prepared.bound.inputs,
+            environment=environment.key.digest,
+            limits=settings.limits_json(),
+            contract=settings.expect.to_json(),
+            secrets=settings.secrets,
+        )
+        known = job.parameters.values
+        given = {name: known.get(name, value) for name, value in prepared.bound.overrides.items()}
+        defaults = {p.name: p.default for p in step.schema.parameters if p.name in known and p.name not in given}
+        return Started(
+            run_id=prepared.run_id,
+            request=request,
+            source_file=Kept(digest=ports.store.put(step.data), size=len(step.data)),
+            environment_facts=ports.store.put(_json_bytes(environment.facts)),
+            git=None if git is None else _git_json(git),
+            user=ports.user,
+            host=ports.host,
+            at=ports.now(),
+            zone=ports.zone,
+            defaults=plain_json(defaults),
+            given=plain_json(prepared.bound.overrides),
+            paths=(where, None if job.output is None else str(job.output)),
+            report_mode=job.report_mode,
+            title=step.notebook.title or "",
+            notes=prepared.bound.notes,
+            labels={str(cell.cell): cell.label for cell in prepared.plan.cells},
+        )
+
+    # --- during --------------------------------------------------------------------------------
+
+    def _drive(
+        self, prepared: _Prepared, kernel: Kernel, cancel: CancelToken, listener: Listener | None, begun: float
+    ) -> Ended:
+        settings = prepared.job.step.settings
+        limits = OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit)
+        collector = Collector(limits)
+        with Journal(prepared.folder.journal) as journal:
+            driver = Driver(
+                plan=prepared.plan,
+                client=kernel.client,
+                keeper=kernel.keeper,
+                collector=collector,
+                journal=journal,
+                deadlines=Deadlines(
+                    start=settings.start_timeout,
+                    cell=settings.cell_timeout,
+                    run=settings.timeout,
+                    grace=settings.grace,
+                ),
+                cancel=cancel,
+                listener=listener or _ignore,
+                interrupt_by_message=prepared.spec.interrupt_mode == "message",
+                explain_death=kernel.explain_death,
+            )
+            # papermill takes half a second to import, which the kernel's start hides.
+            importer = threading.Thread(target=_import_papermill, name="nbprod-import")
+            importer.start()
+            driven = driver.drive(bootstrap_source() if prepared.spec.is_ipykernel else None)
+            kernel.end(graceful=_alive(driven.stop))
+            journal.sync(force=True)
+            importer.join()
+        return self._ended(prepared, driven, collector, begun)
+
+    def _ended(self, prepared: _Prepared, driven: Driven, collector: Collector, begun: float) -> Ended:
+        return Ended(
+            plan=prepared.plan,
+            outcomes=driven.cells,
+            collector=collector,
+            stop=driven.stop,
+            language_info=driven.language_info,
+            at=self._ports.now(),
+            seconds=self._ports.monotonic() - begun,
+            collects=prepared.bound.collects,
+        )
+
+    # --- after ---------------------------------------------------------------------------------
+
+    def _leave(self, prepared: _Prepared, conclusion: Conclusion) -> None:
+        """Leave the executed notebook where people look for it, and nothing else."""
+        folder, job = prepared.folder, prepared.job
+        write_atomically(folder.executed(job.step.name), conclusion.notebook)
+        tidy(folder)
+        if job.output is not None:
+            try:
+                write_atomically(job.output, conclusion.notebook)
+            except OSError as error:
+                raise EnvironmentFault(
+                    f"the executed notebook cannot be written to {job.output}",
+                    found=error.strerror,
+                    hint=f"The run is recorded all the same: see `nbprod show {prepared.run_id}`.",
+                ) from error
+
+
+def tidy(folder: RunFolder) -> None:
+    """Remove the working files of a closed run: what they held is in the store."""
+    shutil.rmtree(folder.output, ignore_errors=True)
+    for path in (folder.journal, folder.prepared, folder.started, folder.kernel_log):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _alive(stop: Stop | None) -> bool:
+    return stop is None or stop.status not in (Status.KERNEL_DIED, Status.CRASHED)
+
+
+def _ignore(_: Event) -> None:
+    """Hear nothing."""
+
+
+def _import_papermill() -> None:
+    import nbprod.execution.assemble  # noqa: F401, PLC0415 - for its side effect on sys.modules
+
+
+def _spec_json(spec: KernelSpec) -> dict[str, object]:
+    return {
+        "argv": list(spec.argv),
+        "env": dict(spec.env),
+        "language": spec.language,
+        "display_name": spec.display_name,
+        "interrupt_mode": spec.interrupt_mode,
+        "metadata": dict(spec.metadata),
+    }
+
+
+def _json_bytes(value: object) -> bytes:
+    from nbprod.digest import canonical  # noqa: PLC0415
+
+    return canonical(value)
+
+
+def _git_json(git: object) -> dict[str, object]:
+    return {name: getattr(git, name) for name in ("commit", "branch", "dirty", "remote")}

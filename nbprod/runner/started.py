@@ -1,0 +1,149 @@
+"""What is known of a run when it starts, kept in its folder so that anybody can close it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nbprod.digest import Digest, Json
+from nbprod.record.ids import RunId
+from nbprod.record.request import RunRequest
+from nbprod.record.run_record import Kept
+
+__all__ = ["RunFolder", "Started"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The working files of one run."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """Every event, as it happens."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def prepared(self) -> Path:
+        """The notebook with its parameters injected, before it runs."""
+        return self.path / "prepared.json"
+
+    @property
+    def started(self) -> Path:
+        """What is known at the start."""
+        return self.path / "started.json"
+
+    @property
+    def kernel_log(self) -> Path:
+        """What the kernel's process writes to its own stdout and stderr."""
+        return self.path / "kernel.log"
+
+    @property
+    def output(self) -> Path:
+        """The fresh folder that the parameter `output_dir` names."""
+        return self.path / "output"
+
+    def executed(self, step: str) -> Path:
+        """Where the executed notebook lies after the run."""
+        return self.path / f"{file_stem(step)}.ipynb"
+
+
+def file_stem(step: str) -> str:
+    """Return a step's name as a file name (law 10: nobody trusts a path made from a name)."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_. " else "_" for letter in step).strip(". ")
+    return safe[:100] or "notebook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A run that has begun.
+
+    Args:
+        run_id: which.
+        request: what was asked for.
+        source_file: the notebook file as it was read, in the store.
+        environment_facts: in the store.
+        git: commit, branch and dirty flag; None outside a repository.
+        user: who runs it.
+        host: where.
+        at: aware, UTC.
+        zone: the host's time zone.
+        defaults: the parameters' defaults as plain JSON, for papermill's metadata.
+        given: the parameters given as plain JSON, for papermill's metadata.
+        paths: papermill's input and output path.
+        report_mode: whether code is hidden.
+        title: the notebook's title.
+        notes: what a reader of the record should know.
+        labels: by source index as text, the cells' labels.
+    """
+
+    run_id: RunId
+    request: RunRequest
+    source_file: Kept
+    environment_facts: Digest | None
+    git: Mapping[str, Json] | None
+    user: str
+    host: str
+    at: datetime
+    zone: str
+    defaults: Mapping[str, Any]
+    given: Mapping[str, Any]
+    paths: tuple[str | None, str | None]
+    report_mode: bool
+    title: str
+    notes: tuple[str, ...]
+    labels: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that is kept in the run's folder."""
+        return {
+            "run": str(self.run_id),
+            "request": self.request.to_json(),
+            "source_file": {"digest": str(self.source_file.digest), "size": self.source_file.size},
+            "environment_facts": None if self.environment_facts is None else str(self.environment_facts),
+            "git": None if self.git is None else dict(self.git),
+            "user": self.user,
+            "host": self.host,
+            "at": self.at.isoformat(),
+            "zone": self.zone,
+            "defaults": dict(self.defaults),
+            "given": dict(self.given),
+            "paths": list(self.paths),
+            "report_mode": self.report_mode,
+            "title": self.title,
+            "notes": list(self.notes),
+            "labels": dict(self.labels),
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Started:
+        """Read what was kept.
+
+        Raises:
+            OSError, ValueError, KeyError: it is not there or broken.
+        """
+        data = json.loads(path.read_bytes())
+        facts = data["environment_facts"]
+        return cls(
+            run_id=RunId(data["run"]),
+            request=RunRequest.from_json(data["request"]),
+            source_file=Kept(digest=Digest.parse(data["source_file"]["digest"]), size=data["source_file"]["size"]),
+            environment_facts=None if facts is None else Digest.parse(facts),
+            git=data["git"],
+            user=data["user"],
+            host=data["host"],
+            at=datetime.fromisoformat(data["at"]),
+            zone=data["zone"],
+            defaults=data["defaults"],
+            given=data["given"],
+            paths=(data["paths"][0], data["paths"][1]),
+            report_mode=data["report_mode"],
+            title=data["title"],
+            notes=tuple(data["notes"]),
+            labels=data["labels"],
+        )
