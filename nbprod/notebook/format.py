@@ -85,9 +85,10 @@ def _read_json(data: bytes, where: str) -> Any:
 
 def _upgrade(node: dict[str, Any], where: str) -> dict[str, Any]:
     import nbformat  # noqa: PLC0415 - slow to import, and only old notebooks need it
+    import nbformat.reader  # noqa: PLC0415
 
     try:
-        upgraded = nbformat.convert(nbformat.from_dict(node), _V4)  # type: ignore[no-untyped-call]
+        upgraded = nbformat.convert(nbformat.reader.reads(json.dumps(node)), _V4)
     except Exception as error:
         raise NotebookInvalid(
             f"{where}: format {node['nbformat']} cannot be upgraded", found=f"{type(error).__name__}: {error}"
