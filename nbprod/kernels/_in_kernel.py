@@ -1,6 +1,6 @@
 """Lets `sb.glue` take what stock scrapbook 0.5.0 refuses or spoils; runs inside the user's kernel.
 
-This file is never imported by nbprod: its text is sent to the kernel, whose Python need not have nbprod
+nbprod never imports this file: its text is sent to the kernel, whose Python need not have nbprod
 (`nbprod.kernels.bootstrap`). Hence the rules here: standard library only, syntax of Python 3.8, imports
 neither scrapbook, numpy nor pandas by itself, and any failure leaves stock behaviour as it was.
 
@@ -120,8 +120,10 @@ def encode_numpy(value: Any) -> Any:
         raise Unsupported(str(value.dtype))  # Python's float can't hold them
     if value.dtype.kind in "biufUO":
         items = encode(value.tolist())
-    elif value.dtype.kind in "mM":
-        items = encode(value.astype(str).tolist())
+    elif value.dtype.kind == "M":
+        items = value.astype(str).tolist()
+    elif value.dtype.kind == "m":
+        items = value.astype("int64").tolist()  # counts of the dtype's unit; NaT is the least of them
     elif value.dtype.kind == "c":
         items = encode(numpy.stack([value.real, value.imag], axis=-1).tolist())
     else:
@@ -262,4 +264,5 @@ def install() -> None:
         sys.meta_path.insert(0, finder)
 
 
-install()
+if __name__ == "nbprod_in_kernel":  # the name that the bootstrap runs it under
+    install()

@@ -92,14 +92,16 @@ def _ndarray(value: Json) -> Any:
     dtype, shape = np.dtype(value["dtype"]), tuple(value["shape"])
     if dtype.kind == "c":
         # Real and imaginary parts stand in one more, last dimension.
-        parts = np.array(items, dtype="float64").reshape((*shape, 2))
-        return (parts[..., 0] + 1j * parts[..., 1]).astype(dtype)
+        return np.array(items, dtype="float64").reshape(-1).view("complex128").reshape(shape).astype(dtype)
+    if dtype.kind == "m":
+        return np.array(items, dtype="int64").astype(dtype).reshape(shape)
     if dtype.kind != "O":
         return np.array(items, dtype=dtype).reshape(shape)
     array = np.empty(math.prod(shape), dtype=dtype)
     for _ in range(len(shape) - 1):
         items = [item for row in items for item in row]
-    array[:] = items if shape else [items]
+    for place, item in enumerate(items if shape else [items]):
+        array[place] = item  # all at once, numpy would take elements that are lists for one more dimension
     return array.reshape(shape)
 
 
