@@ -1,7 +1,7 @@
 """The notebook file format: bytes to a structurally sound nbformat v4 dict, upgraded in memory.
 
-Format: nbformat 4.5 (nbformat.readthedocs.io, "The notebook file format"). Its full JSON Schema validation takes
-seconds on large notebooks; what is checked here is what the rest of nbprod relies on.
+Format: nbformat 4.5 (nbformat.readthedocs.io, "The notebook file format"). What is checked here is what the rest of
+nbprod relies on; the full JSON Schema would cost more than the reading, and the import of nbformat.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import json
 import re
 from typing import Any
 
-import orjson
-
 from nbprod.errors import NotebookInvalid
 
 __all__ = ["load_node", "sound_node"]
@@ -21,8 +19,6 @@ _V4, _MINOR = 4, 5
 _CELL_KINDS = ("code", "markdown", "raw")
 _OUTPUT_KINDS = ("stream", "display_data", "execute_result", "error")
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
-# orjson reads integers beyond 64 bits as floats; a run of 19 digits that is no fraction may be one.
-_LONG_INTEGER = re.compile(rb"(?<![.\d])\d{19}")
 
 
 def load_node(data: bytes, *, where: str) -> dict[str, Any]:
@@ -69,11 +65,7 @@ def sound_node(parsed: Any, *, where: str) -> dict[str, Any]:
 
 
 def _read_json(data: bytes, where: str) -> Any:
-    try:
-        if not _LONG_INTEGER.search(data):
-            return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass  # NaN and lone surrogates are in real notebooks; Python's reader takes them, and words the rest
+    # Not orjson: it spoils NaN and big integers, and on notebooks (long strings) it is no faster than this.
     try:
         return json.loads(data)
     except json.JSONDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from nbprod.parameters.types import TypeSpec
 
 __all__ = ["read_parameters"]
 
+_FILE = "<parameters cell>"
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -39,11 +41,11 @@ def _parse(source: str) -> tuple[ast.Module, Cleaned]:
     if indent := first[: len(first) - len(first.lstrip())]:  # IPython runs an indented cell, too
         text = "\n".join(line.removeprefix(indent) for line in text.split("\n"))
     try:
-        return ast.parse(text), Cleaned(text, {})
+        return _ast(text), Cleaned(text, {})
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         cleaned = without_magics(text)
     try:
-        return ast.parse(cleaned.text), cleaned
+        return _ast(cleaned.text), cleaned
     except SyntaxError as error:
         line = error.lineno or 1
         raise NotebookInvalid(
@@ -54,6 +56,18 @@ def _parse(source: str) -> tuple[ast.Module, Cleaned]:
         ) from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise NotebookInvalid("the parameters cell cannot be read", expected="Python", found=str(error)) from error
+
+
+def _ast(text: str) -> ast.Module:
+    """Parse; a warning about an escape in the notebook's own text must not refuse it where warnings are errors."""
+    try:
+        return ast.parse(text, _FILE)
+    except SyntaxError as error:
+        if "escape sequence" not in error.msg:
+            raise
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, _FILE)
 
 
 class _Reader:

@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping
 
 from nbprod.errors import ParameterError, ParameterFault
 from nbprod.parameters.bind import is_name
-from nbprod.parameters.literal import literal
+from nbprod.parameters.literal import Code, literal
 from nbprod.parameters.plain import show
 
 __all__ = ["injected_source"]
+
+_WIDTH = 100
 
 
 def injected_source(
@@ -40,5 +42,19 @@ def injected_source(
     modules = sorted(set().union(*(code.imports for code in codes.values())))
     lines = [f"# {line}" for line in comment.splitlines()]
     lines += [f"import {module} as {prefix}{module}" for module in modules]
-    lines += [f"{name} = {code.expression}" for name, code in codes.items()]
+    for name, code in codes.items():
+        line = f"{name} = {code.expression}"
+        lines.append(line if len(line) <= _WIDTH else f"{name} = {_spread(given[name], code, prefix, names)}")
     return "\n".join(lines) + "\n"
+
+
+def _spread(value: object, code: Code, prefix: str, names: set[str]) -> str:
+    """Write one item per line, for the reader's sake."""
+    if not value or not isinstance(value, list | dict):
+        return code.expression
+    items = [literal(item, prefix=prefix, taken=names).expression for item in value]
+    if isinstance(value, dict):
+        written = (literal(item, prefix=prefix, taken=names).expression for item in value.values())
+        items = [f"{key}: {item}" for key, item in zip(items, written, strict=True)]
+    opening, closing = "[]" if isinstance(value, list) else "{}"
+    return "\n".join([opening, *(f"    {item}," for item in items), closing])

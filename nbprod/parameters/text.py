@@ -162,7 +162,7 @@ def _read_union(spec: UnionOf, text: str) -> tuple[Any, bool]:
     for member in spec.members:
         try:
             readings.append(_read(member, text))
-        except (ValueError, ArithmeticError):
+        except (ValueError, ArithmeticError, RecursionError):
             continue
     if not readings:
         raise _Mismatch(text)

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from IPython.core.inputtransformer2 import TransformerManager
 
 from nbprod.digest import canonical
 from nbprod.errors import ParameterError
@@ -66,6 +67,12 @@ def test_injected_cell_evaluates_back(parameters):
     assert_only_assignments(source, list(parameters))
     namespace = run(source)
     assert all(same(namespace[name], value) for name, value in parameters.items())
+
+
+@given(values)
+def test_ipython_leaves_the_injected_cell_alone(value):
+    source = injected_source({"x": value, "y": [value, value]})
+    assert TransformerManager().transform_cell(source) == source
 
 
 @given(values)
@@ -125,6 +132,13 @@ def test_names_that_are_not_names_are_refused(name):
     with pytest.raises(ParameterError):
         injected_source({name: 1})
     assert injected_source({"x": 1}) == "# Parameters\nx = 1\n"
+
+
+def test_a_long_value_is_written_item_by_item():
+    value = {"a" * 40: ["b" * 60], "c": math.nan}
+    source = injected_source({"x": value})
+    assert len(source.splitlines()) == 5
+    assert same(run(source)["x"], value)
 
 
 def test_a_name_that_the_notebook_uses_is_not_relied_upon():

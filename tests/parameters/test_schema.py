@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import datetime as dt
 import math
@@ -13,6 +14,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.inputtransformer2 import TransformerManager
 
 from nbprod.errors import NotebookInvalid
 from nbprod.parameters import REQUIRED, Schema, Unevaluated
@@ -102,6 +104,7 @@ CASES = {
     "assigned magic": ("x = %env HOME", "Any", Unevaluated("%env HOME"), False),
     "indented cell": ("  x = 1\n  y = 2", "int", 1, True),
     "windows lines": ("x = 1\r\ny = 2\r\n", "int", 1, True),
+    "odd escape": (r"x = '\d'", "str", r"\d", True),
     "await": ("y = await f()\nx = 1", "int", 1, True),
 }
 
@@ -176,11 +179,37 @@ def test_any_text_is_read_or_refused(source):
         Schema.from_source(source)
 
 
-@given(
-    st.lists(
-        st.sampled_from(["%m", "!s 'x", "x = 1", "y = '''", "'''", "z = [", "]", "f?", "if x:", "  %m", "\\", "# c"])
-    )
-)
-def test_any_mixture_of_lines_is_read_or_refused(lines):
-    with contextlib.suppress(NotebookInvalid):
-        Schema.from_source("\n".join(lines))
+CHUNKS = [
+    "%m",
+    "%m \\\n  x",
+    "!s 'x",
+    "!s [",
+    "x = 1",
+    "y = '''\n%m\n!s\n'''",
+    "z = [\n1,\n2]",
+    "f?",
+    "%f??",
+    "f.g*?",
+    "?f",
+    "if x:\n  %m",
+    "# c [",
+    "v = !s",
+    "v = %m",
+    "w = \\\n  2",
+    "",
+    "u = 'it\\'s'",
+    't = "#"',
+    "s = (1\n% 2)",
+    "r = r'\\'\"x\"",
+]
+
+
+@given(st.lists(st.sampled_from(CHUNKS), max_size=6))
+def test_any_mixture_of_lines_declares_what_ipython_would_assign(lines):
+    source = "\n".join(lines)
+    try:
+        theirs = ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError:
+        return
+    names = [s.targets[0].id for s in theirs.body if isinstance(s, ast.Assign)]
+    assert Schema.from_source(source).names == tuple(dict.fromkeys(names))
