@@ -150,8 +150,8 @@ class ScrapEntry:
         Raises:
             ScrapError: a field is missing or of another type.
         """
-        fields = dict(entry)
         try:
+            fields = dict(entry)
             head = {key: fields.pop(key) for key in ("name", "encoder", "cell", "type", "size")}
             ref = Digest.parse(fields.pop("ref")) if "ref" in fields else None
             payload = None
@@ -159,8 +159,10 @@ class ScrapEntry:
                 payload = {"data": fields.pop("value")}
                 if "display" in fields:
                     payload["display"] = fields.pop("display")
-        except (KeyError, AttributeError) as error:
+        except KeyError as error:
             raise ScrapError("a record's scrap is incomplete", found=f"no {error} in {sorted(entry)}") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ScrapError("a record's scrap is no JSON object", found=repr(entry)[:80]) from error
         return cls(**head, payload=payload, ref=ref, extra=fields)
 
     def scrap(self, read: Callable[[Digest], bytes] | None = None) -> Scrap:

@@ -197,6 +197,8 @@ def test_unknown_fields_of_an_entry_are_written_back() -> None:
     assert ScrapEntry.from_json(written).to_json() == written
     with pytest.raises(ScrapError, match="incomplete"):
         ScrapEntry.from_json({"name": "a"})
+    with pytest.raises(ScrapError, match="no JSON object"):
+        ScrapEntry.from_json(5)
 
 
 def test_a_frame_that_is_no_parquet_file_is_refused() -> None:
