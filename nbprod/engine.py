@@ -28,7 +28,8 @@ class NbprodEngine:
             The executed notebook.
 
         Raises:
-            RunNotSuccessful: the run did not succeed; the executed notebook has been written and says why.
+            PapermillExecutionError: the run did not succeed; the executed notebook has been written and says why.
+            ParameterError: parameters that do not fit the notebook's schema; nothing was started.
         """
         from nbprod.foreign import execute_for_papermill  # noqa: PLC0415 - see the module's docstring
 

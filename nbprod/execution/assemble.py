@@ -22,7 +22,7 @@ from nbprod.execution.plan import Plan
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
 
-__all__ = ["RECORD_TAG", "Heading", "TruthfulManager", "assemble"]
+__all__ = ["RECORD_TAG", "Heading", "TruthfulManager", "assemble", "progress_of", "to_bytes"]
 
 RECORD_TAG = "nbprod-record"
 
@@ -171,3 +171,8 @@ def _add_banner(nb: Any, failed: int | None, text: str) -> None:
     )
     banner.metadata["tags"] = [ERROR_MARKER_TAG]
     nb.cells.insert(0, banner)
+
+
+def progress_of(nb: Any, progress_bar: Any) -> TruthfulManager:
+    """Return a manager that shows papermill's progress bar for a notebook, and does nothing else."""
+    return TruthfulManager(nb, progress_bar=progress_bar)

@@ -44,8 +44,7 @@ class Job:
         note: a note for people.
         output: where to write the executed notebook as well; None for nowhere else.
         report_mode: hide the code in the executed notebook.
-        prepared: a notebook whose parameters were injected by somebody else (papermill); None to inject here.
-        progress: hears of nothing; kept for the record's metadata: papermill's own input path.
+        paths: input and output path for papermill's metadata, where papermill itself has chosen them.
     """
 
     step: Step
@@ -56,3 +55,4 @@ class Job:
     note: str | None = None
     output: Path | None = None
     report_mode: bool = False
+    paths: tuple[str | None, str | None] | None = None

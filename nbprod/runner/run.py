@@ -243,7 +243,7 @@ class Runner:
             zone=ports.zone,
             defaults=plain_json(defaults),
             given=plain_json(prepared.bound.overrides),
-            paths=(where, None if job.output is None else str(job.output)),
+            paths=job.paths or (where, None if job.output is None else str(job.output)),
             report_mode=job.report_mode,
             title=step.notebook.title or "",
             notes=prepared.bound.notes,
