@@ -1,0 +1,49 @@
+# Needs bash, git and Python 3.11 to 3.13; `make` alone lists what there is to make.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PY := .venv/bin/python
+READY := .venv/.ready
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+export PYTHON
+.PHONY: help demo test lint check bench torture lock lowest clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml scripts/set_up.sh
+	@scripts/set_up.sh
+
+demo: $(READY) ## run the flight-delay pipeline in a Prefect flow
+	@$(PY) flows/demo.py
+
+test: $(READY) ## run all tests but the torture, with branch coverage (floor: 90)
+	@scripts/system_packages.sh
+	@$(PY) -m pytest --cov --cov-report=term
+
+lint: $(READY) ## ruff, mypy (strict), import-linter
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo
+
+check: lint test ## lint and test: what CI runs
+
+bench: $(READY) ## measure against papermill, write benchmarks/results.md
+	@$(PY) benchmarks/run.py
+
+torture: $(READY) ## the long tests
+	@$(PY) -m pytest -m torture --timeout 3600
+
+lock: $(READY) ## renew requirements.lock and environment.yml from pyproject.toml (UPGRADE=--upgrade: to the newest)
+	@$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.lock
+	@$(PY) scripts/environment_yml.py
+
+lowest: $(READY) ## try the fast tests with the lowest versions that pyproject.toml allows
+	@scripts/lowest.sh
+
+clean: ## remove the set-up and the tools' caches; notebooks' records under .nbprod/ stay
+	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov dist
