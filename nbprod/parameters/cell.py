@@ -89,7 +89,9 @@ class _Reader:
             case ast.Delete(targets=targets):
                 for target in targets:
                     self.found.pop(target.id if isinstance(target, ast.Name) else "", None)
-            case ast.AugAssign() | ast.Expr() | ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
+            case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                pass  # these name things, but no parameters
+            case _:
                 self._changed(statement)
 
     def _declare(self, statement: ast.stmt, name: str, annotation: ast.expr, value: ast.expr | None) -> None:

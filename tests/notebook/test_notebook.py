@@ -66,6 +66,15 @@ def test_lists_of_lines_are_joined():
     assert notebook.node()["cells"][0]["outputs"][0]["text"] == "x\ny"
 
 
+def test_mime_bundles_are_joined_but_json_is_not():
+    data = {"text/plain": ["a\n", "b"], "application/json": ["a", "b"], "application/x+json": ["c"]}
+    output = {"output_type": "display_data", "metadata": {}, "data": data}
+    found = parse(node(code("a", outputs=[output]))).node()["cells"][0]["outputs"][0]["data"]
+    assert found == {**data, "text/plain": "a\nb"}
+    with pytest.raises(NotebookInvalid, match="data"):
+        parse(node(code("a", outputs=[{**output, "data": []}])))
+
+
 def test_the_raw_notebook_is_out_of_reach():
     given = copy.deepcopy(PLAIN)
     notebook = Notebook.from_node(given)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
+from papermill.translators import PythonTranslator
 
 from nbprod.digest import canonical
 from nbprod.errors import ParameterError
@@ -146,6 +147,14 @@ def test_a_name_that_the_notebook_uses_is_not_relied_upon():
     namespace: dict[str, object] = {"frozenset": None}
     exec(source, namespace)
     assert namespace["x"] == frozenset({1})
+
+
+def test_papermills_own_cell_fails_these_tests():
+    """The control: what is asked of the injected cell is not met by chance."""
+    hidden = PythonTranslator.codify({"x = print('run'); y": 1})
+    with pytest.raises(AssertionError):
+        assert_only_assignments(hidden, ["x"])
+    assert not same(run(PythonTranslator.codify({"x": (1, 2)}))["x"], (1, 2))
 
 
 def test_a_comment_of_several_lines_stays_a_comment():

@@ -57,11 +57,21 @@ CASES = {
     "arithmetic is shown": ("x = 60 * 60", "Any", Unevaluated("60 * 60"), False),
     "f-string is shown": ("x = f'{1}'", "Any", Unevaluated("f'{1}'"), False),
     "a required name": ("y: int\nx = y", "Any", Unevaluated("y"), False),
+    "complex": ("x = 1 + 2j", "Any", 1 + 2j, False),
+    "complex, minus": ("x = 1.5 - 2j", "Any", 1.5 - 2j, False),
+    "unpacked dict": ("x = {**{'a': 1}, 'b': 2}", "dict", {"a": 1, "b": 2}, True),
+    "unpacked call": ("x = dict(**{'a': 1})", "Any", Unevaluated("dict(**{'a': 1})"), False),
+    "not": ("x = not True", "Any", Unevaluated("not True"), False),
+    "minus a string": ("x = -'a'", "Any", Unevaluated("-'a'"), False),
+    "math.inf": ("x = math.inf", "float", math.inf, True),
+    "ellipsis": ("x = ...", "Any", Unevaluated("..."), False),
+    "unpacking a call": ("y, x = f()", "Any", Unevaluated("y, x = f()"), False),
     "other name": ("y = 2\nx = y", "int", 2, True),
     "changed in place": ("x = {}\nx['a'] = 1", "dict", Unevaluated("x['a'] = 1"), True),
     "changed by method": ("x = []\nx.append(1)", "list", Unevaluated("x.append(1)"), True),
     "augmented": ("x = 1\nx += 1", "int", Unevaluated("x += 1"), True),
     "changed in a branch": ("x = 1\nif debug:\n    x = 2", "int", Unevaluated("if debug:\n    x = 2"), True),
+    "changed in a match": ("x = 1\nmatch y:\n    case 1:\n        x = 2", "int", ..., True),
     "not changed by a function": ("x = 1\ndef f():\n    x = 2", "int", 1, True),
     "date": ("import datetime\nx = datetime.date(2013, 1, 1)", "date", dt.date(2013, 1, 1), True),
     "date by alias": ("import datetime as d\nx: d.date = d.date(2013, 1, 1)", "date", dt.date(2013, 1, 1), False),
@@ -114,7 +124,10 @@ def test_declaration(source, kind, default, inferred):
     parameter = Schema.from_source(source).get("x")
     assert parameter is not None
     assert parameter.describe_type() == kind
-    assert same(parameter.default, default)
+    if default is ...:
+        assert isinstance(parameter.default, Unevaluated)
+    else:
+        assert same(parameter.default, default)
     assert parameter.inferred is inferred
 
 
@@ -183,7 +196,6 @@ CHUNKS = [
     "%m",
     "%m \\\n  x",
     "!s 'x",
-    "!s [",
     "x = 1",
     "y = '''\n%m\n!s\n'''",
     "z = [\n1,\n2]",
