@@ -49,7 +49,9 @@ ANNOTATIONS = {
 }
 UNKNOWN = [
     "pd.DataFrame", "np.float64", "Literal[Colour.RED]", "Literal[1.5]", "dict[int]", "list[int, str]",
-    "Callable[[int], str]", "f(int)", "'not an expression ='", "int.x", "foo.int", "type[int]", "1", "Union[()]", "Optional",
+    "Callable[[int], str]",
+    "f(int)", "'not an expression ='", "int.x", "foo.int",
+    "type[int]", "1", "Union[()]", "Optional",
 ]  # fmt: skip
 
 
