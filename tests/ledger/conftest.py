@@ -1,0 +1,91 @@
+"""Every ledger there is, each with a way to let time pass."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbprod.digest import digest_bytes
+from nbprod.ledger import Ledger, open_ledger
+from nbprod.ledger.events import RunFinished, RunStarted
+from nbprod.record.ids import RunId
+from nbprod.record.status import Status
+
+DIGEST = digest_bytes(b"bytes")
+START = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
+
+
+@dataclass
+class Told:
+    """A ledger, and short ways to tell it things; each run starts a second after the one before."""
+
+    ledger: Ledger
+    sleep: Callable[[float], None]
+    count: int = 0
+
+    def start(self, *, run_id: RunId | None = None, **fields: Any) -> RunId:
+        self.count += 1
+        at = START + timedelta(seconds=self.count)
+        run_id = run_id or RunId.new(at, os.urandom(10))
+        self.ledger.append(started(run_id, at=at, **fields))
+        return run_id
+
+    def finish(self, run_id: RunId, status: Status = Status.SUCCEEDED, **fields: Any) -> RunId:
+        at = self.ledger.run(run_id).started + timedelta(minutes=1)
+        self.ledger.append(finished(run_id, status, at=at, **fields))
+        return run_id
+
+
+def started(run_id: RunId, **fields: Any) -> RunStarted:
+    given: dict[str, Any] = {
+        "at": START,
+        "step": "train",
+        "notebook": "notebooks/train.ipynb",
+        "request_digest": DIGEST,
+        "parameters": {},
+        "user": "ada",
+        "host": "laptop",
+        "runner_pid": 4711,
+        "lease_seconds": 30.0,
+        "folder": "work/one",
+    }
+    return RunStarted(run_id=run_id, **(given | fields))
+
+
+def finished(run_id: RunId, status: Status = Status.SUCCEEDED, **fields: Any) -> RunFinished:
+    given: dict[str, Any] = {"at": START, "reason": f"it {status}", "seconds": 1.5, "record": DIGEST}
+    return RunFinished(run_id=run_id, status=status, **(given | fields))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Told]:
+    clock = Clock()
+    if request.param == "memory":
+        yield Told(open_ledger("memory://", clock=clock), clock.sleep)
+        return
+    ledger = open_ledger(str(tmp_path / "ledger {} ü%20.db"), clock=clock)
+    yield Told(ledger, time.sleep)
+    ledger.close()
+
+
+@pytest.fixture
+def ledger(told: Told) -> Ledger:
+    return told.ledger

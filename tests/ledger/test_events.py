@@ -1,0 +1,148 @@
+"""Events survive their stored form, and the ledger, exactly."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from conftest import DIGEST, START, finished, started
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbprod.digest import Digest, canonical
+from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
+from nbprod.ledger.events import (
+    Event,
+    RunCancelRequested,
+    RunFinished,
+    RunHeard,
+    RunNamed,
+    RunNoted,
+    RunStarted,
+    RunTagged,
+    RunUntagged,
+    from_json,
+    to_json,
+)
+from nbprod.ledger.index import fold
+from nbprod.ledger.memory import MemoryLedger
+from nbprod.ledger.values import read_json
+from nbprod.record.ids import RunId
+from nbprod.record.status import Status
+
+RUN = RunId("01890000-0000-7000-8000-000000000000")
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+moments = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+digests = st.binary(min_size=32, max_size=32).map(lambda data: Digest(data.hex()))
+numbers = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+mappings = st.dictionaries(texts, json_values, max_size=4)
+seconds = st.floats(0, 1e9)
+unknown = st.dictionaries(st.sampled_from(["colour", "shape"]), json_values)
+common: dict[str, Any] = {"at": moments, "run_id": st.just(RUN), "unknown": unknown}
+annotations = st.one_of(
+    st.builds(RunNamed, **common, name=texts),
+    st.builds(RunTagged, **common, tag=texts.filter(bool)),
+    st.builds(RunUntagged, **common, tag=texts),
+    st.builds(RunNoted, **common, note=texts),
+    st.builds(RunHeard, **common, what=texts, data=json_values),
+    st.builds(RunCancelRequested, **common, by=texts),
+)
+starts = st.builds(
+    RunStarted,
+    **common,
+    step=texts,
+    notebook=texts,
+    request_digest=digests,
+    parameters=mappings,
+    user=texts,
+    host=texts,
+    runner_pid=st.integers(1, 2**22),
+    lease_seconds=seconds,
+    name=st.none() | texts,
+    tags=st.lists(texts.filter(bool), max_size=3).map(tuple),
+    note=st.none() | texts,
+    folder=texts,
+)
+ends = st.builds(
+    RunFinished,
+    **common,
+    status=st.sampled_from(Status),
+    reason=texts,
+    seconds=seconds,
+    record=digests,
+    notebook=st.none() | digests,
+    scraps=mappings,
+)
+
+
+@given(event=starts | ends | annotations)
+def test_the_stored_form_reads_back(event: Event) -> None:
+    stored = canonical(to_json(event))
+    again = from_json(read_json(stored.decode()))
+    assert again == event
+    assert type(again) is type(event)
+    assert canonical(to_json(again)) == stored
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+@settings(max_examples=50)
+@given(events=st.tuples(starts, st.lists(annotations, max_size=4), ends, st.lists(annotations, max_size=4)))
+def test_the_index_is_the_sum_of_the_events(events: Any) -> None:
+    first, before, end, after = events
+    story = [first, *before, end, *after]
+    ledger = MemoryLedger(clock=lambda: START)
+    row = None
+    for event in story:
+        ledger.append(event)
+        row = fold(row, event)
+    assert [each.event for each in ledger.events()] == story
+    assert ledger.run(RUN) == row
+
+
+def test_moments_are_kept_in_utc() -> None:
+    there = START.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert RunNamed(at=there, run_id=RUN, name="x") == RunNamed(at=START, run_id=RUN, name="x")
+    assert to_json(RunNamed(at=there, run_id=RUN, name="x"))["at"] == "2026-01-01T12:30:15.123456Z"
+    with pytest.raises(CallerError, match="zone"):
+        RunNamed(at=START.replace(tzinfo=None), run_id=RUN, name="x")
+
+
+@pytest.mark.parametrize("change", [{"version": 2}, {"version": None}, {"kind": "ModelPromoted"}, {"kind": 3}])
+def test_unknown_versions_and_kinds_are_refused(change: dict[str, Any]) -> None:
+    body = to_json(finished(RUN))
+    assert from_json(body) == finished(RUN)  # positive control
+    with pytest.raises(UnsupportedVersion):
+        from_json(body | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": "done"}, {"record": "md5:1"}, {"seconds": "1"}, {"at": "yesterday"}, {"run_id": "7"}, {"scraps": []}],
+    ids=str,
+)
+def test_what_is_no_event_is_an_integrity_error(change: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match="RunFinished"):
+        from_json(to_json(finished(RUN)) | change)
+
+
+def test_a_missing_field_is_an_integrity_error() -> None:
+    body = to_json(started(RUN))
+    del body["step"]
+    with pytest.raises(IntegrityError):
+        from_json(body)
+
+
+def test_what_json_cannot_hold_is_refused() -> None:
+    ledger = MemoryLedger()
+    with pytest.raises(CallerError, match="canonical"):
+        ledger.append(started(RUN, parameters={"x": float("nan")}))
+    assert list(ledger.events()) == []
+    assert DIGEST == started(RUN).request_digest

@@ -1,0 +1,351 @@
+"""What only a ledger in SQLite can get wrong: processes, the schema, the disk."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from conftest import START, finished, started
+
+from nbprod.errors import InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
+from nbprod.ledger import Ledger, RunQuery, open_ledger
+from nbprod.ledger.events import RunNamed
+from nbprod.record.ids import RunId
+
+NOBODY = 65534
+
+
+def new_id() -> RunId:
+    return RunId.new(datetime.now(UTC), os.urandom(10))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    ledger = open_ledger(str(path))
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def raw(ledger: Ledger, path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+# --- processes ---
+
+
+def appenders(path: Path, processes: int, runs: int) -> float:
+    """Let so many processes open the ledger and append at once; return the seconds it took."""
+    begin = time.monotonic()
+    script = Path(__file__).parent / "appender.py"
+    argv = [sys.executable, "-W", "error", str(script), str(path), str(runs)]
+    running = [subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) for _ in range(processes)]
+    said = [process.communicate()[1] for process in running]
+    assert [process.returncode for process in running] == [0] * processes, said
+    return time.monotonic() - begin
+
+
+@pytest.mark.slow
+def test_sixteen_processes_append_a_hundred_runs_each(
+    path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("seconds", appenders(path, 16, 100))
+    ledger = open_ledger(str(path))
+    assert sum(1 for _ in ledger.runs(RunQuery(running=False))) == 1600
+    assert [each.seq for each in ledger.events()] == list(range(1, 3201))
+    ledger.close()
+
+
+def test_several_processes_open_a_fresh_ledger_at_once(path: Path) -> None:
+    appenders(path, 6, 2)
+    ledger = open_ledger(str(path))
+    assert len(list(ledger.runs(RunQuery()))) == 12
+    ledger.close()
+
+
+def test_a_plain_begin_fails_where_ours_waits(path: Path, ledger: Ledger) -> None:
+    """The control for BEGIN IMMEDIATE: a transaction that reads first loses at once, however patient."""
+    naive = sqlite3.connect(path, isolation_level=None, timeout=60)
+    naive.execute("BEGIN")
+    naive.execute("SELECT count(*) FROM events").fetchone()
+    ledger.append(started(new_id()))
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        naive.execute("INSERT INTO run_tags VALUES ('x', 'y')")
+    naive.close()
+
+
+def test_writers_wait_for_a_lock(path: Path, ledger: Ledger, raw: sqlite3.Connection) -> None:
+    raw.execute("BEGIN IMMEDIATE")
+    done: list[int] = []
+    thread = threading.Thread(target=lambda: done.append(ledger.append(started(new_id()))))
+    thread.start()
+    time.sleep(0.3)
+    assert done == []
+    raw.execute("COMMIT")
+    thread.join(10)
+    assert done == [1]
+
+
+def test_a_lock_held_too_long_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_ledger(str(path)).close()
+    monkeypatch.setattr("nbprod.ledger.sqlite.PATIENCE", 0.1)
+    ledger = open_ledger(str(path))
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerUnavailable, match="locked by another process"):
+        ledger.append(started(new_id()))
+    holder.execute("ROLLBACK")
+    ledger.append(started(new_id()))  # positive control
+    holder.close()
+    ledger.close()
+
+
+def test_a_forked_child_opens_connections_of_its_own(path: Path) -> None:
+    ledger = open_ledger(str(path))
+    ledger.append(started(new_id()))
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            # The parent closes, and SQLite deletes the log, while the child is at work.
+            time.sleep(0.3)
+            ledger.append(started(new_id()))
+            time.sleep(0.3)
+            ledger.append(started(new_id()))
+            code = 0
+        finally:
+            os._exit(code)
+    ledger.append(started(new_id()))
+    ledger.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    again = open_ledger(str(path))
+    assert [each.seq for each in again.events()] == [1, 2, 3, 4]
+    again.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_while_threads_write(path: Path) -> None:
+    ledger = open_ledger(str(path))
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            ledger.append(started(new_id()))
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    codes = []
+    for _ in range(5):
+        child = forked(ledger)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert codes == [0] * 5
+    ledger.close()
+
+
+def forked(ledger: Ledger) -> int:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            ledger.append(started(new_id()))
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def test_a_ledger_that_nobody_holds_is_let_go(path: Path) -> None:
+    ledger = open_ledger(str(path))
+    connections = ledger._connections  # type: ignore[attr-defined]
+    ledger.close()
+    del ledger
+    gc.collect()
+    assert len(gc.get_referrers(connections)) <= 1  # this frame
+
+
+# --- the schema ---
+
+
+def test_settings_of_a_connection(ledger: Ledger) -> None:
+    with ledger._connections.read() as connection:  # type: ignore[attr-defined]
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 60_000}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET body = '{}'",
+        "DELETE FROM events",
+        "INSERT OR REPLACE INTO events SELECT * FROM events WHERE seq = 1",
+        "INSERT OR REPLACE INTO events (run_id, kind, at, body) SELECT run_id, kind, at, body FROM events WHERE seq = 1",
+        "INSERT INTO events (run_id, kind, at, body) SELECT run_id, kind, at, body FROM events WHERE seq = 2",
+        "INSERT INTO events (run_id, kind, at, body) SELECT lower(hex(randomblob(18))), 'RunNamed', at, body FROM events",
+        "UPDATE runs SET status = 'failed' WHERE status = 'succeeded'",
+        "UPDATE runs SET record = NULL WHERE status IS NOT NULL",
+        "UPDATE runs SET status = 'failed' WHERE status IS NULL",
+        "UPDATE runs SET reason = 'x' WHERE status IS NULL",
+        "UPDATE runs SET lease_until = NULL WHERE status IS NULL",
+        "UPDATE runs SET started = 'yesterday'",
+        "INSERT INTO run_tags VALUES ('x', 'y')",
+        "INSERT INTO run_values SELECT run_id, 'scrap', 'x', NULL, NULL FROM runs",
+    ],
+)
+def test_the_schema_keeps_the_invariants(ledger: Ledger, raw: sqlite3.Connection, statement: str) -> None:
+    done, running = new_id(), new_id()
+    ledger.append(started(done))
+    ledger.append(finished(done))
+    ledger.append(started(running))
+    raw.execute("PRAGMA foreign_keys = ON")
+    before = list(ledger.events()), list(ledger.runs(RunQuery()))
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute(statement)
+    assert (list(ledger.events()), list(ledger.runs(RunQuery()))) == before
+    raw.execute("UPDATE runs SET note = 'fine'")  # positive control
+
+
+def test_a_broken_invariant_is_our_bug(ledger: Ledger, raw: sqlite3.Connection) -> None:
+    run_id = new_id()
+    ledger.append(started(run_id))
+    raw.execute("CREATE TRIGGER refuse BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(InternalError, match="schema refused"):
+        ledger.append(RunNamed(at=START, run_id=run_id, name="x"))
+
+
+def test_queries_and_schema_agree_on_columns(ledger: Ledger) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from nbprod.ledger.tables import VERSION_TABLE, metadata
+
+    with ledger._connections.read() as connection:  # type: ignore[attr-defined]
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        different = [change for change in compare_metadata(context, metadata) if change[0] != "remove_index"]
+    assert different == []
+
+
+def test_versions_and_migrations_agree() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from nbprod.ledger.schema import VERSIONS
+
+    config = Config()
+    config.set_main_option("script_location", "nbprod.ledger:migrations")
+    config.set_main_option("path_separator", "os")
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(revisions)) == VERSIONS
+
+
+def test_a_newer_schema_is_refused(path: Path, ledger: Ledger, raw: sqlite3.Connection) -> None:
+    open_ledger(str(path)).close()  # positive control
+    raw.execute("UPDATE nbprod_version SET version_num = '9999'")
+    with pytest.raises(UnsupportedVersion, match="newer nbprod.*9999"):
+        open_ledger(str(path))
+
+
+def test_an_up_to_date_ledger_opens_fast_and_without_alembic(path: Path, ledger: Ledger) -> None:
+    script = (
+        "import sys, time\n"
+        "import nbprod.ledger.sql, nbprod.ledger.sqlite\n"
+        "from nbprod.ledger import open_ledger\n"
+        "times = []\n"
+        "for _ in range(5):\n"
+        "    begin = time.perf_counter(); ledger = open_ledger(sys.argv[1]); times.append(time.perf_counter() - begin)\n"
+        "    ledger.close()\n"
+        "assert 'alembic' not in sys.modules\n"
+        "print(min(times))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.020
+
+
+def test_the_package_is_light() -> None:
+    script = "import sys, nbprod.ledger, nbprod.store\nassert 'sqlalchemy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+# --- addresses, and what is in the way ---
+
+
+def test_addresses(tmp_path: Path) -> None:
+    first = open_ledger("sub/ledger.db", base=tmp_path)
+    first.append(started(new_id()))
+    first.close()
+    for url in (first.url, f"sqlite:///{tmp_path}/sub/ledger.db"):
+        again = open_ledger(url)
+        assert (again.url, len(list(again.events()))) == (first.url, 1)
+        again.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host/db", "", "sqlite://", "sqlite:///:memory:", "a\0b"])
+def test_addresses_that_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        open_ledger(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_file_that_is_no_database(path: Path) -> None:
+    path.write_bytes(b"just some text\n" * 100)
+    with pytest.raises(LedgerUnavailable, match="no SQLite database"):
+        open_ledger(str(path))
+    assert path.read_bytes() == b"just some text\n" * 100
+
+
+def test_another_applications_database(path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE experiments (id)")
+    other.close()
+    with pytest.raises(LedgerUnavailable, match="is no ledger.*experiments"):
+        open_ledger(str(path))
+
+
+def test_a_folder_in_the_way(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable, match="cannot be opened|cannot be used"):
+        open_ledger(str(tmp_path))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LedgerUnavailable, match="Not a directory|File exists"):
+        open_ledger(str(tmp_path / "file" / "ledger.db"))
+
+
+@pytest.mark.parametrize("closed", ["folder", "file"])
+def test_missing_rights(closed: str) -> None:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        open_ledger(str(folder / "ledger.db")).close()
+        folder.chmod(0o777 if closed == "file" else 0o555)
+        (folder / "ledger.db").chmod(0o444 if closed == "file" else 0o666)
+        if os.geteuid() == 0:
+            os.seteuid(NOBODY)
+        with pytest.raises(LedgerUnavailable, match="right"):
+            open_ledger(str(folder / ("ledger.db" if closed == "file" else "new/ledger.db"))).append(started(new_id()))
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o777)
+        shutil.rmtree(folder)
