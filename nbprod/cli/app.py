@@ -1,0 +1,79 @@
+"""The command group: finds commands without importing them all, and turns endings into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from nbprod import __version__
+from nbprod.cli import exit_codes, faults
+from nbprod.errors import NbprodError
+
+__all__ = ["COMMANDS", "nbprod"]
+
+COMMANDS = ("run", "runs", "show", "describe")
+_MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}
+
+
+class Application(click.Group):
+    """A group whose commands are imported when they are asked for, and whose faults are told in one paragraph."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module and return the command; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"nbprod.cli.commands.{_MODULES.get(cmd_name, cmd_name)}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's signature
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002
+        **extra: Any,
+    ) -> NoReturn:
+        """Run a command and exit with its code."""
+        debug = "--debug" in (sys.argv[1:] if args is None else args) or os.environ.get("NBPROD_DEBUG") == "1"
+        try:
+            code = super().main(args, prog_name or "nbprod", complete_var, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            code = faults.show_usage(error)
+        except (click.Abort, KeyboardInterrupt):
+            code = faults.show_interrupt()
+        except BrokenPipeError:
+            code = faults.leave_pipe()
+        except NbprodError as error:
+            code = faults.show_error(error, debug=debug)
+        except Exception as error:  # noqa: BLE001 - the last door: whatever it is, it is told in one paragraph
+            code = faults.show_bug(error, debug=debug)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(
+    cls=Application,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 good, 1 failed, 2 refused; more in docs/reference/exit-codes.md.",
+)
+@click.version_option(__version__, prog_name="nbprod")
+@click.option("--debug", is_flag=True, help="Show a trace with errors (also: NBPROD_DEBUG=1).")
+@click.pass_context
+def nbprod(ctx: click.Context, *, debug: bool) -> None:
+    """Run Jupyter notebooks in production: checked parameters, truthful records.
+
+    A RUN is an id, the end of one (the 8 digits that are shown), its name, `@latest` or `STEP@latest`.
+    """
+    state: MutableMapping[str, Any] = ctx.ensure_object(dict)
+    state["debug"] = debug

@@ -1,0 +1,135 @@
+"""`nbprod runs`."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbprod.cli.moments import MOMENT
+from nbprod.record.status import Status
+
+if TYPE_CHECKING:
+    from nbprod.ledger import RunQuery, RunRow
+
+__all__ = ["row_json", "runs"]
+
+
+@click.command()
+@click.option("--step", "steps", multiple=True, help="Only this step's; may be repeated.")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice([str(s) for s in Status]), help="Only those that ended so."
+)
+@click.option("--since", type=MOMENT, help="Started then or later: 2026-11-22, 2026-11-22T14:00, 90m, 12h, 7d.")
+@click.option("--until", type=MOMENT, help="Started before.")
+@click.option("--tag", "tags", multiple=True, help="With this tag; may be repeated.")
+@click.option("--where", multiple=True, metavar="CONDITION", help="E.g. 'scraps.auc>=0.7' or params.carrier=UA.")
+@click.option("--text", help="In step, notebook, name, note, reason or a tag.")
+@click.option("--running", is_flag=True, help="Only those that have not ended.")
+@click.option("--sort", default="-started", help="started, seconds, step, params.NAME …; with - in front descending.")
+@click.option("--limit", type=click.IntRange(min=0), help="At most so many.  [default: 20 in a table, else all]")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
+def runs(*, as_json: bool, as_csv: bool, limit: int | None, **asked: Any) -> int:
+    """List runs, the latest first."""
+    if as_json and as_csv:
+        raise click.UsageError("Either --json or --csv.")
+    from nbprod.cli.session import open_project  # noqa: PLC0415 - `--help` must stay fast
+
+    project = open_project()
+    whole = as_json or as_csv
+    query = _query(asked, limit=limit if limit is not None else None if whole else _SHOWN + 1)
+    rows: Iterator[RunRow] = project.home.ledger.runs(query) if project.exists() else iter(())
+    if as_json:
+        from nbprod.cli.screen import print_json  # noqa: PLC0415
+
+        print_json([row_json(row) for row in rows])
+    elif as_csv:
+        _write_csv(rows)
+    else:
+        _show(rows, most=_SHOWN if limit is None else None)
+    return 0
+
+
+_SHOWN = 20
+_COLUMNS = ("run", "step", "status", "started", "seconds", "name", "tags", "reason")
+
+
+def _query(asked: dict[str, Any], *, limit: int | None) -> RunQuery:
+    from nbprod.ledger import Order, RunQuery, parse_condition  # noqa: PLC0415
+
+    return RunQuery(
+        steps=asked["steps"],
+        statuses=tuple(Status(text) for text in asked["statuses"]),
+        running=True if asked["running"] else None,
+        since=asked["since"],
+        until=asked["until"],
+        tags=asked["tags"],
+        where=tuple(parse_condition(text) for text in asked["where"]),
+        text=asked["text"],
+        order=Order.parse(asked["sort"]),
+        limit=limit,
+    )
+
+
+def row_json(row: RunRow) -> dict[str, Any]:
+    """Return a row as JSON; values in tagged form, moments in ISO 8601."""
+    return {
+        "run": str(row.run_id),
+        "step": row.step,
+        "notebook": row.notebook,
+        "status": "running" if row.status is None else str(row.status),
+        "reason": row.reason,
+        "started": row.started.isoformat(),
+        "finished": None if row.finished is None else row.finished.isoformat(),
+        "seconds": row.seconds,
+        "name": row.name,
+        "tags": list(row.tags),
+        "note": row.note,
+        "parameters": dict(row.parameters),
+        "scraps": dict(row.scraps),
+        "record": None if row.record is None else str(row.record),
+        "user": row.user,
+        "host": row.host,
+    }
+
+
+def _write_csv(rows: Iterable[RunRow]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for row in rows:
+        data = row_json(row)
+        data["tags"] = " ".join(data["tags"])
+        writer.writerow([data[name] for name in _COLUMNS])
+
+
+def _show(rows: Iterator[RunRow], *, most: int | None) -> None:
+    from nbprod.cli.screen import output, table, text  # noqa: PLC0415
+    from nbprod.cli.values import duration, plain_text, status_text, when  # noqa: PLC0415
+
+    console = output()
+    shown = table("run", "status", "step", "started", "took", "name", "tags", "reason", right=("took",))
+    now = datetime.now(UTC)
+    for row in itertools.islice(rows, most):
+        seconds = row.seconds if row.seconds is not None else (now - row.started) / timedelta(seconds=1)
+        shown.add_row(
+            f"[cyan]{row.run_id.short}[/]",
+            status_text(row.status),
+            text(plain_text(row.step)),
+            when(row.started),
+            duration(seconds),
+            text(plain_text(row.name or "")),
+            text(plain_text(" ".join(row.tags))),
+            f"[dim]{text(plain_text(row.reason or ''))}[/]" if row.status is None or not row.status.good else "",
+        )
+    if not shown.row_count:
+        click.echo("No runs.", err=True)
+        return
+    console.print(shown)
+    if next(rows, None) is not None:
+        click.echo(f"The first {most}; more with --limit.", err=True)

@@ -1,0 +1,25 @@
+"""`nbprod show`."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["show"]
+
+
+@click.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Write the record's statement as JSON.")
+def show(run: str, *, as_json: bool) -> int:
+    """Show a run's record: verdict, cells, parameters, inputs, scraps, artifacts, environment."""
+    from nbprod.cli.record import show_record  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.screen import output, print_json  # noqa: PLC0415
+    from nbprod.cli.session import open_project  # noqa: PLC0415
+
+    project = open_project()
+    found = project.run(run)
+    if as_json:
+        print_json(found.record.to_statement())
+    else:
+        show_record(output(), found, project.home.ledger.run(found.id))
+    return 0

@@ -1,0 +1,55 @@
+"""What the exit codes mean, as data: the commands, the documentation and the tests read the same table."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+
+from nbprod.record.status import Status
+
+__all__ = ["BROKEN", "BUG", "EXIT_CODES", "INTERRUPTED", "REFUSED", "of_signal", "of_status"]
+
+REFUSED = 2
+BUG = 5
+BROKEN = 1
+"""What `doctor` returns if something does not work."""
+
+_OF_STATUS: Mapping[Status, int] = {
+    Status.SUCCEEDED: 0,
+    Status.CACHED: 0,
+    Status.FAILED: 1,
+    Status.EXITED_EARLY: 10,
+    Status.TIMED_OUT: 11,
+    Status.KERNEL_DIED: 12,
+    Status.CANCELLED: 13,
+    Status.CRASHED: 14,
+}
+
+EXIT_CODES: Mapping[int, str] = {
+    0: "It worked: the run succeeded, or the command did what it was asked for.",
+    1: "The run failed: a cell raised, or the contract was not met. `doctor`: something does not work.",
+    2: "Refused: wrong usage, unknown or ill-typed parameters, no such notebook, step or run. Nothing was started.",
+    3: "The environment is at fault: the kernel, the store or the ledger cannot be used.",
+    4: "Integrity: stored bytes or events are not what they claim to be.",
+    5: "A bug in nbprod. Please report it with what `--debug` prints.",
+    10: "The run exited early: the notebook called `sys.exit(0)` or `exit()` before its last cell.",
+    11: "The run timed out: `--timeout`, `--cell-timeout` or `--start-timeout` was over.",
+    12: "The kernel died.",
+    13: "The run was cancelled by somebody else: `nbprod cancel`, Prefect.",
+    14: "The run crashed: its runner vanished, and it was closed afterwards.",
+    129: "The run was cancelled because the terminal was closed (SIGHUP).",
+    130: "Ctrl-C (SIGINT): the run was cancelled, or the command was interrupted.",
+    143: "The run was cancelled by SIGTERM.",
+}
+
+INTERRUPTED = 130
+
+
+def of_status(status: Status) -> int:
+    """Return the exit code for a run that ended so."""
+    return _OF_STATUS[status]
+
+
+def of_signal(number: signal.Signals) -> int:
+    """Return the exit code for a run that this process cancelled on a signal, as shells count them."""
+    return 128 + number

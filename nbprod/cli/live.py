@@ -1,0 +1,132 @@
+"""A run as it goes on, for the person who waits: lines of output, and a progress line on a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from nbprod.cli.screen import text as escaped
+from nbprod.execution.events import CellFinished, CellStarted, Event, KernelReady, StreamText
+
+__all__ = ["Lines", "LiveRun", "printable"]
+
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+
+
+def printable(line: str) -> str:
+    """Return a line without escape sequences and control characters, so that output cannot drive the terminal."""
+    return _CONTROL.sub("", line)
+
+
+class Lines:
+    """Makes whole lines of the pieces in which output comes; of a line that was written over (`\\r`) the last state."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[int | None, str], str] = {}
+
+    def add(self, cell: int | None, name: str, text: str) -> list[str]:
+        """Take a piece of a cell's stream; return the lines that it completes."""
+        *done, rest = (self._open.pop((cell, name), "") + text).split("\n")
+        if rest:
+            self._open[cell, name] = rest
+        return [_last_state(line) for line in done]
+
+    def flush(self, cell: int | None) -> list[tuple[str, str]]:
+        """Return the unfinished lines of a cell that has ended, with the streams' names."""
+        keys = [key for key in self._open if key[0] == cell]
+        return [(name, _last_state(self._open.pop((where, name)))) for where, name in keys]
+
+
+def _last_state(line: str) -> str:
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
+class LiveRun:
+    """Listens to a run and shows it on stderr.
+
+    Args:
+        console: on stderr.
+        lines: show the notebook's output, line by line.
+        bar: show a progress line.
+        stdout: takes the notebook's stdout as it comes.
+        stderr: takes its stderr.
+    """
+
+    def __init__(
+        self, console: Console, *, lines: bool, bar: bool, stdout: IO[str] | None = None, stderr: IO[str] | None = None
+    ) -> None:
+        self._console = console
+        self._show_lines = lines
+        self._lines = Lines()
+        self._files = {"stdout": stdout, "stderr": stderr}
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        if bar:
+            self._progress = Progress(
+                TextColumn("[bold]{task.fields[step]}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.description}"),
+                console=console,
+                transient=True,
+            )
+
+    @contextmanager
+    def shown(self, step: str) -> Iterator[None]:
+        """Show the progress line while the run goes on."""
+        if self._progress is None:
+            yield
+            return
+        with self._progress:
+            self._task = self._progress.add_task("[dim]starting the kernel[/]", total=None, step=escaped(step))
+            yield
+
+    def say(self, line: str) -> None:
+        """Show a line of our own."""
+        self._console.print(f"[yellow]{escaped(line)}[/]")
+
+    def __call__(self, event: Event) -> None:
+        """Hear of an event."""
+        if isinstance(event, StreamText):
+            self._stream(event)
+        elif isinstance(event, CellFinished):
+            for name, line in self._lines.flush(event.outcome.cell):
+                self._print(event.outcome.cell, name, [line])
+            self._update(completed=event.done, total=event.total)
+        elif isinstance(event, CellStarted):
+            where = "parameters" if event.cell is None else f"cell {event.cell}"
+            label = "" if event.cell is None or not event.label else f"  [dim]{escaped(printable(event.label))}[/]"
+            self._update(completed=event.done, total=event.total, description=f"{where}{label}")
+        elif isinstance(event, KernelReady):
+            self._update(total=event.total, description="")
+
+    def _update(self, *, total: int, completed: int | None = None, description: str | None = None) -> None:
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, total=total, completed=completed, description=description)
+
+    def _stream(self, event: StreamText) -> None:
+        file = self._files.get(event.name)
+        if file is not None:
+            file.write(event.text)
+            file.flush()
+        if self._show_lines:
+            self._print(event.cell, event.name, self._lines.add(event.cell, event.name, event.text))
+
+    def _print(self, cell: int | None, name: str, lines: list[str]) -> None:
+        if not lines or not self._show_lines:
+            return
+        mark = "[p]" if cell is None else f"[{cell}]"
+        shown = Text()
+        for place, line in enumerate(lines):
+            shown.append("\n" if place else "").append(f"{mark} ", "dim")
+            shown.append(printable(line), "yellow" if name == "stderr" else "")
+        self._console.print(shown, soft_wrap=True)

@@ -1,0 +1,156 @@
+"""A run's record for a person in a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from nbprod.cli.screen import table
+from nbprod.cli.screen import text as escaped
+from nbprod.cli.summary import near, scrap_text
+from nbprod.cli.values import brief, duration, moment, plain_text, size, status_text
+from nbprod.record.status import CellStatus
+from nbprod.record.verdict import CellOutcome
+
+if TYPE_CHECKING:
+    from nbprod.ledger import RunRow
+    from nbprod.project import Run
+
+__all__ = ["show_record"]
+
+_CELL_STYLES = {CellStatus.OK: "green", CellStatus.NOT_RUN: "dim", CellStatus.SKIPPED: "dim"}
+
+
+def show_record(console: Console, run: Run, row: RunRow) -> None:
+    """Show all that a record holds.
+
+    Args:
+        console: where.
+        run: the run.
+        row: its row in the ledger, for what people have set since.
+    """
+    record = run.record
+    name = f"  [bold]{_safe(row.name)}[/]" if row.name else ""
+    console.print(f"{status_text(run.status)}  [bold]{_safe(run.step)}[/]{name}")
+    console.print(f"{_safe(run.reason)}\n", soft_wrap=True)
+    _pairs(console, _about(run, row))
+    request = record.request
+    _section(
+        console,
+        "Parameters",
+        ("name", "value", ""),
+        [
+            (each, brief(value), "given" if each in request.given else "default")
+            for each, value in sorted(request.parameters.items(), key=lambda item: item[0] not in request.given)
+        ],
+    )
+    _section(
+        console,
+        "Inputs",
+        ("parameter", "what", "kind", "sha256", "size", "note"),
+        [
+            (i.name, i.path, _input_kind(i), "" if i.digest is None else i.digest.short, size(i.size), i.note)
+            for i in request.inputs
+        ],
+    )
+    _section(
+        console,
+        "Scraps",
+        ("name", "value", "type", "cell"),
+        [(s.name, scrap_text(s, 60), s.type, str(s.cell)) for s in record.scraps],
+    )
+    _section(
+        console,
+        "Artifacts",
+        ("file", "sha256", "size"),
+        [(a.name, a.digest.short, size(a.size)) for a in record.artifacts],
+    )
+    _section(
+        console,
+        "Contract",
+        ("required", "", "found"),
+        [(line.text, "met" if line.met else "NOT MET", line.found) for line in record.verdict.contract],
+    )
+    _cells(console, record.verdict.cells)
+
+
+def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
+    record = run.record
+    request = record.request
+    yield "run", str(run.id)
+    yield "started", moment(record.started)
+    yield "took", duration(record.seconds)
+    yield "by", f"{record.user} on {record.host}"
+    if row.tags:
+        yield "tags", " ".join(row.tags)
+    if row.note:
+        yield "note", row.note
+    yield "notebook", f"{request.notebook} (source {request.source.short})"
+    yield "executed", near(run.notebook)
+    if record.git is not None:
+        commit = str(record.git.get("commit") or "no commit yet")[:12]
+        branch = f" on {record.git['branch']}" if record.git.get("branch") else ""
+        yield "git", f"{commit}{branch}{', with uncommitted changes' if record.git.get('dirty') else ''}"
+    yield "environment", f"{_environment(run)} ({request.environment.short}), kernel {request.kernel}"
+    if request.secrets:
+        yield "secrets", ", ".join(request.secrets)
+    limits = {key: request.limits.get(key) for key in ("timeout", "cell_timeout")}
+    if any(limits.values()):
+        yield "deadlines", ", ".join(f"{key} {value:g} s" for key, value in limits.items() if value)
+    for note in record.notes:
+        yield "remark", note
+
+
+def _environment(run: Run) -> str:
+    key: dict[str, Any] = json.loads(run.home.store.get(run.record.request.environment))
+    python = key.get("python")
+    count = len(key.get("distributions") or ())
+    if not isinstance(python, dict):
+        return "no Python"
+    return f"{python.get('implementation', 'Python')} {python.get('version', '?')}, {count} distributions"
+
+
+def _input_kind(entry: Any) -> str:
+    return f"artifact of run {entry.run.short}" if entry.run is not None else str(entry.kind)
+
+
+def _cells(console: Console, cells: Sequence[CellOutcome]) -> None:
+    console.print("\n[bold]Cells[/]")
+    shown = table("cell", "status", "took", "output", "", right=("cell", "took", "output"))
+    for cell in cells:
+        style = _CELL_STYLES.get(cell.status, "red")
+        error = "" if cell.error is None else f"{cell.error.name}: {cell.error.message.strip()}"
+        cut = "output was cut  " if cell.truncated else ""
+        shown.add_row(
+            "params" if cell.cell is None else str(cell.cell),
+            f"[{style}]{cell.status}[/]",
+            duration(cell.seconds),
+            size(cell.output_bytes) if cell.output_bytes else "",
+            _safe(cut + " ".join(error.split())),
+        )
+    console.print(shown)
+
+
+def _pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+    shown = table("", "")
+    shown.show_header = False
+    for key, value in pairs:
+        shown.add_row(f"[dim]{key}[/]", _safe(value))
+    console.print(shown)
+
+
+def _section(console: Console, title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    if not rows:
+        return
+    console.print(f"\n[bold]{title}[/]")
+    shown = table(*head)
+    for row in rows:
+        shown.add_row(*(_safe(value) for value in row))
+    console.print(shown)
+
+
+def _safe(text: str) -> str:
+    return escaped(plain_text(text))

@@ -1,0 +1,45 @@
+"""A notebook with its parameters injected, to be run by somebody else (papermill's `--prepare-only`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbprod.errors import CallerError
+from nbprod.runner import Job
+
+__all__ = ["prepared_notebook", "write_prepared"]
+
+
+def prepared_notebook(job: Job) -> bytes:
+    """Return the notebook file's bytes; nothing is started and nothing is recorded.
+
+    Raises:
+        ParameterError, CallerError: a value that cannot be injected safely.
+    """
+    import nbformat  # noqa: PLC0415 - slow to import
+
+    from nbprod.execution.assemble import to_bytes  # noqa: PLC0415 - imports papermill, which is slow
+    from nbprod.runner.order import plain_json, plan_of  # noqa: PLC0415
+
+    _, prepared = plan_of(job, job.parameters.overrides)
+    node = nbformat.from_dict(prepared.node)
+    for cell in node.cells:
+        cell.metadata.pop("nbprod", None)  # marks of ours that only an execution needs
+    given = plain_json(job.parameters.overrides)
+    defaults = plain_json({name: value for name, value in job.parameters.defaults if name not in given})
+    node.metadata["papermill"] = nbformat.from_dict({"default_parameters": defaults, "parameters": given})
+    return to_bytes(node)
+
+
+def write_prepared(job: Job, output: Path) -> None:
+    """Write the prepared notebook to a file, in one piece.
+
+    Raises:
+        CallerError: it cannot be written there.
+    """
+    from nbprod.runner.files import write_atomically  # noqa: PLC0415
+
+    try:
+        write_atomically(output, prepared_notebook(job))
+    except OSError as error:
+        raise CallerError(f"the notebook cannot be written to {output}", found=error.strerror or str(error)) from error
