@@ -14,7 +14,7 @@ from nbprod.store import Store, open_store
 __all__ = ["Home"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Home:
     """The addresses of a project.
 

@@ -130,7 +130,7 @@ class Scraps(Mapping[str, Any]):
         return len(self._entries)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)  # Prefect follows results by weak reference
 class Run:
     """A finished run."""
 

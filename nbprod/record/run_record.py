@@ -49,7 +49,7 @@ class Artifact:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class RunRecord:
     """The statement of a finished run.
 
@@ -184,8 +184,25 @@ class RunRecord:
 
 
 _KNOWN = frozenset(
-    "run request verdict notebook source_file journal scraps artifacts environment_facts git user host started "
-    "finished seconds timezone notes".split()
+    [
+        "run",
+        "request",
+        "verdict",
+        "notebook",
+        "source_file",
+        "journal",
+        "scraps",
+        "artifacts",
+        "environment_facts",
+        "git",
+        "user",
+        "host",
+        "started",
+        "finished",
+        "seconds",
+        "timezone",
+        "notes",
+    ]
 )
 
 

@@ -1,0 +1,129 @@
+"""The function behind a notebook task: picklable, so that it runs wherever Prefect's runner takes it."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext, TaskRunContext
+
+from nbprod.flow.arguments import binding_signature, describe, given
+from nbprod.flow.attend import attend
+from nbprod.flow.report import Report
+from nbprod.flow.states import outcome_of
+from nbprod.project import Project, Run, RunOptions
+from nbprod.step.step import Step
+
+__all__ = ["NotebookCall", "project_at"]
+
+
+@functools.lru_cache(maxsize=8)
+def _project(root: Path, _pid: int) -> Project:
+    return Project.find(root)
+
+
+def project_at(root: Path) -> Project:
+    """Return this process's project of a root: one for all its tasks, so that they share a supervisor."""
+    return _project(root, os.getpid())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """What a notebook task runs.
+
+    Args:
+        root: the project's root.
+        notebook: a step's name, or the notebook's path below the root.
+        options: how its runs differ from the step's settings.
+    """
+
+    root: Path
+    notebook: str
+    options: RunOptions
+
+    def step(self) -> Step:
+        """Return the step as its notebook and its settings are now."""
+        project = project_at(self.root)
+        known = self.notebook in project.settings.steps
+        return project.step(self.notebook if known else self.root / self.notebook)
+
+
+class NotebookCall:
+    """Runs a notebook with the parameters that Prefect bound.
+
+    Args:
+        ordered: what to run.
+        step: as it is now; read again at each call.
+    """
+
+    def __init__(self, ordered: Ordered, step: Step) -> None:
+        self.ordered = ordered
+        self.__name__ = step.name
+        self.__qualname__ = step.name
+        self.__doc__ = step.notebook.title or f"Run the notebook {ordered.notebook}."
+        self.__signature__ = binding_signature(step.schema)
+
+    def with_timeout(self, seconds: float) -> NotebookCall:
+        """Return a call with another deadline for its runs."""
+        other = NotebookCall.__new__(NotebookCall)
+        other.__dict__.update(self.__dict__)
+        other.ordered = replace(self.ordered, options=replace(self.ordered.options, timeout=seconds))
+        return other
+
+    def name_of_run(self, parameters: Mapping[str, Any]) -> str:
+        """Return a task run's name."""
+        return describe(self.__name__, parameters)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Run | State[Any]:
+        """Run the notebook; a run that is not good comes back as a state that says so (see `states`)."""
+        bound = self.__signature__.bind(*args, **kwargs).arguments
+        project = project_at(self.ordered.root)
+        step = self.ordered.step()
+        job = project.job(step, given(bound, step.name), _in_context(self.ordered.options))
+        report = Report(step.name)
+        attended = attend(
+            lambda cancel, listener: project.run_job(job, cancel=cancel, listener=listener),
+            name=f"nbprod-{step.name}",
+            hear=report.hear,
+            asked_to_stop=_stop_event(),
+        )
+        # Prefect draws its edges by the identity of a result and of what it holds: with a home of its own, an
+        # artifact leads to the run that wrote it and not to the project's last one.
+        run = replace(attended.run, home=replace(attended.run.home))
+        if attended.interrupt is None:
+            report.finish(run)
+        return outcome_of(run, attended.interrupt)
+
+
+def _in_context(options: RunOptions) -> RunOptions:
+    """Return options with the tags of the Prefect task run, and a note of where the run belongs."""
+    context, flow = TaskRunContext.get(), FlowRunContext.get()
+    if context is None:
+        return options
+    note = options.note
+    if flow is not None and flow.flow_run is not None:
+        note = note or f"Prefect flow run {flow.flow_run.name} ({flow.flow_run.id}), task run {context.task_run.id}"
+    return replace(options, tags=tuple(sorted({*options.tags, *context.task_run.tags})), note=note)
+
+
+class _Never:
+    def __call__(self) -> bool:
+        return False
+
+
+def _stop_event() -> Any:
+    """Return a question: does Prefect's task runner want this task to stop?
+
+    The thread runner sets an event per task run when its flow is ended by a signal, and then waits for the task.
+    The event has no public name.
+    """
+    context, flow = TaskRunContext.get(), FlowRunContext.get()
+    if context is None or flow is None:
+        return _Never()
+    event = getattr(flow.task_runner, "_cancel_events", {}).get(context.task_run.id)
+    return _Never() if event is None else event.is_set

@@ -1,0 +1,107 @@
+"""Telling Prefect how a run goes: log lines, a progress artifact, and a page at the end.
+
+Nothing here may fail or hold up a run: where Prefect's API doesn't answer, the rest is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.context import TaskRunContext
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
+from nbprod.execution.events import CellFinished, CellStarted, Event, KernelReady, StreamText
+from nbprod.flow.lines import Lines
+from nbprod.flow.page import page_of
+from nbprod.project import Run
+
+__all__ = ["Report"]
+
+# Called with `_sync=True`, which their types don't tell: else they return coroutines inside an async flow.
+_page_artifact: Any = create_markdown_artifact
+_new_progress: Any = create_progress_artifact
+_move_progress: Any = update_progress_artifact
+
+_PROGRESS_EVERY = 1.0  # seconds between two updates of the progress artifact
+_LINES_LIMIT = 5000
+"""Lines per run that are handed to Prefect, whose log is no place for more; the executed notebook has them all."""
+
+
+class Report:
+    """One run's report to Prefect.
+
+    Args:
+        step: the step's name.
+    """
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+        self._key = re.sub(r"[^a-z0-9]+", "-", step.lower()).strip("-") or "notebook"
+        self._lines = Lines()
+        self._told = 0
+        self._progress: UUID | None = None
+        self._updated = 0.0
+        self._mute = TaskRunContext.get() is None  # artifacts belong to a task run
+        try:
+            self._log: Any = get_run_logger()
+        except MissingContextError:
+            self._log = logging.getLogger(__name__)
+
+    def hear(self, event: Event) -> None:
+        """Pass an event on."""
+        match event:
+            case KernelReady():
+                self._log.info("%s: kernel ready after %.1f s, %d cells", self._step, event.seconds, event.total)
+                self._tell(self._begin)
+            case CellStarted():
+                self._log.debug("cell %s started: %s", _name(event.cell), event.label)
+            case StreamText():
+                self._say(self._lines.add(event.cell, event.name, event.text))
+            case CellFinished():
+                self._say(self._lines.end())
+                now = time.monotonic()
+                if event.done == event.total or now - self._updated >= _PROGRESS_EVERY:
+                    self._updated = now
+                    self._tell(lambda: self._advance(event.done, event.total))
+
+    def finish(self, run: Run) -> None:
+        """Leave the page about the finished run."""
+        self._say(self._lines.end())
+        self._tell(lambda: _page_artifact(page_of(run), key=self._key, description=repr(run), _sync=True))
+
+    def _say(self, lines: list[tuple[int | None, str]]) -> None:
+        for cell, line in lines:
+            self._told += 1
+            if self._told <= _LINES_LIMIT:
+                self._log.info("[%s] %s", _name(cell), line)
+            elif self._told == _LINES_LIMIT + 1:
+                self._log.warning("more than %d lines: the rest is in the executed notebook only", _LINES_LIMIT)
+
+    def _begin(self) -> None:
+        made = _new_progress(0.0, key=f"{self._key}-progress", description=self._step, _sync=True)
+        self._progress = made if isinstance(made, UUID) else None
+
+    def _advance(self, done: int, total: int) -> None:
+        if self._progress is not None:
+            text = f"{self._step}: {done} of {total} cells"
+            _move_progress(self._progress, 100.0 * done / max(total, 1), description=text, _sync=True)
+
+    def _tell(self, what: Callable[[], object]) -> None:
+        if self._mute:
+            return
+        try:
+            what()
+        except Exception as error:  # noqa: BLE001 - whatever Prefect's API raises, the run goes on
+            self._mute = True
+            self._log.warning("Prefect takes no artifacts, the rest is left out: %s: %s", type(error).__name__, error)
+
+
+def _name(cell: int | None) -> str:
+    return "parameters" if cell is None else f"cell {cell}"

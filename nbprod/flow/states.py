@@ -1,0 +1,71 @@
+"""A run's ending as a Prefect state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed, Crashed, Failed
+
+from nbprod.errors import CallerError, RunNotSuccessful
+from nbprod.project import Run
+from nbprod.record.status import Status
+
+__all__ = ["outcome_of", "result_of", "worth_retrying"]
+
+_NAMES = {Status.TIMED_OUT: "TimedOut"}
+
+
+def outcome_of(run: Run, interrupt: BaseException | None = None) -> Run | State[Any]:
+    """Return what a task function returns to Prefect: the run itself if it succeeded, else a state that tells.
+
+    A returned Failed state is retried as an exception would be; its data is the error that a caller gets.
+
+    Args:
+        run: the finished run.
+        interrupt: what was raised in the attending thread; kept as the error's cause.
+    """
+    if run.status is Status.SUCCEEDED:
+        return run
+    if run.status is Status.CACHED:
+        return Completed(name="Cached", message=run.reason, data=run)
+    error = _error_of(run)
+    error.__cause__ = interrupt
+    message = f"{run.reason} (run {run.id.short}, executed notebook: {run.notebook})"
+    if run.status is Status.CANCELLED:
+        return Cancelled(message=message, data=error)
+    if run.status is Status.CRASHED:
+        return Crashed(message=message, data=error)
+    if run.status in (Status.KERNEL_DIED, Status.EXITED_EARLY):
+        message = f"{run.status}: {message}"  # Prefect's state is called Failed like any other
+    return Failed(name=_NAMES.get(run.status), message=message, data=error)
+
+
+def _error_of(run: Run) -> RunNotSuccessful:
+    try:
+        run.raise_for_status()
+    except RunNotSuccessful as error:
+        return error
+    raise AssertionError(run.status)  # asked only of runs that are not good
+
+
+def result_of(state: State[Any]) -> Any:
+    """Return the run that a state of ours holds.
+
+    Raises:
+        RunNotSuccessful: the run that it tells of was not good.
+    """
+    data = _data(state)
+    if isinstance(data, BaseException):
+        raise data
+    return data
+
+
+def worth_retrying(_task: Any, _task_run: Any, state: State[Any]) -> bool:
+    """Return whether trying again can help: parameters that do not fit will not fit the next time either."""
+    return not isinstance(_data(state), CallerError)
+
+
+def _data(state: State[Any]) -> Any:
+    # Prefect wraps the data of a finished state in a ResultRecord, a class without a public name.
+    return getattr(state.data, "result", state.data)
