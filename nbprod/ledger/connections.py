@@ -57,6 +57,7 @@ class Connections:
         self._database = database
         self._gate = threading.Condition(threading.RLock())
         self._under_way = 0
+        self._forking = False
         # Threads of one process queue here, in order, instead of polling for the database's lock.
         self._writing = threading.Lock()
         _watch_forks(self)
@@ -81,16 +82,20 @@ class Connections:
     def before_fork(self) -> None:
         """Wait until no transaction is under way, close all connections, and hold new ones back."""
         self._gate.acquire()
+        self._forking = True  # or a busy process would never be without a transaction under way
         self._gate.wait_for(lambda: self._under_way == 0)
         self.close()
 
     def after_fork(self) -> None:
         """Let transactions go on, in parent and child."""
+        self._forking = False
+        self._gate.notify_all()
         self._gate.release()
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
         with self._gate:
+            self._gate.wait_for(lambda: not self._forking)
             self._under_way += 1
         try:
             yield

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import UTC, datetime
 
-from conftest import finished, started
+from telling import finished, started
 
 from nbprod.ledger import open_ledger
 from nbprod.record.ids import RunId
@@ -14,11 +15,13 @@ from nbprod.record.ids import RunId
 
 def main(url: str, runs: str) -> None:
     ledger = open_ledger(url)
+    begin = time.monotonic()
     for number in range(int(runs)):
         run_id = RunId.new(datetime.now(UTC), os.urandom(10))
         ledger.append(started(run_id, parameters={"number": number}))
         ledger.append(finished(run_id, scraps={"auc": number / 7}))
     ledger.close()
+    sys.stdout.write(f"{time.monotonic() - begin:.1f}\n")
 
 
 if __name__ == "__main__":

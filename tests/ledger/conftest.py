@@ -6,20 +6,16 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from telling import START, finished, started
 
-from nbprod.digest import digest_bytes
 from nbprod.ledger import Ledger, open_ledger
-from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
-
-DIGEST = digest_bytes(b"bytes")
-START = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 
 @dataclass
@@ -41,27 +37,6 @@ class Told:
         at = self.ledger.run(run_id).started + timedelta(minutes=1)
         self.ledger.append(finished(run_id, status, at=at, **fields))
         return run_id
-
-
-def started(run_id: RunId, **fields: Any) -> RunStarted:
-    given: dict[str, Any] = {
-        "at": START,
-        "step": "train",
-        "notebook": "notebooks/train.ipynb",
-        "request_digest": DIGEST,
-        "parameters": {},
-        "user": "ada",
-        "host": "laptop",
-        "runner_pid": 4711,
-        "lease_seconds": 30.0,
-        "folder": "work/one",
-    }
-    return RunStarted(run_id=run_id, **(given | fields))
-
-
-def finished(run_id: RunId, status: Status = Status.SUCCEEDED, **fields: Any) -> RunFinished:
-    given: dict[str, Any] = {"at": START, "reason": f"it {status}", "seconds": 1.5, "record": DIGEST}
-    return RunFinished(run_id=run_id, status=status, **(given | fields))
 
 
 class Clock:

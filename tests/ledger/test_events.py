@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from conftest import DIGEST, START, finished, started
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from telling import DIGEST, START, finished, started
 
 from nbprod.digest import Digest, canonical
 from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
@@ -145,4 +145,4 @@ def test_what_json_cannot_hold_is_refused() -> None:
     with pytest.raises(CallerError, match="canonical"):
         ledger.append(started(RUN, parameters={"x": float("nan")}))
     assert list(ledger.events()) == []
-    assert DIGEST == started(RUN).request_digest
+    assert started(RUN).request_digest == DIGEST

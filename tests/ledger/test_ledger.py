@@ -8,7 +8,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import DIGEST, START, Told, finished, started
+from conftest import Told
+from telling import DIGEST, START, finished, started
 
 from nbprod.errors import CallerError, NotFound
 from nbprod.ledger import Condition, Ledger, Order, RunQuery, parse_condition
