@@ -11,23 +11,39 @@ from typing import Any, NoReturn
 import click
 
 from nbprod import __version__
-from nbprod.cli import exit_codes, faults
+from nbprod.cli import faults
 from nbprod.errors import NbprodError
 
 __all__ = ["COMMANDS", "nbprod"]
 
-COMMANDS = ("run", "runs", "show", "describe")
+COMMANDS = (
+    "run",
+    "runs",
+    "show",
+    "open",
+    "logs",
+    "cancel",
+    "scraps",
+    "describe",
+    "steps",
+    "name",
+    "tag",
+    "untag",
+    "note",
+    "recover",
+    "doctor",
+)
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}
 
 
 class Application(click.Group):
     """A group whose commands are imported when they are asked for, and whose faults are told in one paragraph."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the commands in the order in which people meet them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command's module and return the command; None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
@@ -40,8 +56,8 @@ class Application(click.Group):
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
         complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's signature
-        windows_expand_args: bool = True,  # noqa: FBT001, FBT002
+        standalone_mode: bool = True,  # noqa: ARG002, FBT001, FBT002 - click's signature
+        windows_expand_args: bool = True,  # noqa: ARG002, FBT001, FBT002
         **extra: Any,
     ) -> NoReturn:
         """Run a command and exit with its code."""

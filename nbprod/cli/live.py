@@ -27,7 +27,7 @@ def printable(line: str) -> str:
 
 
 class Lines:
-    """Makes whole lines of the pieces in which output comes; of a line that was written over (`\\r`) the last state."""
+    """Makes whole lines of the pieces in which output comes; of one that was written over (tqdm) the last state."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[int | None, str], str] = {}
@@ -43,6 +43,12 @@ class Lines:
         """Return the unfinished lines of a cell that has ended, with the streams' names."""
         keys = [key for key in self._open if key[0] == cell]
         return [(name, _last_state(self._open.pop((where, name)))) for where, name in keys]
+
+    def rest(self) -> list[tuple[int | None, str, str]]:
+        """Return all unfinished lines: cell, stream, line."""
+        left = [(cell, name, _last_state(line)) for (cell, name), line in self._open.items()]
+        self._open.clear()
+        return left
 
 
 def _last_state(line: str) -> str:

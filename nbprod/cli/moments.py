@@ -20,11 +20,11 @@ class Moment(click.ParamType[datetime]):
 
     name = "moment"
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002 - click's signature
         """Return the word for it in help texts."""
         return "WHEN"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ARG002
         """Return the moment; aware."""
         if isinstance(value, datetime):
             return value

@@ -59,8 +59,10 @@ def _filled(template: str, name: str, known: Mapping[str, Any], spec: str, conve
             hint="Write {{ and }} for braces that belong to the path.",
         )
     value = known[name]
-    if conversion is not None:
-        value = {"s": str, "r": repr, "a": ascii}[conversion](value) if conversion in "sra" else value
+    if conversion == "r":
+        value = repr(value)
+    elif conversion is not None:
+        value = ascii(value) if conversion == "a" else str(value)
     text = format(value, spec)
     if "/" in text or "\\" in text or "\0" in text or text in ("", ".", ".."):
         raise CallerError(

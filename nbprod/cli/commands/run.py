@@ -158,7 +158,7 @@ def _prepare(job: Job, asked: Mapping[str, Any]) -> int:
     from nbprod.project.prepare import prepared_notebook, write_prepared  # noqa: PLC0415
 
     if asked["output"] == _PIPE:
-        click.get_binary_stream("stdout").write(prepared_notebook(job))
+        sys.stdout.buffer.write(prepared_notebook(job))
         return 0
     if job.output is None:
         raise click.UsageError("--prepare-only needs an OUTPUT to write to ('-' is standard output).")
@@ -168,7 +168,7 @@ def _prepare(job: Job, asked: Mapping[str, Any]) -> int:
 
 
 def _execute(project: Project, job: Job, asked: Mapping[str, Any]) -> int:
-    from nbprod.cli.interrupts import Interrupts  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.interrupts import Interrupts  # noqa: PLC0415
     from nbprod.cli.live import LiveRun  # noqa: PLC0415
     from nbprod.cli.screen import errors, output  # noqa: PLC0415
     from nbprod.execution.cancel import CancelToken  # noqa: PLC0415
@@ -187,7 +187,7 @@ def _execute(project: Project, job: Job, asked: Mapping[str, Any]) -> int:
     with interrupts.caught(), live.shown(job.step.name):
         done = project.run_job(job, cancel=interrupts.token, listener=live)
     if asked["output"] == _PIPE:
-        click.get_binary_stream("stdout").write(done.notebook.read_bytes())
+        sys.stdout.buffer.write(done.notebook.read_bytes())
     _show(console if asked["output"] == _PIPE else output(), done, job, as_json=asked["as_json"])
     if done.status is Status.CANCELLED and interrupts.received is not None:
         return exit_codes.of_signal(interrupts.received)

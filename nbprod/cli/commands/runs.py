@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbprod.cli.moments import MOMENT
+from nbprod.cli.row import row_json
 from nbprod.record.status import Status
 
 if TYPE_CHECKING:
     from nbprod.ledger import RunQuery, RunRow
 
-__all__ = ["row_json", "runs"]
+__all__ = ["runs"]
 
 
 @click.command()
@@ -40,11 +41,12 @@ def runs(*, as_json: bool, as_csv: bool, limit: int | None, **asked: Any) -> int
     if as_json and as_csv:
         raise click.UsageError("Either --json or --csv.")
     from nbprod.cli.session import open_project  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.project.recovery import has_ledger  # noqa: PLC0415
 
     project = open_project()
     whole = as_json or as_csv
     query = _query(asked, limit=limit if limit is not None else None if whole else _SHOWN + 1)
-    rows: Iterator[RunRow] = project.home.ledger.runs(query) if project.exists() else iter(())
+    rows: Iterator[RunRow] = project.home.ledger.runs(query) if has_ledger(project) else iter(())
     if as_json:
         from nbprod.cli.screen import print_json  # noqa: PLC0415
 
@@ -75,28 +77,6 @@ def _query(asked: dict[str, Any], *, limit: int | None) -> RunQuery:
         order=Order.parse(asked["sort"]),
         limit=limit,
     )
-
-
-def row_json(row: RunRow) -> dict[str, Any]:
-    """Return a row as JSON; values in tagged form, moments in ISO 8601."""
-    return {
-        "run": str(row.run_id),
-        "step": row.step,
-        "notebook": row.notebook,
-        "status": "running" if row.status is None else str(row.status),
-        "reason": row.reason,
-        "started": row.started.isoformat(),
-        "finished": None if row.finished is None else row.finished.isoformat(),
-        "seconds": row.seconds,
-        "name": row.name,
-        "tags": list(row.tags),
-        "note": row.note,
-        "parameters": dict(row.parameters),
-        "scraps": dict(row.scraps),
-        "record": None if row.record is None else str(row.record),
-        "user": row.user,
-        "host": row.host,
-    }
 
 
 def _write_csv(rows: Iterable[RunRow]) -> None:

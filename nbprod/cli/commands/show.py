@@ -14,10 +14,10 @@ def show(run: str, *, as_json: bool) -> int:
     """Show a run's record: verdict, cells, parameters, inputs, scraps, artifacts, environment."""
     from nbprod.cli.record import show_record  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415
-    from nbprod.cli.session import open_project  # noqa: PLC0415
+    from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
 
     project = open_project()
-    found = project.run(run)
+    found = finished_run(project, run)
     if as_json:
         print_json(found.record.to_statement())
     else:

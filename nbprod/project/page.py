@@ -1,0 +1,57 @@
+"""The executed notebook as a web page that nothing in it can turn against its reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nbprod.project.run import Run
+
+__all__ = ["html_page", "write_page"]
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; media-src data:"
+"""What a browser may do with the page: show it. No script, and nothing is fetched from anywhere."""
+
+_TEMPLATE = f"""{{%- extends 'index.html.j2' -%}}
+{{%- block html_head_js -%}}
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="referrer" content="no-referrer">
+{{%- endblock html_head_js -%}}
+{{%- block jupyter_widgets -%}}{{%- endblock jupyter_widgets -%}}
+{{%- block html_head_js_mathjax -%}}{{%- endblock html_head_js_mathjax -%}}
+{{%- block html_head_js_mermaidjs -%}}{{%- endblock html_head_js_mermaidjs -%}}
+"""
+
+
+def html_page(run: Run) -> bytes:
+    """Return the executed notebook as HTML, sanitised (law 10): one file, no script, no reference to the outside.
+
+    The bytes come from the store, checked against the record's digest.
+
+    Raises:
+        IntegrityError: the stored notebook is not what the record says.
+    """
+    import jinja2  # noqa: PLC0415 - slow to import, and only here
+    import nbformat  # noqa: PLC0415
+    from nbconvert.exporters import HTMLExporter  # noqa: PLC0415
+
+    data = run.home.store.get(run.record.notebook.digest)
+    exporter: Any = HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="lab",
+        template_file="nbprod.html.j2",
+        extra_loaders=[jinja2.DictLoader({"nbprod.html.j2": _TEMPLATE})],
+        sanitize_html=True,
+    )
+    node = nbformat.reads(data.decode("utf-8"), as_version=4)
+    body, _ = exporter.from_notebook_node(node, {"metadata": {"name": f"{run.step} {run.id.short}: {run.status}"}})
+    return str(body).encode("utf-8", "replace")
+
+
+def write_page(run: Run) -> Path:
+    """Write the page where a browser can open it, and return its path."""
+    from nbprod.runner.files import write_atomically  # noqa: PLC0415
+
+    path = run.home.folder / "pages" / f"{run.id}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, html_page(run))
+    return path
