@@ -33,7 +33,7 @@ lint: $(READY) ## ruff, mypy (strict), import-linter
 check: lint test ## lint and test: what CI runs
 
 bench: $(READY) ## measure against papermill, write benchmarks/results.md
-	@$(PY) benchmarks/run.py
+	@$(PY) -m benchmarks.run
 
 torture: $(READY) ## the long tests
 	@$(PY) -m pytest -m torture --timeout 3600

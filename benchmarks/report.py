@@ -1,0 +1,158 @@
+"""The results as a table and as a page."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.measure import Samples
+from benchmarks.notebooks import Workload
+
+__all__ = ["Cold", "Result", "page", "table"]
+
+VERSIONS = ("nbprod", "papermill", "nbclient", "jupyter-client", "ipykernel", "nbformat")
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one workload cost; keys are the tools' names.
+
+    Args:
+        seconds: a value per round.
+        memory: bytes, a value per round of its own.
+        files: how many files one run left, and their bytes.
+    """
+
+    workload: Workload
+    seconds: Mapping[str, Samples]
+    memory: Mapping[str, Samples]
+    files: Mapping[str, tuple[int, int]]
+
+    @property
+    def speedup(self) -> Samples:
+        """The seconds of papermill over nbprod's, round by round."""
+        return self.seconds["papermill"].over(self.seconds["nbprod"])
+
+    @property
+    def memory_ratio(self) -> float:
+        """The peak of nbprod over papermill's."""
+        return self.memory["nbprod"].median / self.memory["papermill"].median
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median speed-up reaches the workload's target; None without one."""
+        return None if self.workload.target is None else self.speedup.median >= self.workload.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cold:
+    """Cold processes: what was started, and the seconds of both."""
+
+    what: str
+    seconds: Mapping[str, Samples]
+
+
+def _seconds(samples: Samples) -> str:
+    return f"{samples.median:.2f} ({min(samples.values):.2f} to {max(samples.values):.2f})"
+
+
+def _ratio(samples: Samples) -> str:
+    return f"{samples.median:.2f} ({min(samples.values):.2f} to {max(samples.values):.2f})"
+
+
+def _target(result: Result) -> str:
+    return "" if result.met is None else f"{result.workload.target:g}: {'met' if result.met else 'MISSED'}"
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |\n"
+        for line in lines
+    )
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return a Markdown table: seconds, speed-up, peak memory and files of each workload."""
+    head = ("notebook", "papermill s", "nbprod s", "times as fast", "target", "papermill MiB", "nbprod MiB", "ratio",
+            "files (MB) papermill", "files (MB) nbprod")  # fmt: skip
+    rows = [
+        (
+            result.workload.about,
+            _seconds(result.seconds["papermill"]),
+            _seconds(result.seconds["nbprod"]),
+            _ratio(result.speedup),
+            _target(result),
+            f"{result.memory['papermill'].median / MEBIBYTE:.0f}",
+            f"{result.memory['nbprod'].median / MEBIBYTE:.0f}",
+            f"{result.memory_ratio:.2f}",
+            *(f"{result.files[tool][0]} ({result.files[tool][1] / 1e6:.1f})" for tool in ("papermill", "nbprod")),
+        )
+        for result in results
+    ]
+    return _rows(head, rows)
+
+
+def cold_table(cold: Sequence[Cold]) -> str:
+    """Return a Markdown table of what cold processes take."""
+    rows = [
+        (
+            entry.what,
+            _seconds(entry.seconds["papermill"]),
+            _seconds(entry.seconds["nbprod"]),
+            _ratio(entry.seconds["papermill"].over(entry.seconds["nbprod"])),
+        )
+        for entry in cold
+    ]
+    return _rows(("cold process", "papermill s", "nbprod s", "times as fast"), rows)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def page(results: Sequence[Result], cold: Sequence[Cold], load: tuple[float, float]) -> str:
+    """Return the whole page: what was measured on what, and how.
+
+    Args:
+        results: one per workload.
+        cold: the cold processes.
+        load: the machine's one-minute load average before and after.
+    """
+    rounds = {len(result.seconds["nbprod"].values) for result in results}
+    versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
+    return f"""\
+# Benchmarks: nbprod beside papermill
+
+Written by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; the notebooks are made by `benchmarks/notebooks.py`.
+
+- Machine: {_processor()}, {os.cpu_count()} CPUs; {platform.system()} {platform.release()}; load average {load[0]:.1f}
+  before and {load[1]:.1f} after (this benchmark's own work included).
+- Versions: Python {platform.python_version()} ({sys.implementation.name}), {versions}.
+- Warm: each tool in a process of its own with one execution before the first that counts; then {_and(rounds)} rounds in
+  turns (papermill, nbprod, nbprod, papermill …), so that the machine's noise meets both. Each execution starts a fresh
+  kernel. papermill: `execute_notebook`, progress bar off. nbprod: `nbprod.run`, the full record in store and ledger,
+  and the executed notebook besides.
+- Seconds are medians (least to most). `times as fast` is papermill's seconds over nbprod's, the median over rounds.
+- Memory is the peak of the proportional set size of the tool's process tree (kernel and supervisor included), sampled
+  every 30 ms in rounds of their own; medians.
+- Files are what one run leaves (in nbprod's case: executed notebook, store, ledger, run folder).
+
+{table(results)}
+{cold_table(cold)}"""
+
+
+def _and(numbers: set[int]) -> str:
+    return " or ".join(str(number) for number in sorted(numbers))

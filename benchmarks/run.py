@@ -1,0 +1,118 @@
+"""Measures nbprod beside papermill on the same notebooks, prints a table and writes benchmarks/results.md.
+
+python -m benchmarks.run [--quick] [--only NAME …] [--rounds N] [--results FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.measure import Samples, Tool, cold
+from benchmarks.notebooks import WORKLOADS, Workload, write
+from benchmarks.report import Cold, Result, cold_table, page, table
+
+TOOLS = ("papermill", "nbprod")
+RESULTS = Path(__file__).with_name("results.md")
+
+
+def say(text: str) -> None:
+    """Tell on stderr how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def warm(workload: Workload, folder: Path, rounds: int, memory_rounds: int) -> Result:
+    """Measure one workload in warm processes, the tools in turns."""
+    notebook = write(workload, folder)
+    with ExitStack() as stack:
+        tools = [stack.enter_context(Tool(name, notebook, folder / workload.name / name)) for name in TOOLS]
+        for tool in tools:
+            tool.execute()
+        seconds: dict[str, list[float]] = {name: [] for name in TOOLS}
+        for number in range(rounds):
+            for tool in tools if number % 2 == 0 else reversed(tools):
+                seconds[tool.name].append(tool.execute())
+            say(
+                f"  {workload.name} {number + 1}/{rounds}: "
+                + ", ".join(f"{n} {s[-1]:.2f} s" for n, s in seconds.items())
+            )
+        memory: dict[str, list[float]] = {name: [] for name in TOOLS}
+        for _ in range(memory_rounds):
+            for tool in tools:
+                memory[tool.name].append(tool.execute_for_memory())
+        files = {tool.name: tool.execute_for_files() for tool in tools}
+    return Result(
+        workload=workload,
+        seconds={name: Samples(tuple(values)) for name, values in seconds.items()},
+        memory={name: Samples(tuple(values)) for name, values in memory.items()},
+        files=files,
+    )
+
+
+def cold_processes(folder: Path, rounds: int) -> list[Cold]:
+    """Measure imports and the trivial notebook by both command lines, in turns."""
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text("[tool.nbprod]\n", "utf-8")
+    notebook = str(write(WORKLOADS["trivial"], folder))
+    python = sys.executable
+    commands = {
+        "import": {name: [python, "-c", f"import {name}"] for name in TOOLS},
+        "what a script needs: `execute_notebook`, `nbprod.run`": {
+            "papermill": [python, "-c", "from papermill import execute_notebook"],
+            "nbprod": [python, "-c", "from nbprod import run"],
+        },
+        "`--help`": {name: [python, "-m", name, "--help"] for name in TOOLS},
+        "the trivial notebook by the command line": {
+            "papermill": [python, "-m", "papermill", "--no-progress-bar", notebook, "by-papermill.ipynb"],
+            "nbprod": [python, "-m", "nbprod", "run", notebook, "by-nbprod.ipynb"],
+        },
+    }
+    found = []
+    for what, by_tool in commands.items():
+        say(f"  {what}")
+        for command in by_tool.values():
+            cold(command, folder)  # what is compiled and cached once
+        seconds: dict[str, list[float]] = {name: [] for name in TOOLS}
+        for _ in range(rounds):
+            for name, command in by_tool.items():
+                seconds[name].append(cold(command, folder))
+        found.append(Cold(what=what, seconds={name: Samples(tuple(values)) for name, values in seconds.items()}))
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write; return 1 if a target was missed, unless `--quick`."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one round of the trivial notebook: does it work at all")
+    parser.add_argument("--only", nargs="+", choices=[*WORKLOADS], help="only these notebooks")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default: 5)")
+    parser.add_argument(
+        "--results", type=Path, help="where to write the page (default: benchmarks/results.md if all ran)"
+    )
+    options = parser.parse_args(arguments)
+    names = options.only or (["trivial"] if options.quick else [*WORKLOADS])
+    rounds, memory_rounds = (1, 1) if options.quick else (options.rounds, 2)
+    before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="nbprod-bench-") as folder:
+        results = []
+        for name in names:
+            say(f"{WORKLOADS[name].about}")
+            results.append(warm(WORKLOADS[name], Path(folder), rounds, memory_rounds))
+        say("cold processes")
+        colds = cold_processes(Path(folder) / "cold", rounds)
+    print(table(results))
+    print(cold_table(colds))
+    target = options.results or (RESULTS if names == [*WORKLOADS] else None)
+    if target is not None:
+        target.write_text(page(results, colds, (before, os.getloadavg()[0])), "utf-8")
+        say(f"written: {target}")
+    return 1 if not options.quick and any(result.met is False for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
