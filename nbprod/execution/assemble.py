@@ -119,7 +119,7 @@ def assemble(
 def to_bytes(nb: Any) -> bytes:
     """Return the notebook file's bytes, laid out as Jupyter lays them out."""
     text: str = nbformat.v4.writes_json(nb)
-    return (text + "\n").encode("utf-8", "surrogatepass")
+    return (text + "\n").encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
 
 
 def _broken(outcome: CellOutcome) -> bool:

@@ -66,6 +66,14 @@ class Kernel:
         self.end(graceful=False)
         self.keeper.release()
 
+    def abandon(self) -> None:
+        """Leave the kernel and the closing of the run to the keeper: this process could not do it."""
+        self.keeper.abandon()
+        if not self._ended:
+            self._ended = True
+            self.client.close()
+            self._connection.close()
+
 
 def _explain(exit_: Exit, log_tail: str) -> str:
     if exit_.signal is not None:

@@ -1,6 +1,6 @@
 """Jupyter's messages as they go over the wire (Jupyter client documentation, "The wire protocol", 5.4).
 
-The content's raw bytes are kept beside the parsed content: the journal writes them as they came.
+The content's raw bytes are kept beside the parsed content: the journal writes them as they came, if they are UTF-8.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Message:
         parent: the id of the request that it answers, empty for none.
         date: when the kernel sent it, as the kernel wrote it (ISO 8601).
         content: parsed.
-        raw: the content's bytes.
+        raw: the content's bytes; UTF-8.
     """
 
     kind: str
@@ -44,12 +44,18 @@ class Message:
     raw: bytes
 
 
-def _loads(data: bytes) -> Any:
+def _read(data: bytes) -> tuple[Any, bytes]:
+    """Return a content and its bytes; the latter anew where they were no JSON in UTF-8 but for NaN and infinities.
+
+    `print("\\udc80")` makes a kernel send a byte that is no UTF-8. Neither a notebook file nor a record can hold
+    that, so U+FFFD stands in its place from here on.
+    """
     try:
-        return orjson.loads(data)
+        return orjson.loads(data), data
     except orjson.JSONDecodeError:
-        # Kernels may write NaN and lone surrogates, which orjson refuses and Python's reader takes.
-        return json.loads(data.decode("utf-8", "surrogatepass"))
+        text = json.dumps(json.loads(data.decode("utf-8", "replace")), ensure_ascii=False)
+        clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        return json.loads(clean), clean
 
 
 class Wire:
@@ -106,4 +112,5 @@ class Wire:
             )
         header, parent = orjson.loads(parts[0]), orjson.loads(parts[1])
         raw = parts[3] if self._mask is None else self._mask(parts[3])
-        return Message(header["msg_type"], parent.get("msg_id", ""), str(header.get("date", "")), _loads(raw), raw)
+        content, raw = _read(raw)
+        return Message(header["msg_type"], parent.get("msg_id", ""), str(header.get("date", "")), content, raw)

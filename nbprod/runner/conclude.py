@@ -131,7 +131,8 @@ def _keep_artifacts(output: Path, store: Store) -> tuple[tuple[Artifact, ...], t
         folders.sort()
         for name in sorted(files):
             path = Path(folder, name)
-            shown = path.relative_to(output).as_posix()
+            # Names are bytes on Linux; what is no UTF-8 in them has no form in the record but an escape.
+            shown = os.fsencode(path.relative_to(output).as_posix()).decode("utf-8", "backslashreplace")
             if path.is_symlink() or not path.is_file():
                 notes.append(f"{shown} in the output folder is not a regular file and was not kept")
                 continue

@@ -10,16 +10,18 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from nbprod.errors import CallerError, EnvironmentFault
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.driver import Deadlines, Driven, Driver, Stop
 from nbprod.execution.events import Event, Listener
-from nbprod.execution.journal import Journal
+from nbprod.execution.journal import Journal, read_journal
 from nbprod.execution.kernel import Kernel, launch_kernel
 from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.plan import Plan
+from nbprod.execution.replay import replay
 from nbprod.kernels.bootstrap import bootstrap_source
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
 from nbprod.ledger.events import RunStarted
@@ -102,17 +104,23 @@ class Runner:
             shutil.rmtree(prepared.folder.path, ignore_errors=True)
             raise
         self._leases.add(prepared.run_id, token)
+        problem: BaseException | None = None
         try:
             if on_start is not None:
                 on_start(prepared.run_id)
-            ended = self._drive(prepared, kernel, token, listener, begun)
+            ended, problem = self._drive(prepared, kernel, token, listener, begun)
             conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger)
             kernel.release()
+        except BaseException:
+            kernel.abandon()
+            raise
         finally:
             self._leases.remove(prepared.run_id)
             if cancel is None:
                 token.close()
         self._leave(prepared, conclusion)
+        if problem is not None:
+            raise problem
         return conclusion.record
 
     # --- before --------------------------------------------------------------------------------
@@ -133,6 +141,12 @@ class Runner:
         secrets = self._secrets(job)
         masker = Masker(secrets)
         bound = bind_paths(job, output=folder.output, cwd=cwd)
+        if masker.mask_json(dict(bound.values)) != bound.values:
+            raise CallerError(
+                "a parameter holds the value of a secret",
+                expected=f"secrets only in the environment ({', '.join(secrets)})",
+                hint="Let the notebook read the variable with os.environ, and leave the parameter away.",
+            )
         plan, _ = plan_of(job, bound.overrides)
         try:
             (folder.output if bound.collects else folder.path).mkdir(parents=True)
@@ -220,7 +234,7 @@ class Runner:
             notebook=where,
             source=step.source,
             kernel=prepared.spec.name,
-            parameters=prepared.masker.mask_json(dict(prepared.bound.values)),
+            parameters=prepared.bound.values,
             given=tuple(name for name in prepared.bound.overrides if name != OUTPUT_DIR or not prepared.bound.collects),
             inputs=prepared.bound.inputs,
             environment=environment.key.digest,
@@ -254,10 +268,12 @@ class Runner:
 
     def _drive(
         self, prepared: _Prepared, kernel: Kernel, cancel: CancelToken, listener: Listener | None, begun: float
-    ) -> Ended:
+    ) -> tuple[Ended, BaseException | None]:
+        """Execute the cells; return what is known then, and what went wrong on our side of the kernel, if anything."""
         settings = prepared.job.step.settings
-        limits = OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit)
-        collector = Collector(limits)
+        collector = Collector(OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit))
+        heard = _Guarded(listener)
+        importer = threading.Thread(target=_import_papermill, name="nbprod-import", daemon=True)
         with Journal(prepared.folder.journal) as journal:
             driver = Driver(
                 plan=prepared.plan,
@@ -272,20 +288,26 @@ class Runner:
                     grace=settings.grace,
                 ),
                 cancel=cancel,
-                listener=listener or _ignore,
+                listener=heard,
                 interrupt_by_message=prepared.spec.interrupt_mode == "message",
-                explain_death=kernel.explain_death,
+                explain_death=lambda: prepared.masker.mask_text(kernel.explain_death()),
             )
-            # papermill takes half a second to import, which the kernel's start hides.
-            importer = threading.Thread(target=_import_papermill, name="nbprod-import")
-            importer.start()
-            driven = driver.drive(bootstrap_source() if prepared.spec.is_ipykernel else None)
-            kernel.end(graceful=_alive(driven.stop))
-            journal.sync(force=True)
-            importer.join()
-        return self._ended(prepared, driven, collector, begun)
+            problem: BaseException | None = None
+            try:
+                importer.start()  # papermill takes half a second to import, which the kernel's start hides
+                driven = driver.drive(bootstrap_source() if prepared.spec.is_ipykernel else None)
+                kernel.end(graceful=_alive(driven.stop))
+                _write_ended(journal, self._ports.now(), driven.stop, self._ports.monotonic() - begun)
+            except BaseException as error:  # noqa: BLE001 - whatever it was, the run ends truly and then it is raised
+                problem = error
+                kernel.end(graceful=False)
+                collector, driven = _what_was(prepared, collector.limits, error)
+        importer.join()
+        return self._ended(prepared, driven, collector, begun, heard.notes), problem
 
-    def _ended(self, prepared: _Prepared, driven: Driven, collector: Collector, begun: float) -> Ended:
+    def _ended(
+        self, prepared: _Prepared, driven: Driven, collector: Collector, begun: float, notes: tuple[str, ...]
+    ) -> Ended:
         return Ended(
             plan=prepared.plan,
             outcomes=driven.cells,
@@ -295,6 +317,7 @@ class Runner:
             at=self._ports.now(),
             seconds=self._ports.monotonic() - begun,
             collects=prepared.bound.collects,
+            notes=notes,
         )
 
     # --- after ---------------------------------------------------------------------------------
@@ -323,12 +346,43 @@ def tidy(folder: RunFolder) -> None:
             path.unlink()
 
 
+class _Guarded:
+    """Passes events on to the caller's listener until that fails: a broken terminal must not end a run."""
+
+    def __init__(self, listener: Listener | None) -> None:
+        self._listener = listener
+        self.notes: tuple[str, ...] = ()
+
+    def __call__(self, event: Event) -> None:
+        if self._listener is None:
+            return
+        try:
+            self._listener(event)
+        except Exception as error:  # noqa: BLE001 - the caller's code, about which nothing is known
+            self._listener = None
+            self.notes = (f"whoever listened to this run failed and heard no more: {type(error).__name__}: {error}",)
+
+
+def _write_ended(journal: Journal, at: datetime, stop: Stop | None, seconds: float) -> None:
+    """The last event: from here on the run's ending is known, whoever writes it into the ledger."""
+    status, reason = (None, "") if stop is None else (str(stop.status), stop.reason)
+    journal.event("ended", at, status=status, reason=reason, seconds=seconds)
+    journal.sync(force=True)
+
+
+def _what_was(prepared: _Prepared, limits: OutputLimits, error: BaseException) -> tuple[Collector, Driven]:
+    """Return what the journal holds of a run that we could not see to its end, and why."""
+    if isinstance(error, Exception):
+        stop = Stop(Status.CRASHED, f"nbprod could not go on: {type(error).__name__}: {error}")
+    else:  # KeyboardInterrupt, SystemExit, and what flow runners raise in their threads
+        stop = Stop(Status.CANCELLED, f"the calling program was interrupted ({type(error).__name__})")
+    collector = Collector(limits)
+    outcomes, language_info = replay(read_journal(prepared.folder.journal), prepared.plan, collector)
+    return collector, Driven(cells=outcomes, stop=stop, language_info=language_info)
+
+
 def _alive(stop: Stop | None) -> bool:
     return stop is None or stop.status not in (Status.KERNEL_DIED, Status.CRASHED)
-
-
-def _ignore(_: Event) -> None:
-    """Hear nothing."""
 
 
 def _import_papermill() -> None:
