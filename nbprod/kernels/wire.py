@@ -45,9 +45,9 @@ class Message:
 
 
 def _read(data: bytes) -> tuple[Any, bytes]:
-    """Return a content and its bytes; the latter anew where they were no JSON in UTF-8 but for NaN and infinities.
+    r"""Return a content and its bytes; the latter anew where they were no JSON in UTF-8 but for NaN and infinities.
 
-    `print("\\udc80")` makes a kernel send a byte that is no UTF-8. Neither a notebook file nor a record can hold
+    `print("\udc80")` makes a kernel send a byte that is no UTF-8. Neither a notebook file nor a record can hold
     that, so U+FFFD stands in its place from here on.
     """
     try:
