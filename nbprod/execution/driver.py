@@ -15,6 +15,7 @@ from typing import Any
 
 from nbprod.errors import KernelUnavailable
 from nbprod.execution.cancel import CancelToken
+from nbprod.execution.driven import Deadlines, Driven, Stop
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, Listener, StreamText
 from nbprod.execution.journal import Journal
 from nbprod.execution.outputs import Collector
@@ -25,7 +26,7 @@ from nbprod.kernels.wire import Message
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellError, CellOutcome
 
-__all__ = ["Deadlines", "Driven", "Driver", "Stop"]
+__all__ = ["Driver"]
 
 _TICK = 1.0
 """Seconds after which the loop looks up even if nothing happens: to bring the journal to disk."""
@@ -33,40 +34,6 @@ _LAST_WORDS = 0.2
 """Seconds of silence after a death before the outputs under way count as all there are."""
 _LOST_IDLE = 5.0
 """Seconds of silence after a reply before the kernel is asked whether its `idle` got lost."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
-    """How long things may take, in seconds; None: for ever.
-
-    Args:
-        start: until the kernel answers.
-        cell: each cell.
-        run: all cells together, from when the kernel is ready.
-        grace: between the interrupt and the kill.
-    """
-
-    start: float = 60.0
-    cell: float | None = None
-    run: float | None = None
-    grace: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Why the execution ended before the last cell was through: a status of law 2 and its reason."""
-
-    status: Status
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driven:
-    """What came of driving: outcomes of all code cells and, unless all went well, why it stopped."""
-
-    cells: tuple[CellOutcome, ...]
-    stop: Stop | None
-    language_info: dict[str, Any] | None
 
 
 class _Stopped(Exception):

@@ -55,7 +55,7 @@ class Collector:
     """Collects outputs by cell position."""
 
     def __init__(self, limits: OutputLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._cells: dict[int, CellOutputs] = {}
         self._kept = 0
         self._by_display_id: dict[str, list[Output]] = {}
@@ -91,7 +91,7 @@ class Collector:
         cell.size += size
         if kind in ("clear_output", "error"):  # small, and the truth about the cell depends on them
             return True
-        if cell.dropped == 0 and cell.size <= self._limits.cell and self._kept + size <= self._limits.run:
+        if cell.dropped == 0 and cell.size <= self.limits.cell and self._kept + size <= self.limits.run:
             self._kept += size
             return True
         cell.dropped += size
@@ -114,7 +114,7 @@ class Collector:
             return []
         note = (
             f"\n[nbprod] Output cut here: {cell.dropped:,} of this cell's {cell.size:,} bytes were dropped "
-            f"(limits: {self._limits.cell:,} bytes per cell, {self._limits.run:,} per run).\n"
+            f"(limits: {self.limits.cell:,} bytes per cell, {self.limits.run:,} per run).\n"
         )
         messages: list[tuple[str, dict[str, Any]]] = [("stream", {"name": "stderr", "text": note})]
         if cell.tail:

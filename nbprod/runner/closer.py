@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from nbprod.errors import NotFound
-from nbprod.execution.driver import Stop
+from nbprod.execution.driven import Stop
 from nbprod.execution.journal import read_journal
 from nbprod.execution.kernel import kill_leftovers
 from nbprod.execution.outputs import Collector, OutputLimits
@@ -60,8 +63,11 @@ def close_crashed(folder: RunFolder, store: Store, ledger: Ledger, reason: str =
         language_info=language_info,
         at=datetime.now(UTC),
         seconds=max(0.0, (last - started.at).total_seconds()),
+        collects=json.loads(folder.started.read_bytes())["home"]["collects"],
         notes=(f"closed by recovery; the last sign of life was at {last:%Y-%m-%d %H:%M:%S} UTC",),
     )
+    if events and events[-1]["e"] == "ended":
+        ended = _as_it_ended(ended, events[-1], last)
     try:
         conclusion = conclude(started, ended, folder, store, ledger)
     except AlreadyFinished:
@@ -69,6 +75,12 @@ def close_crashed(folder: RunFolder, store: Store, ledger: Ledger, reason: str =
     write_atomically(folder.executed(started.request.step), conclusion.notebook)
     tidy(folder)
     return conclusion.record
+
+
+def _as_it_ended(ended: Ended, event: Mapping[str, Any], at: datetime) -> Ended:
+    """The runner vanished after the run's end, with only the record left to write: the ending is the run's own."""
+    stop = None if event["status"] is None else Stop(Status(event["status"]), event["reason"])
+    return replace(ended, stop=stop, at=at, seconds=event["seconds"])
 
 
 def recover(store: Store, ledger: Ledger) -> list[RunId]:

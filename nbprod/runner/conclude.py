@@ -11,7 +11,7 @@ from typing import Any
 
 from nbprod.digest import Json
 from nbprod.errors import ScrapError
-from nbprod.execution.driver import Stop
+from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger

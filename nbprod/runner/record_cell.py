@@ -8,15 +8,17 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nbprod.digest import Json
+from nbprod.record.request import RunRequest
 from nbprod.record.run_record import Artifact
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import Verdict
+from nbprod.runner.order import OUTPUT_DIR
 from nbprod.runner.started import Started
 from nbprod.scraps import Scrap
 
-__all__ = ["record_cell", "shown"]
+__all__ = ["origin", "record_cell", "shown"]
 
-_SIGNS = {Status.SUCCEEDED: "✅", Status.CACHED: "✅"}
+_SIGNS = {Status.SUCCEEDED: "✔", Status.CACHED: "✔"}
 _LONGEST = 100
 
 
@@ -33,9 +35,7 @@ def record_cell(
         f"{_text(verdict.reason)}",
         _table(("", ""), _summary(started, verdict, finished)),
     ]
-    rows = [
-        (name, shown(value), "given" if name in request.given else "default") for name, value in _parameters(started)
-    ]
+    rows = [(name, shown(value), origin(name, request)) for name, value in _parameters(started)]
     parts += _section("Parameters", ("name", "value", ""), rows)
     inputs = [
         (entry.name, entry.path, "" if entry.digest is None else entry.digest.short, _size(entry.size), entry.note)
@@ -78,6 +78,13 @@ def _summary(started: Started, verdict: Verdict, finished: datetime) -> list[tup
 
 def _parameters(started: Started) -> list[tuple[str, Json]]:
     return sorted(started.request.parameters.items(), key=lambda item: item[0] not in started.request.given)
+
+
+def origin(name: str, request: RunRequest) -> str:
+    """Say where a parameter's value comes from: `given` by the caller, the notebook's `default`, or `set by nbprod`."""
+    if name in request.given:
+        return "given"
+    return "set by nbprod" if name == OUTPUT_DIR else "default"
 
 
 def shown(value: Json) -> str:

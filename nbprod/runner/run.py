@@ -9,51 +9,31 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-from nbprod.errors import CallerError, EnvironmentFault
+from nbprod.errors import EnvironmentFault
 from nbprod.execution.cancel import CancelToken
-from nbprod.execution.driver import Deadlines, Driven, Driver, Stop
+from nbprod.execution.driven import Deadlines, Driven, Stop
+from nbprod.execution.driver import Driver
 from nbprod.execution.events import Event, Listener
 from nbprod.execution.journal import Journal, read_journal
 from nbprod.execution.kernel import Kernel, launch_kernel
 from nbprod.execution.outputs import Collector, OutputLimits
-from nbprod.execution.plan import Plan
 from nbprod.execution.replay import replay
 from nbprod.kernels.bootstrap import bootstrap_source
-from nbprod.kernels.spec import KernelSpec, find_kernel_spec
 from nbprod.ledger.events import RunStarted
-from nbprod.masking import Masker
 from nbprod.record.ids import RunId
-from nbprod.record.request import RunRequest
-from nbprod.record.run_record import Kept, RunRecord
+from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.runner.conclude import Conclusion, Ended, conclude
 from nbprod.runner.files import write_atomically
 from nbprod.runner.job import Job
 from nbprod.runner.leases import LEASE_SECONDS, Leases
-from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, plain_json, plan_of
 from nbprod.runner.ports import Ports
+from nbprod.runner.prepare import Prepared, describe, prepare
 from nbprod.runner.started import RunFolder, Started
 
 __all__ = ["Runner"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """A run that is ready to start: all that can be refused has been checked."""
-
-    run_id: RunId
-    job: Job
-    folder: RunFolder
-    cwd: Path
-    spec: KernelSpec
-    bound: Bound
-    plan: Plan
-    secrets: dict[str, str]
-    masker: Masker
 
 
 class Runner:
@@ -93,7 +73,7 @@ class Runner:
         ports = self._ports
         begun = ports.monotonic()
         token = cancel if cancel is not None else CancelToken()
-        prepared = self._prepare(job)
+        prepared = prepare(job, ports)
         kernel: Kernel | None = None
         try:
             kernel = self._launch(prepared)
@@ -125,61 +105,7 @@ class Runner:
 
     # --- before --------------------------------------------------------------------------------
 
-    def _prepare(self, job: Job) -> _Prepared:
-        """Check everything that can be checked before a process is started."""
-        ports = self._ports
-        spec = find_kernel_spec(job.step.kernel_name)
-        run_id = RunId.new(ports.now(), ports.random(10))
-        folder = RunFolder(ports.runs / str(run_id))
-        cwd = job.step.folder
-        if not cwd.is_dir():
-            raise CallerError(f"the working directory {cwd} is not there", hint="Create it, or set another: --cwd.")
-        if job.output is not None and not job.output.parent.is_dir():
-            raise CallerError(
-                f"the executed notebook cannot be written to {job.output}", found="its folder is not there"
-            )
-        secrets = self._secrets(job)
-        masker = Masker(secrets)
-        bound = bind_paths(job, output=folder.output, cwd=cwd)
-        if masker.mask_json(dict(bound.values)) != bound.values:
-            raise CallerError(
-                "a parameter holds the value of a secret",
-                expected=f"secrets only in the environment ({', '.join(secrets)})",
-                hint="Let the notebook read the variable with os.environ, and leave the parameter away.",
-            )
-        plan, _ = plan_of(job, bound.overrides)
-        try:
-            (folder.output if bound.collects else folder.path).mkdir(parents=True)
-        except OSError as error:
-            raise EnvironmentFault(
-                "the run's folder cannot be made",
-                found=f"{error.strerror}: {folder.path}",
-                hint="Grant the right to write there, or set `home` in [tool.nbprod].",
-            ) from error
-        return _Prepared(
-            run_id=run_id,
-            job=job,
-            folder=folder,
-            cwd=cwd,
-            spec=spec,
-            bound=bound,
-            plan=plan,
-            secrets=secrets,
-            masker=masker,
-        )
-
-    def _secrets(self, job: Job) -> dict[str, str]:
-        names = job.step.settings.secrets
-        missing = [name for name in names if name not in self._ports.environ]
-        if missing:
-            raise CallerError(
-                f"step {job.step.name} needs secrets that are not set",
-                expected=f"environment variables {', '.join(names)}",
-                found=f"{', '.join(missing)} missing",
-            )
-        return {name: self._ports.environ[name] for name in names}
-
-    def _launch(self, prepared: _Prepared) -> Kernel:
+    def _launch(self, prepared: Prepared) -> Kernel:
         ports = self._ports
         return launch_kernel(
             prepared.spec,
@@ -193,10 +119,10 @@ class Runner:
             mask=prepared.masker.mask_bytes if prepared.secrets else None,
         )
 
-    def _begin(self, prepared: _Prepared) -> Started:
+    def _begin(self, prepared: Prepared) -> Started:
         """While the kernel starts: write down what is known and commit the start."""
         ports, job = self._ports, prepared.job
-        started = self._started(prepared)
+        started = describe(prepared, ports)
         prepared.folder.prepared.write_text(json.dumps(prepared.plan.node), encoding="utf-8")
         home = {"store": ports.store.url, "ledger": ports.ledger.url, "collects": prepared.bound.collects}
         prepared.folder.started.write_text(json.dumps({**started.to_json(), "home": home}), encoding="utf-8")
@@ -220,54 +146,10 @@ class Runner:
         )
         return started
 
-    def _started(self, prepared: _Prepared) -> Started:
-        from nbprod.environment.git import git_state  # noqa: PLC0415 - only needed here
-
-        ports, job = self._ports, prepared.job
-        step, settings = job.step, job.step.settings
-        environment = ports.probe.environment_of(prepared.spec.python, _spec_json(prepared.spec), ports.environ)
-        ports.store.put(_json_bytes(environment.key.to_json()))
-        git = git_state(step.path.parent if step.path is not None else prepared.cwd, ports.environ)
-        where = "(standard input)" if step.path is None else display_path(step.path, ports.root)
-        request = RunRequest(
-            step=step.name,
-            notebook=where,
-            source=step.source,
-            kernel=prepared.spec.name,
-            parameters=prepared.bound.values,
-            given=tuple(name for name in prepared.bound.overrides if name != OUTPUT_DIR or not prepared.bound.collects),
-            inputs=prepared.bound.inputs,
-            environment=environment.key.digest,
-            limits=settings.limits_json(),
-            contract=settings.expect.to_json(),
-            secrets=settings.secrets,
-        )
-        known = job.parameters.values
-        given = {name: known.get(name, value) for name, value in prepared.bound.overrides.items()}
-        defaults = {p.name: p.default for p in step.schema.parameters if p.name in known and p.name not in given}
-        return Started(
-            run_id=prepared.run_id,
-            request=request,
-            source_file=Kept(digest=ports.store.put(step.data), size=len(step.data)),
-            environment_facts=ports.store.put(_json_bytes(environment.facts)),
-            git=None if git is None else _git_json(git),
-            user=ports.user,
-            host=ports.host,
-            at=ports.now(),
-            zone=ports.zone,
-            defaults=plain_json(defaults),
-            given=plain_json(prepared.bound.overrides),
-            paths=job.paths or (where, None if job.output is None else str(job.output)),
-            report_mode=job.report_mode,
-            title=step.notebook.title or "",
-            notes=prepared.bound.notes,
-            labels={str(cell.cell): cell.label for cell in prepared.plan.cells},
-        )
-
     # --- during --------------------------------------------------------------------------------
 
     def _drive(
-        self, prepared: _Prepared, kernel: Kernel, cancel: CancelToken, listener: Listener | None, begun: float
+        self, prepared: Prepared, kernel: Kernel, cancel: CancelToken, listener: Listener | None, begun: float
     ) -> tuple[Ended, BaseException | None]:
         """Execute the cells; return what is known then, and what went wrong on our side of the kernel, if anything."""
         settings = prepared.job.step.settings
@@ -306,7 +188,7 @@ class Runner:
         return self._ended(prepared, driven, collector, begun, heard.notes), problem
 
     def _ended(
-        self, prepared: _Prepared, driven: Driven, collector: Collector, begun: float, notes: tuple[str, ...]
+        self, prepared: Prepared, driven: Driven, collector: Collector, begun: float, notes: tuple[str, ...]
     ) -> Ended:
         return Ended(
             plan=prepared.plan,
@@ -322,7 +204,7 @@ class Runner:
 
     # --- after ---------------------------------------------------------------------------------
 
-    def _leave(self, prepared: _Prepared, conclusion: Conclusion) -> None:
+    def _leave(self, prepared: Prepared, conclusion: Conclusion) -> None:
         """Leave the executed notebook where people look for it, and nothing else."""
         folder, job = prepared.folder, prepared.job
         write_atomically(folder.executed(job.step.name), conclusion.notebook)
@@ -370,7 +252,7 @@ def _write_ended(journal: Journal, at: datetime, stop: Stop | None, seconds: flo
     journal.sync(force=True)
 
 
-def _what_was(prepared: _Prepared, limits: OutputLimits, error: BaseException) -> tuple[Collector, Driven]:
+def _what_was(prepared: Prepared, limits: OutputLimits, error: BaseException) -> tuple[Collector, Driven]:
     """Return what the journal holds of a run that we could not see to its end, and why."""
     if isinstance(error, Exception):
         stop = Stop(Status.CRASHED, f"nbprod could not go on: {type(error).__name__}: {error}")
@@ -387,24 +269,3 @@ def _alive(stop: Stop | None) -> bool:
 
 def _import_papermill() -> None:
     import nbprod.execution.assemble  # noqa: F401, PLC0415 - for its side effect on sys.modules
-
-
-def _spec_json(spec: KernelSpec) -> dict[str, object]:
-    return {
-        "argv": list(spec.argv),
-        "env": dict(spec.env),
-        "language": spec.language,
-        "display_name": spec.display_name,
-        "interrupt_mode": spec.interrupt_mode,
-        "metadata": dict(spec.metadata),
-    }
-
-
-def _json_bytes(value: object) -> bytes:
-    from nbprod.digest import canonical  # noqa: PLC0415
-
-    return canonical(value)
-
-
-def _git_json(git: object) -> dict[str, object]:
-    return {name: getattr(git, name) for name in ("commit", "branch", "dirty", "remote")}

@@ -1,0 +1,153 @@
+"""Before a run: all that can be refused is refused, and all that can be known is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbprod.digest import canonical
+from nbprod.environment.git import GitState, git_state
+from nbprod.errors import CallerError, EnvironmentFault
+from nbprod.execution.plan import Plan
+from nbprod.kernels.spec import KernelSpec, find_kernel_spec
+from nbprod.masking import Masker
+from nbprod.record.ids import RunId
+from nbprod.record.request import RunRequest
+from nbprod.record.run_record import Kept
+from nbprod.runner.job import Job
+from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, plain_json, plan_of
+from nbprod.runner.ports import Ports
+from nbprod.runner.started import RunFolder, Started
+
+__all__ = ["Prepared", "describe", "prepare"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that is ready to start: all that can be refused has been checked."""
+
+    run_id: RunId
+    job: Job
+    folder: RunFolder
+    cwd: Path
+    spec: KernelSpec
+    bound: Bound
+    plan: Plan
+    secrets: dict[str, str]
+    masker: Masker
+
+
+def prepare(job: Job, ports: Ports) -> Prepared:
+    """Check everything that can be checked before a process is started."""
+    spec = find_kernel_spec(job.step.kernel_name)
+    run_id = RunId.new(ports.now(), ports.random(10))
+    folder = RunFolder(ports.runs / str(run_id))
+    cwd = job.step.folder
+    if not cwd.is_dir():
+        raise CallerError(f"the working directory {cwd} is not there", hint="Create it, or set another: --cwd.")
+    if job.output is not None and not job.output.parent.is_dir():
+        raise CallerError(f"the executed notebook cannot be written to {job.output}", found="its folder is not there")
+    secrets = _secrets(job, ports)
+    masker = Masker(secrets)
+    bound = bind_paths(job, output=folder.output, cwd=cwd)
+    if masker.mask_json(dict(bound.values)) != bound.values:
+        raise CallerError(
+            "a parameter holds the value of a secret",
+            expected=f"secrets only in the environment ({', '.join(secrets)})",
+            hint="Let the notebook read the variable with os.environ, and leave the parameter away.",
+        )
+    plan, _ = plan_of(job, bound.overrides)
+    try:
+        (folder.output if bound.collects else folder.path).mkdir(parents=True)
+    except OSError as error:
+        raise EnvironmentFault(
+            "the run's folder cannot be made",
+            found=f"{error.strerror}: {folder.path}",
+            hint="Grant the right to write there, or set `home` in [tool.nbprod].",
+        ) from error
+    return Prepared(
+        run_id=run_id,
+        job=job,
+        folder=folder,
+        cwd=cwd,
+        spec=spec,
+        bound=bound,
+        plan=plan,
+        secrets=secrets,
+        masker=masker,
+    )
+
+
+def _secrets(job: Job, ports: Ports) -> dict[str, str]:
+    names = job.step.settings.secrets
+    missing = [name for name in names if name not in ports.environ]
+    if missing:
+        raise CallerError(
+            f"step {job.step.name} needs secrets that are not set",
+            expected=f"environment variables {', '.join(names)}",
+            found=f"{', '.join(missing)} missing",
+        )
+    return {name: ports.environ[name] for name in names}
+
+
+def describe(prepared: Prepared, ports: Ports) -> Started:
+    """Find out everything that is known of a run before its cells run, and keep what the record will point at."""
+    job = prepared.job
+    step, settings = job.step, job.step.settings
+    environment = ports.probe.environment_of(prepared.spec.python, _spec_json(prepared.spec), ports.environ)
+    ports.store.put(_json_bytes(environment.key.to_json()))
+    git = git_state(step.path.parent if step.path is not None else prepared.cwd, ports.environ)
+    where = "(standard input)" if step.path is None else display_path(step.path, ports.root)
+    request = RunRequest(
+        step=step.name,
+        notebook=where,
+        source=step.source,
+        kernel=prepared.spec.name,
+        parameters=prepared.bound.values,
+        given=tuple(name for name in prepared.bound.overrides if name != OUTPUT_DIR or not prepared.bound.collects),
+        inputs=prepared.bound.inputs,
+        environment=environment.key.digest,
+        limits=settings.limits_json(),
+        contract=settings.expect.to_json(),
+        secrets=settings.secrets,
+    )
+    known = job.parameters.values
+    given = {name: known.get(name, value) for name, value in prepared.bound.overrides.items()}
+    defaults = {p.name: p.default for p in step.schema.parameters if p.name in known and p.name not in given}
+    return Started(
+        run_id=prepared.run_id,
+        request=request,
+        source_file=Kept(digest=ports.store.put(step.data), size=len(step.data)),
+        environment_facts=ports.store.put(_json_bytes(environment.facts)),
+        git=None if git is None else _git_json(git),
+        user=ports.user,
+        host=ports.host,
+        at=ports.now(),
+        zone=ports.zone,
+        defaults=plain_json(defaults),
+        given=plain_json(prepared.bound.overrides),
+        paths=job.paths or (where, None if job.output is None else str(job.output)),
+        report_mode=job.report_mode,
+        title=step.notebook.title or "",
+        notes=prepared.bound.notes,
+        labels={str(cell.cell): cell.label for cell in prepared.plan.cells},
+    )
+
+
+def _spec_json(spec: KernelSpec) -> dict[str, object]:
+    return {
+        "argv": list(spec.argv),
+        "env": dict(spec.env),
+        "language": spec.language,
+        "display_name": spec.display_name,
+        "interrupt_mode": spec.interrupt_mode,
+        "metadata": dict(spec.metadata),
+    }
+
+
+def _json_bytes(value: object) -> bytes:
+    return canonical(value)
+
+
+def _git_json(git: GitState) -> dict[str, object]:
+    return {name: getattr(git, name) for name in ("commit", "branch", "dirty", "remote")}
