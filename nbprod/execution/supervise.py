@@ -113,23 +113,59 @@ def reap() -> list[tuple[int, int]]:
         ended.append((pid, status))
 
 
-def oom_kills() -> int:
-    """Return how many out-of-memory kills this process's memory cgroup has counted (v2, else v1; 0 if neither)."""
+def own_groups() -> tuple[str | None, str | None]:
+    """Return the folders of this process's memory cgroup and of its place in the unified hierarchy (cgroups(7))."""
+    memory = unified = None
     with contextlib.suppress(OSError, ValueError), open("/proc/self/cgroup", encoding="ascii") as groups:  # noqa: PTH123
         for line in groups:
             _, controllers, path = line.rstrip("\n").split(":", 2)
-            if controllers == "memory":
-                roots = ["/sys/fs/cgroup/memory" + path]
-            elif controllers == "":
-                roots = ["/sys/fs/cgroup" + path, "/sys/fs/cgroup/unified" + path]
-            else:
-                continue
-            for name in (f"{root}/{file}" for root in roots for file in _OOM_FILES):
-                with contextlib.suppress(OSError), open(name, encoding="ascii") as counts:  # noqa: PTH123
-                    for count in counts:
-                        if count.startswith("oom_kill "):
-                            return int(count.split()[1])
+            if "memory" in controllers.split(","):
+                memory = "/sys/fs/cgroup/memory" + path
+            elif not controllers:
+                roots = [root + path for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")]
+                unified = next((root for root in roots if os.path.exists(f"{root}/cgroup.procs")), None)  # noqa: PTH110
+    return memory or unified, unified
+
+
+def oom_kills(folder: str | None) -> int:
+    """Return how many out-of-memory kills a memory cgroup has counted; 0 where nobody counts."""
+    for name in _OOM_FILES:
+        with contextlib.suppress(OSError), open(f"{folder}/{name}", encoding="ascii") as counts:  # noqa: PTH123
+            for count in counts:
+                if count.startswith("oom_kill "):
+                    return int(count.split()[1])
     return 0
+
+
+class Group:
+    """A cgroup of the run's own, where one may be made: its kill reaches every process at once, however they fork."""
+
+    def __init__(self, parent: str | None, keeper: int, *, new: bool = True) -> None:
+        self.folder = None if parent is None else f"{parent.rstrip('/')}/nbprod-{keeper}"
+        if new and self.folder is not None:
+            try:
+                os.mkdir(self.folder, 0o700)  # noqa: PTH102
+            except OSError:
+                self.folder = None
+
+    def _write(self, file: str, text: str) -> None:
+        if self.folder is not None:
+            with contextlib.suppress(OSError), open(f"{self.folder}/{file}", "w", encoding="ascii") as control:  # noqa: PTH123
+                control.write(text)
+
+    def enter(self) -> None:
+        """Move this process into the group; its children are born in it."""
+        self._write("cgroup.procs", "0")
+
+    def kill(self) -> None:
+        """Kill every process in the group (Linux 5.14; on older ones the loop over the descent has to do)."""
+        self._write("cgroup.kill", "1")
+
+    def remove(self) -> None:
+        """Remove the group once it is empty."""
+        if self.folder is not None:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.folder)  # noqa: PTH106
 
 
 class Keeper:
@@ -141,7 +177,9 @@ class Keeper:
         self.kernel = 0
         self.status: int | None = None
         self.killed = 0
-        self.oom_before = oom_kills()
+        self.memory, unified = own_groups()
+        self.oom_before = oom_kills(self.memory)
+        self.group = Group(unified, os.getpid())
         self.wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -174,6 +212,7 @@ class Keeper:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)
+            self.group.enter()
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
@@ -217,7 +256,7 @@ class Keeper:
                 self.status = status
                 died = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
                 code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-                tell(self.run, event="exited", code=code, signal=died, oom=oom_kills() - self.oom_before)
+                tell(self.run, event="exited", code=code, signal=died, oom=oom_kills(self.memory) - self.oom_before)
 
     def signal_kernel(self, number: int) -> None:
         """Signal the kernel's process group, as Jupyter's local provisioner does."""
@@ -252,11 +291,13 @@ class Keeper:
                 time.sleep(0.005)
                 self.collect()
         while left := descent_of(me):
+            self.group.kill()
             for pid in left:
                 send_signal(pid, signal.SIGKILL)
             time.sleep(0.002)
             self.collect()
         self.collect()
+        self.group.remove()
 
     def close_run(self) -> None:
         """The runner is gone: hand over to the command that writes the ending (it needs the whole of nbprod)."""
@@ -280,12 +321,24 @@ def keep(descriptors: list[int]) -> None:
         keeper.serve()
 
 
+def clear_after(dead: list[int], keepers: set[int], unified: str | None) -> None:
+    """End what keepers left. One that ended as it should leaves nobody; what falls to us is of one that was killed."""
+    for pid in dead:
+        group = Group(unified, pid, new=False)
+        group.kill()
+        group.remove()
+    for orphan in set(children_of(os.getpid())) - keepers if dead else ():
+        for pid in [orphan, *descent_of(orphan)]:
+            send_signal(pid, signal.SIGKILL)
+
+
 def main() -> None:
     """Serve keep requests until the runner is gone and the last keeper has ended."""
     control = socket.socket(fileno=int(sys.argv[1]))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a Ctrl-C at the terminal is the runner's to handle
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _, unified = own_groups()
     keepers: set[int] = set()
     open_for_runs = True
     while open_for_runs or keepers:
@@ -308,10 +361,7 @@ def main() -> None:
                     os.close(descriptor)
         dead = [pid for pid, _ in reap() if pid in keepers]
         keepers.difference_update(dead)
-        # A keeper that ended as it should leaves nobody; what falls to us is the descent of one that was killed.
-        for orphan in set(children_of(os.getpid())) - keepers if dead else ():
-            for pid in [orphan, *descent_of(orphan)]:
-                send_signal(pid, signal.SIGKILL)
+        clear_after(dead, keepers, unified)
 
 
 if __name__ == "__main__":
