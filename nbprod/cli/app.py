@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -61,7 +62,8 @@ class Application(click.Group):
         **extra: Any,
     ) -> NoReturn:
         """Run a command and exit with its code."""
-        debug = "--debug" in (sys.argv[1:] if args is None else args) or os.environ.get("NBPROD_DEBUG") == "1"
+        options = itertools.takewhile(lambda word: word.startswith("-"), sys.argv[1:] if args is None else args)
+        debug = "--debug" in options or os.environ.get("NBPROD_DEBUG") == "1"
         try:
             code = super().main(args, prog_name or "nbprod", complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
@@ -81,15 +83,12 @@ class Application(click.Group):
 @click.group(
     cls=Application,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 good, 1 failed, 2 refused; more in docs/reference/exit-codes.md.",
+    epilog="Exit codes: 0 good, 1 failed, 2 refused; see docs/reference/exit-codes.md.",
 )
 @click.version_option(__version__, prog_name="nbprod")
 @click.option("--debug", is_flag=True, help="Show a trace with errors (also: NBPROD_DEBUG=1).")
-@click.pass_context
-def nbprod(ctx: click.Context, *, debug: bool) -> None:
+def nbprod(*, debug: bool) -> None:  # noqa: ARG001 - read in `main`, which must know it whatever goes wrong
     """Run Jupyter notebooks in production: checked parameters, truthful records.
 
     A RUN is an id, the end of one (the 8 digits that are shown), its name, `@latest` or `STEP@latest`.
     """
-    state: MutableMapping[str, Any] = ctx.ensure_object(dict)
-    state["debug"] = debug

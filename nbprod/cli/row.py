@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbprod.cli.values import plain_json
+
 if TYPE_CHECKING:
     from nbprod.ledger import RunRow
 
@@ -11,7 +13,7 @@ __all__ = ["row_json"]
 
 
 def row_json(row: RunRow) -> dict[str, Any]:
-    """Return a row as JSON; values in tagged form, moments in ISO 8601."""
+    """Return a row as JSON; values as plain JSON, moments in ISO 8601."""
     return {
         "run": str(row.run_id),
         "step": row.step,
@@ -24,8 +26,8 @@ def row_json(row: RunRow) -> dict[str, Any]:
         "name": row.name,
         "tags": list(row.tags),
         "note": row.note,
-        "parameters": dict(row.parameters),
-        "scraps": dict(row.scraps),
+        "parameters": plain_json(row.parameters),
+        "scraps": plain_json(row.scraps),
         "record": None if row.record is None else str(row.record),
         "user": row.user,
         "host": row.host,

@@ -11,11 +11,18 @@ import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-__all__ = ["errors", "output", "print_json", "table", "text"]
+__all__ = ["errors", "output", "print_json", "print_rows", "table", "text"]
 
 _PIPED_WIDTH = 200
 """Columns where no terminal tells: cells are not folded for a reader that is a program."""
+
+
+_GAP = 2
+"""Columns between two columns of a table."""
+_LEAST = 16
+"""Columns below which a text is better left out than cut."""
 
 
 class Screen(Console):
@@ -50,10 +57,39 @@ def text(value: str) -> str:
 
 def table(*columns: str, right: Sequence[str] = ()) -> Table:
     """Return an empty table with light lines; the columns in `right` are aligned to the right."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
     return made
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], *, yielding: Sequence[str] = ()) -> None:
+    """Print a table of one line per row to stdout, without the columns that are empty throughout.
+
+    Args:
+        columns: their heads; durations stand in `took`, aligned to the right.
+        rows: rich markup.
+        yielding: the columns that are cut, or left out, where the terminal is too narrow; the first of them first.
+    """
+    console = output()
+    shown = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    widths = [max(Text.from_markup(row[place]).cell_len for row in (columns, *rows)) for place in range(len(columns))]
+    for name in yielding:
+        place = columns.index(name)
+        excess = sum(widths[each] + _GAP for each in shown) - console.width
+        if excess <= 0 or place not in shown:
+            continue
+        if widths[place] - excess >= _LEAST:
+            widths[place] -= excess
+        else:
+            shown.remove(place)
+    made = table()
+    for place in shown:
+        head = columns[place]
+        made.add_column(head, justify="right" if head == "took" else "left", no_wrap=True, max_width=widths[place])
+    for row in rows:
+        made.add_row(*(row[place] for place in shown))
+    console.print(made)
 
 
 def print_json(value: Any) -> None:

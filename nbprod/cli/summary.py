@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from nbprod.cli.screen import text
-from nbprod.cli.values import brief, duration, plain_text, size, status_text
+from nbprod.cli.values import brief, duration, plain_json, plain_text, size, status_text
 
 if TYPE_CHECKING:
     from nbprod.project import Run
@@ -19,7 +19,7 @@ _MOST = 8
 
 
 def run_json(run: Run) -> dict[str, Any]:
-    """Return a run as JSON, values in tagged form; the whole statement is in `nbprod show --json`."""
+    """Return a run as JSON, values as plain JSON; the whole statement is in `nbprod show --json`."""
     record = run.record
     return {
         "run": str(run.id),
@@ -29,8 +29,10 @@ def run_json(run: Run) -> dict[str, Any]:
         "started": record.started.isoformat(),
         "finished": record.finished.isoformat(),
         "seconds": record.seconds,
-        "parameters": dict(record.request.parameters),
-        "scraps": {entry.name: entry.payload["data"] for entry in record.scraps if entry.payload is not None},
+        "parameters": plain_json(record.request.parameters),
+        "scraps": {
+            entry.name: plain_json(entry.payload["data"]) for entry in record.scraps if entry.payload is not None
+        },
         "artifacts": [{"name": each.name, "digest": str(each.digest), "size": each.size} for each in record.artifacts],
         "notebook": str(run.notebook),
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nbprod.digest import Json
 from nbprod.record.status import Status
 
-__all__ = ["STYLES", "brief", "duration", "moment", "plain_text", "size", "status_text", "when"]
+__all__ = ["STYLES", "brief", "duration", "moment", "plain_json", "plain_text", "size", "status_text", "when"]
 
 STYLES = {
     Status.SUCCEEDED: "green",
@@ -17,6 +18,7 @@ STYLES = {
     Status.EXITED_EARLY: "yellow",
 }
 _SIGNS = {"green": "✔", "yellow": "■", "red": "✘", "cyan": "▶"}
+_TAG = "$nbprod"
 _LINE = 60
 _THOUSAND = 1000
 _MINUTE, _HOUR = 60, 3600
@@ -46,8 +48,8 @@ def brief(value: Json, width: int = _LINE) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, dict) and "$nbprod" in value:
-        return _tagged(str(value["$nbprod"]), value.get("value"))
+    if isinstance(value, dict) and _TAG in value:
+        return _tagged(str(value[_TAG]), value.get("value"))
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, float):
@@ -65,6 +67,23 @@ def _tagged(tag: str, inner: Any) -> str:
     if isinstance(inner, dict) and isinstance(inner.get("iso"), str):
         return str(inner["iso"])
     return inner if isinstance(inner, str) else _text(inner)
+
+
+def plain_json(value: Json) -> Json:
+    """Return a tagged value as plain JSON for scripts: numbers as numbers, what JSON cannot hold as text.
+
+    The exact form, with types, stands in the record: `nbprod show --json`.
+    """
+    if isinstance(value, dict) and _TAG in value:
+        inner = value.get("value")
+        if value[_TAG] == "int" and isinstance(inner, str):
+            return int(inner, 0)
+        if value[_TAG] == "float" and isinstance(inner, str) and math.isfinite(float(inner)):
+            return float(inner)
+        return inner["iso"] if isinstance(inner, dict) and "iso" in inner else plain_json(inner)
+    if isinstance(value, dict):
+        return {key: plain_json(item) for key, item in value.items()}
+    return [plain_json(item) for item in value] if isinstance(value, list) else value
 
 
 def duration(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nbprod.project.clean import clean_html
 from nbprod.project.run import Run
 
 __all__ = ["html_page", "write_page"]
@@ -42,6 +43,7 @@ def html_page(run: Run) -> bytes:
         extra_loaders=[jinja2.DictLoader({"nbprod.html.j2": _TEMPLATE})],
         sanitize_html=True,
     )
+    exporter.register_filter("clean_html", clean_html)  # nbconvert's own leaves tables and headings as text
     node = nbformat.reads(data.decode("utf-8"), as_version=4)
     body, _ = exporter.from_notebook_node(node, {"metadata": {"name": f"{run.step} {run.id.short}: {run.status}"}})
     return str(body).encode("utf-8", "replace")

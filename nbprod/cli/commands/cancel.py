@@ -13,9 +13,9 @@ __all__ = ["cancel"]
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def cancel(run: str, *, as_json: bool) -> int:
-    """Ask for a run to be cancelled, wherever it goes on.
+    """Ask for a run to be cancelled.
 
-    Its notebook is interrupted within about a second; what it has put out so far is kept.
+    Wherever it goes on, its notebook is interrupted within about a second; what it has put out so far is kept.
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
@@ -26,7 +26,7 @@ def cancel(run: str, *, as_json: bool) -> int:
     if not ledger.request_cancel(run_id, by=getpass.getuser()):
         status = ledger.run(run_id).status
         raise CallerError(
-            f"run {run_id.short} cannot be cancelled", expected="a run that goes on", found=f"it {status}"
+            f"run {run_id.short} cannot be cancelled", expected="a run that goes on", found=f"it has ended: {status}"
         )
     if as_json:
         print_json({"run": str(run_id), "requested": True})

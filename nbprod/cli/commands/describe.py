@@ -16,7 +16,10 @@ __all__ = ["describe", "show_step"]
 @click.argument("notebook", metavar="NOTEBOOK|STEP")
 @click.option("--json", "as_json", is_flag=True, help="Write the parameters' JSON Schema (2020-12).")
 def describe(notebook: str, *, as_json: bool) -> int:
-    """Show a notebook's parameters: names, types, defaults, help; and what a run must leave."""
+    """Show a notebook's parameters.
+
+    Their types, defaults and help texts, and what a run of the step must leave.
+    """
     from nbprod.cli.session import open_project  # noqa: PLC0415 - `--help` must stay fast
 
     return show_step(open_project(recover=False).step(notebook), as_json=as_json)

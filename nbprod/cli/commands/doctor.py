@@ -14,7 +14,10 @@ _SIGNS = {"ok": "[green]✔ ok  [/]", "warn": "[yellow]! warn[/]", "fail": "[red
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def doctor(*, as_json: bool) -> int:
-    """Try what a run needs on this machine, and say what to do about what does not work."""
+    """Find out what works on this machine.
+
+    Each thing that a run needs is tried; what does not work is told with what to do about it.
+    """
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import text as escaped  # noqa: PLC0415
     from nbprod.cli.session import open_project  # noqa: PLC0415

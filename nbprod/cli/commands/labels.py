@@ -32,7 +32,7 @@ def name(run: str, name: str, *, as_json: bool) -> int:
 @click.argument("note", default="")
 @_JSON
 def note(run: str, note: str, *, as_json: bool) -> int:
-    """Write a run's note in place of the one before; without NOTE take it away."""
+    """Write a run's note; without NOTE take it away."""
     from nbprod.project.labels import note_run  # noqa: PLC0415
 
     return _change(run, lambda ledger, run_id: note_run(ledger, run_id, note), as_json=as_json)

@@ -17,9 +17,11 @@ __all__ = ["logs"]
 @click.option("--times", "-t", is_flag=True, help="Show when each line came.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
 def logs(run: str, *, follow: bool, cell: int | None, times: bool, as_json: bool) -> int:
-    """Show what a run's cells printed, each line with its cell's number.
+    """Show what a run's cells printed.
 
-    With -f the exit code tells how the run ended, as that of `nbprod run`.
+    Each line stands behind its cell's number, that in the source notebook; [p] are the injected parameters.
+
+    After -f the exit code tells how the run ended, as that of `nbprod run` does.
     """
     from nbprod.cli import exit_codes  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.live import Lines  # noqa: PLC0415

@@ -10,9 +10,9 @@ __all__ = ["recover"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write the closed runs' ids as JSON.")
 def recover(*, as_json: bool) -> int:
-    """Close the runs whose runner vanished, as crashed, with all that their journals hold.
+    """Close the runs whose runner vanished.
 
-    Every command does so on its way; this one does nothing else.
+    They become `crashed`, with all that their journals hold. Every command that looks at runs does so on its way.
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import open_project  # noqa: PLC0415

@@ -6,7 +6,7 @@ import csv
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,27 +89,30 @@ def _write_csv(rows: Iterable[RunRow]) -> None:
 
 
 def _show(rows: Iterator[RunRow], *, most: int | None) -> None:
-    from nbprod.cli.screen import output, table, text  # noqa: PLC0415
+    from nbprod.cli.screen import print_rows, text  # noqa: PLC0415
     from nbprod.cli.values import duration, plain_text, status_text, when  # noqa: PLC0415
 
-    console = output()
-    shown = table("run", "status", "step", "started", "took", "name", "tags", "reason", right=("took",))
+    def safe(value: str | None) -> str:
+        return text(" ".join(plain_text(value or "").split()))
+
     now = datetime.now(UTC)
-    for row in itertools.islice(rows, most):
-        seconds = row.seconds if row.seconds is not None else (now - row.started) / timedelta(seconds=1)
-        shown.add_row(
+    lines = [
+        (
             f"[cyan]{row.run_id.short}[/]",
             status_text(row.status),
-            text(plain_text(row.step)),
+            safe(row.step),
             when(row.started),
-            duration(seconds),
-            text(plain_text(row.name or "")),
-            text(plain_text(" ".join(row.tags))),
-            f"[dim]{text(plain_text(row.reason or ''))}[/]" if row.status is None or not row.status.good else "",
+            duration(row.seconds if row.seconds is not None else (now - row.started).total_seconds()),
+            safe(row.name),
+            safe(" ".join(row.tags)),
+            "" if row.status is not None and row.status.good else f"[dim]{safe(row.reason)}[/]" if row.reason else "",
         )
-    if not shown.row_count:
+        for row in itertools.islice(rows, most)
+    ]
+    if not lines:
         click.echo("No runs.", err=True)
         return
-    console.print(shown)
+    columns = ("run", "status", "step", "started", "took", "name", "tags", "reason")
+    print_rows(columns, lines, yielding=("reason", "tags", "name"))
     if next(rows, None) is not None:
         click.echo(f"The first {most}; more with --limit.", err=True)

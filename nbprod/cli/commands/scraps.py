@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbprod.cli.values import plain_json
+from nbprod.errors import NotFound
+
 if TYPE_CHECKING:
     from nbprod.ledger import RunRow
 
@@ -21,10 +24,13 @@ _SHOWN = 20
 @click.command()
 @click.argument("step")
 @click.option("--limit", type=click.IntRange(min=0), help="At most so many.  [default: 20 in a table, else all]")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, values in tagged form.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV.")
 def scraps(step: str, *, limit: int | None, as_json: bool, as_csv: bool) -> int:
-    """Compare a step's runs: parameters and scraps as columns, the latest run first."""
+    """Compare the scraps of a step's runs.
+
+    One line per run, the latest first, with parameters and scraps as columns.
+    """
     if as_json and as_csv:
         raise click.UsageError("Either --json or --csv.")
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
@@ -36,6 +42,8 @@ def scraps(step: str, *, limit: int | None, as_json: bool, as_csv: bool) -> int:
     most = limit if limit is not None or as_json or as_csv else _SHOWN
     query = RunQuery(steps=(step,), running=False, limit=most)
     rows = list(project.home.ledger.runs(query)) if has_ledger(project) else []
+    if not rows and step not in project.settings.steps:
+        raise NotFound(f"no run of a step {step!r} has ended", hint="`nbprod runs` lists runs with their steps.")
     if as_json:
         print_json([_json(row) for row in rows])
     elif as_csv:
@@ -51,8 +59,8 @@ def _json(row: RunRow) -> dict[str, Any]:
         "status": str(row.status),
         "started": row.started.isoformat(),
         "seconds": row.seconds,
-        "parameters": dict(row.parameters),
-        "scraps": dict(row.scraps),
+        "parameters": plain_json(row.parameters),
+        "scraps": plain_json(row.scraps),
     }
 
 
@@ -63,7 +71,8 @@ def _names(rows: Sequence[RunRow]) -> tuple[list[str], list[str]]:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+    plain = plain_json(value)
+    return plain if isinstance(plain, str | int | float) else json.dumps(plain, ensure_ascii=False)
 
 
 def _write_csv(rows: Sequence[RunRow]) -> None:

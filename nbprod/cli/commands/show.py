@@ -11,7 +11,10 @@ __all__ = ["show"]
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Write the record's statement as JSON.")
 def show(run: str, *, as_json: bool) -> int:
-    """Show a run's record: verdict, cells, parameters, inputs, scraps, artifacts, environment."""
+    """Show a run's record.
+
+    Verdict, cells, parameters, inputs, scraps, artifacts, contract, environment, git, who and when.
+    """
     from nbprod.cli.record import show_record  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415

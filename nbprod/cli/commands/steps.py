@@ -10,7 +10,10 @@ __all__ = ["steps"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def steps(*, as_json: bool) -> int:
-    """List the steps of pyproject.toml: notebook, deadlines, and what a run must leave."""
+    """List the steps of pyproject.toml.
+
+    Their notebooks, deadlines, and what a run must leave.
+    """
     from nbprod.cli.screen import output, print_json, table  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import text as escaped  # noqa: PLC0415
     from nbprod.cli.session import open_project  # noqa: PLC0415
