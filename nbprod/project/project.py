@@ -129,7 +129,7 @@ class Project:
             raise NotFound(
                 f"there is no notebook or step {text!r}",
                 expected=f"a path to an .ipynb file, or a step from pyproject.toml ({steps})",
-                hint=f"Looked in {Path.cwd()} and {self.root}.",
+                hint=f"Looked in {' and '.join(map(str, dict.fromkeys((Path.cwd(), self.root))))}.",
             )
         path = path.absolute()
         for name, settings in self.settings.steps.items():
