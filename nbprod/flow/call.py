@@ -12,10 +12,12 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
 
+from nbprod.execution.events import Event
 from nbprod.flow.arguments import binding_signature, describe, given
 from nbprod.flow.attend import attend
 from nbprod.flow.report import Report
 from nbprod.flow.states import outcome_of
+from nbprod.flow.watching import Notice, tell
 from nbprod.project import Project, Run, RunOptions
 from nbprod.step.step import Step
 
@@ -85,16 +87,24 @@ class NotebookCall:
         project = project_at(self.ordered.root)
         step = self.ordered.step()
         job = project.job(step, given(bound, step.name), _in_context(self.ordered.options))
+        task = describe(step.name, bound)
+        tell(Notice(step=step.name, task=task, news=None))
         report = Report(step.name)
+
+        def hear(event: Event) -> None:
+            report.hear(event)
+            tell(Notice(step=step.name, task=task, news=event))
+
         attended = attend(
             lambda cancel, listener: project.run_job(job, cancel=cancel, listener=listener),
             name=f"nbprod-{step.name}",
-            hear=report.hear,
+            hear=hear,
             asked_to_stop=_stop_event(),
         )
         # Prefect draws its edges by the identity of a result and of what it holds: with a home of its own, an
         # artifact leads to the run that wrote it and not to the project's last one.
         run = replace(attended.run, home=replace(attended.run.home))
+        tell(Notice(step=step.name, task=task, news=run))
         if attended.interrupt is None:
             report.finish(run)
         return outcome_of(run, attended.interrupt)
