@@ -23,6 +23,7 @@ __all__ = ["PREDICATE_TYPE", "Artifact", "Kept", "RunRecord"]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://nbprod.dev/attestation/run/v1"
+_GREATEST = 2**53 - 1
 _PREDICATE_FAMILY = "https://nbprod.dev/attestation/run/"
 
 
@@ -143,7 +144,7 @@ class RunRecord:
             IntegrityError: it is no record.
         """
         try:
-            statement = json.loads(data)
+            statement = json.loads(data, parse_int=_number)
             kind = str(statement["predicateType"])
             if kind != PREDICATE_TYPE and kind.startswith(_PREDICATE_FAMILY):
                 raise UnsupportedVersion(
@@ -181,6 +182,12 @@ class RunRecord:
             notes=tuple(predicate["notes"]),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
+
+
+def _number(digits: str) -> int | float:
+    """Read an integer; RFC 8785 writes 1e20 without point or exponent, and has no integers that big."""
+    value = int(digits)
+    return value if abs(value) <= _GREATEST else float(digits)
 
 
 _KNOWN = frozenset(
