@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live as Redrawn
@@ -109,15 +109,13 @@ class Live:
         self._beaten = time.monotonic()
         self._console.print(line, style=style)
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> Self:
         """Begin to draw."""
         if self._console.is_terminal:
             self._redrawn.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop drawing."""
         if kind is None:
             self._end_wait()

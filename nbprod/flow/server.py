@@ -1,4 +1,4 @@
-"""A Prefect server of one's own: on a free loopback port, its data in one folder, gone with the process that started it.
+"""A Prefect server of one's own: on a free loopback port, its data in one folder, gone with its process.
 
 Prefect's own temporary server survives a `kill -9` of its flow, and gives up after 20 seconds, which a first start on
 a small machine does not keep to. This module imports nothing slow: the server starts while its caller imports Prefect.
@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from nbprod.errors import CallerError, EnvironmentFault
 
@@ -126,7 +126,7 @@ class LocalServer:
         self._note.unlink(missing_ok=True)
         self._lock.close()
 
-    def __enter__(self) -> LocalServer:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
