@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Self
@@ -25,19 +25,25 @@ class Samples:
     """Measured values, in the order they were measured.
 
     Args:
-        values: seconds, or bytes.
+        values: seconds, bytes or ratios; None for an execution that failed.
     """
 
-    values: tuple[float, ...] = field(default=())
+    values: tuple[float | None, ...]
 
     @property
-    def median(self) -> float:
-        """The median."""
-        return median(self.values)
+    def good(self) -> tuple[float, ...]:
+        """The values of what did not fail."""
+        return tuple(value for value in self.values if value is not None)
+
+    @property
+    def median(self) -> float | None:
+        """The median of the good ones; None if all failed."""
+        return median(self.good) if self.good else None
 
     def over(self, other: Samples) -> Samples:
         """Return this divided by the other, round by round: both of a round met the same noise."""
-        return Samples(tuple(mine / its for mine, its in zip(self.values, other.values, strict=True)))
+        pairs = zip(self.values, other.values, strict=True)
+        return Samples(tuple(mine / its if mine is not None and its is not None else None for mine, its in pairs))
 
 
 def _tree_bytes(root: psutil.Process) -> int:
@@ -94,7 +100,10 @@ def files_in(folder: Path) -> tuple[int, int]:
 
 
 class Tool:
-    """A tool in a process of its own that executes one notebook again and again."""
+    """A tool in a process of its own that executes one notebook again and again.
+
+    Papermill is allowed to fail (a chatty cell can run into nbclient's four-second time-out): that is a result, too.
+    """
 
     def __init__(self, name: str, notebook: Path, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -112,11 +121,11 @@ class Tool:
             cwd=ROOT,
         )
 
-    def execute(self) -> float:
-        """Execute once; return the seconds that the tool's own process measured.
+    def execute(self) -> float | None:
+        """Execute once; return the seconds that the tool's own process measured, None if papermill failed.
 
         Raises:
-            RuntimeError: the tool failed.
+            RuntimeError: nbprod failed, or either tool's process died.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -130,13 +139,18 @@ class Tool:
             self._process.wait()
             self._log.seek(0)
             raise RuntimeError(f"{self.name} failed:\n{self._log.read().decode(errors='replace')[-3000:]}")
-        return float(json.loads(line)["seconds"])
+        answer = json.loads(line)
+        if answer["fault"] is None:
+            return float(answer["seconds"])
+        if self.name == "papermill":
+            return None
+        raise RuntimeError(f"{self.name} failed: {answer['fault']}")
 
-    def execute_for_memory(self) -> int:
-        """Execute once; return the peak of the process tree's memory in bytes."""
+    def execute_for_memory(self) -> int | None:
+        """Execute once; return the peak of the process tree's memory in bytes, None if papermill failed."""
         with Peak(self._process.pid) as peak:
-            self.execute()
-        return peak.bytes
+            seconds = self.execute()
+        return None if seconds is None else peak.bytes
 
     def execute_for_files(self) -> tuple[int, int]:
         """Execute once; return how many files that left, and their bytes."""

@@ -41,14 +41,15 @@ class Result:
         return self.seconds["papermill"].over(self.seconds["nbprod"])
 
     @property
-    def memory_ratio(self) -> float:
-        """The peak of nbprod over papermill's."""
-        return self.memory["nbprod"].median / self.memory["papermill"].median
+    def memory_ratio(self) -> Samples:
+        """The peak of nbprod over papermill's, round by round."""
+        return self.memory["nbprod"].over(self.memory["papermill"])
 
     @property
     def met(self) -> bool | None:
         """Whether the median speed-up reaches the workload's target; None without one."""
-        return None if self.workload.target is None else self.speedup.median >= self.workload.target
+        speedup = self.speedup.median
+        return None if self.workload.target is None or speedup is None else speedup >= self.workload.target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +60,17 @@ class Cold:
     seconds: Mapping[str, Samples]
 
 
-def _seconds(samples: Samples) -> str:
-    return f"{samples.median:.2f} ({min(samples.values):.2f} to {max(samples.values):.2f})"
+def _spread(samples: Samples) -> str:
+    failed = samples.values.count(None)
+    lost = f"{failed} of {len(samples.values)} FAILED"
+    if not samples.good:
+        return lost
+    text = f"{samples.median:.2f} ({min(samples.good):.2f} to {max(samples.good):.2f})"
+    return f"{text}, {lost}" if failed else text
 
 
-def _ratio(samples: Samples) -> str:
-    return f"{samples.median:.2f} ({min(samples.values):.2f} to {max(samples.values):.2f})"
+def _mebibytes(samples: Samples) -> str:
+    return "" if samples.median is None else f"{samples.median / MEBIBYTE:.0f}"
 
 
 def _target(result: Result) -> str:
@@ -87,13 +93,13 @@ def table(results: Sequence[Result]) -> str:
     rows = [
         (
             result.workload.about,
-            _seconds(result.seconds["papermill"]),
-            _seconds(result.seconds["nbprod"]),
-            _ratio(result.speedup),
+            _spread(result.seconds["papermill"]),
+            _spread(result.seconds["nbprod"]),
+            _spread(result.speedup),
             _target(result),
-            f"{result.memory['papermill'].median / MEBIBYTE:.0f}",
-            f"{result.memory['nbprod'].median / MEBIBYTE:.0f}",
-            f"{result.memory_ratio:.2f}",
+            _mebibytes(result.memory["papermill"]),
+            _mebibytes(result.memory["nbprod"]),
+            "" if result.memory_ratio.median is None else f"{result.memory_ratio.median:.2f}",
             *(f"{result.files[tool][0]} ({result.files[tool][1] / 1e6:.1f})" for tool in ("papermill", "nbprod")),
         )
         for result in results
@@ -106,9 +112,9 @@ def cold_table(cold: Sequence[Cold]) -> str:
     rows = [
         (
             entry.what,
-            _seconds(entry.seconds["papermill"]),
-            _seconds(entry.seconds["nbprod"]),
-            _ratio(entry.seconds["papermill"].over(entry.seconds["nbprod"])),
+            _spread(entry.seconds["papermill"]),
+            _spread(entry.seconds["nbprod"]),
+            _spread(entry.seconds["papermill"].over(entry.seconds["nbprod"])),
         )
         for entry in cold
     ]
@@ -146,6 +152,8 @@ Written by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; the notebooks
   kernel. papermill: `execute_notebook`, progress bar off. nbprod: `nbprod.run`, the full record in store and ledger,
   and the executed notebook besides.
 - Seconds are medians (least to most). `times as fast` is papermill's seconds over nbprod's, the median over rounds.
+- A tool that raised an error has FAILED, and its seconds don't count (nbclient, which papermill uses, gives a cell four
+  seconds to deliver its output after it has ended).
 - Memory is the peak of the proportional set size of the tool's process tree (kernel and supervisor included), sampled
   every 30 ms in rounds of their own; medians.
 - Files are what one run leaves (in nbprod's case: executed notebook, store, ledger, run folder).

@@ -26,6 +26,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def brief(seconds: float | None) -> str:
+    """Return seconds for people."""
+    return "failed" if seconds is None else f"{seconds:.2f} s"
+
+
 def warm(workload: Workload, folder: Path, rounds: int, memory_rounds: int) -> Result:
     """Measure one workload in warm processes, the tools in turns."""
     notebook = write(workload, folder)
@@ -33,15 +38,13 @@ def warm(workload: Workload, folder: Path, rounds: int, memory_rounds: int) -> R
         tools = [stack.enter_context(Tool(name, notebook, folder / workload.name / name)) for name in TOOLS]
         for tool in tools:
             tool.execute()
-        seconds: dict[str, list[float]] = {name: [] for name in TOOLS}
+        seconds: dict[str, list[float | None]] = {name: [] for name in TOOLS}
         for number in range(rounds):
             for tool in tools if number % 2 == 0 else reversed(tools):
                 seconds[tool.name].append(tool.execute())
-            say(
-                f"  {workload.name} {number + 1}/{rounds}: "
-                + ", ".join(f"{n} {s[-1]:.2f} s" for n, s in seconds.items())
-            )
-        memory: dict[str, list[float]] = {name: [] for name in TOOLS}
+            last = ", ".join(f"{name} {brief(values[-1])}" for name, values in seconds.items())
+            say(f"  {workload.name} {number + 1}/{rounds}: {last}")
+        memory: dict[str, list[float | None]] = {name: [] for name in TOOLS}
         for _ in range(memory_rounds):
             for tool in tools:
                 memory[tool.name].append(tool.execute_for_memory())

@@ -48,10 +48,14 @@ def main(tool: str, notebook: Path, folder: Path) -> None:
     execute = papermill(notebook) if tool == "papermill" else nbprod(notebook, folder)
     for number, _ in enumerate(sys.stdin):
         output = folder / f"executed-{number}.ipynb"
+        fault = None
         begin = time.perf_counter()
-        execute(1.0 + number, output)  # another value each time: nothing may be taken from a cache
+        try:
+            execute(1.0 + number, output)  # another value each time: nothing may be taken from a cache
+        except Exception as error:  # noqa: BLE001 - the other side judges it
+            fault = f"{type(error).__name__}: {error}"
         seconds = time.perf_counter() - begin
-        answers.write(json.dumps({"seconds": seconds, "output_bytes": output.stat().st_size}) + "\n")
+        answers.write(json.dumps({"seconds": seconds, "fault": fault}) + "\n")
         answers.flush()
 
 

@@ -16,7 +16,7 @@ from benchmarks.report import Cold, Result, page
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def result(papermill: tuple[float, ...], nbprod: tuple[float, ...], name: str = "cells") -> Result:
+def result(papermill: tuple[float | None, ...], nbprod: tuple[float, ...], name: str = "cells") -> Result:
     return Result(
         workload=WORKLOADS[name],
         seconds={"papermill": Samples(papermill), "nbprod": Samples(nbprod)},
@@ -57,8 +57,16 @@ def test_a_tool_that_fails_is_no_result(tmp_path: Path) -> None:
 def test_ratios_are_taken_round_by_round() -> None:
     measured = result((8.0, 4.0, 40.0), (2.0, 1.0, 10.0))
     assert measured.speedup.values == (4.0, 4.0, 4.0)
-    assert measured.memory_ratio == 0.5
+    assert measured.memory_ratio.median == 0.5
     assert measured.met
+
+
+def test_what_papermill_failed_at_is_said_and_does_not_count() -> None:
+    measured = result((None, 8.0), (1.0, 2.0), name="flushed")
+    cold = Cold(what="import", seconds={"papermill": Samples((1.0,)), "nbprod": Samples((1.0,))})
+    assert measured.speedup.median == 4.0
+    assert "8.00 (8.00 to 8.00), 1 of 2 FAILED" in page([measured], [cold], (0.1, 0.2))
+    assert "2 of 2 FAILED" in page([result((None, None), (1.0, 2.0))], [cold], (0.1, 0.2))
 
 
 def test_a_missed_target_is_said() -> None:
