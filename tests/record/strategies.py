@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
@@ -15,11 +15,16 @@ from nbprod.record.verdict import CellError, CellOutcome, Verdict
 from nbprod.scraps import Scrap
 from nbprod.step.contract import Requirement
 
+
+def moment(second: int, microsecond: int) -> datetime:
+    return datetime(1971, 1, 1, tzinfo=UTC) + timedelta(seconds=second, microseconds=microsecond)
+
+
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
 digests = st.binary(min_size=32, max_size=32).map(lambda data: Digest(data.hex()))
 sizes = st.integers(0, 2**50)
-moments = st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1), timezones=st.just(UTC))
+moments = st.builds(moment, st.integers(0, 2**34), st.integers(0, 10**6 - 1))
 seconds = st.floats(0, 1e6).map(lambda value: round(value, 6))
 run_ids = st.builds(RunId.new, moments, st.binary(min_size=10, max_size=10))
 safe_numbers = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)

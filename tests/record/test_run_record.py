@@ -28,7 +28,6 @@ def test_a_record_survives_the_round_trip(record: RunRecord) -> None:
     assert again == record
     assert again.to_bytes() == data
     assert pickle.loads(pickle.dumps(record)) == record
-    assert canonical(json.loads(data)) == data
 
 
 @slow

@@ -49,7 +49,7 @@ MISSING = object()
         ({"one_of": ["a"]}, ["a"], False),
     ],
 )
-def test_rules(rule: dict[str, Any], value: Any, met: bool) -> None:
+def test_rules(rule: dict[str, Any], value: Any, met: bool) -> None:  # noqa: FBT001
     contract = Contract.parse({"scraps": {"auc": rule}}, "expect")
     scraps = {} if value is MISSING else {"auc": value}
     (line,) = contract.check({"other": 1, **scraps}, [])
