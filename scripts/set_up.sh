@@ -52,8 +52,9 @@ if [ "$("$venv/bin/uv" --version 2>/dev/null | awk '{print $2}')" != "$wanted" ]
     "$python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$venv/uv.lock"
 fi
 
+# Compiled now, once: otherwise each kernel compiles pandas and scikit-learn anew where nothing may write bytecode.
 say "installing $(grep -c '^[a-z0-9]' "$lock") locked distributions by their hashes"
-VIRTUAL_ENV=$PWD/$venv "$venv/bin/uv" pip install --quiet --require-hashes --no-deps -r "$lock"
+VIRTUAL_ENV=$PWD/$venv "$venv/bin/uv" pip install --quiet --compile-bytecode --require-hashes --no-deps -r "$lock"
 
 say "installing nbprod, editable"
 VIRTUAL_ENV=$PWD/$venv "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .
