@@ -154,6 +154,7 @@ class Supervisor:
         # After a fork the child must not speak through its parent's supervisor.
         if self._control is not None and self._owner == os.getpid() and self._alive():
             return self._control
+        self._drop_control()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -167,6 +168,11 @@ class Supervisor:
         self._control = ours
         self._owner = os.getpid()
         return ours
+
+    def _drop_control(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
     def _alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -203,17 +209,15 @@ class Supervisor:
             with self._lock:
                 try:
                     self._start_locked().sendmsg([request], ancillary)
-                except OSError:
-                    self._control = None  # it died between two runs: a fresh one serves
+                except OSError:  # it died between two runs: a fresh one serves
+                    self._drop_control()
                     self._start_locked().sendmsg([request], ancillary)
         return Keeper(ours)
 
     def close(self) -> None:
         """Let the process end once its last run has ended, and reap it."""
         with self._lock:
-            if self._control is not None:
-                self._control.close()
-                self._control = None
+            self._drop_control()
             if self._process is not None and self._owner == os.getpid():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(5.0)
