@@ -36,7 +36,7 @@ bench: $(READY) ## measure against papermill, write benchmarks/results.md
 	@$(PY) -m benchmarks.run
 
 torture: $(READY) ## the long tests
-	@$(PY) -m pytest -m torture --timeout 3600
+	@$(PY) -m pytest -m torture --timeout 3600 || [ $$? -eq 5 ] # 5: there is none yet
 
 lock: $(READY) ## renew requirements.lock and environment.yml from pyproject.toml (UPGRADE=--upgrade: to the newest)
 	@$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.lock
