@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.flow_engine import FlowRunTimeoutError
 
 from nbprod.execution.events import Event
 from nbprod.flow.arguments import binding_signature, describe, given
@@ -92,7 +94,12 @@ class NotebookCall:
         report = Report(step.name)
 
         def hear(event: Event) -> None:
-            report.hear(event)
+            try:
+                report.hear(event)
+            except FlowRunTimeoutError:
+                raise  # an alarm of the flow's that happened to go off in here
+            except Exception:  # a log handler that raises must not end the run
+                logging.getLogger(__name__).exception("the news of a run could not be told to Prefect")
             tell(Notice(step=step.name, task=task, news=event))
 
         attended = attend(

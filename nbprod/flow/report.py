@@ -15,6 +15,7 @@ from uuid import UUID
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
+from prefect.flow_engine import FlowRunTimeoutError
 from prefect.logging import get_run_logger
 
 from nbprod.execution.events import CellFinished, CellStarted, Event, KernelReady, StreamText
@@ -98,6 +99,8 @@ class Report:
             return
         try:
             what()
+        except FlowRunTimeoutError:
+            raise  # an alarm of the flow's that happened to go off in here
         except Exception as error:  # noqa: BLE001 - whatever Prefect's API raises, the run goes on
             self._mute = True
             self._log.warning("Prefect takes no artifacts, the rest is left out: %s: %s", type(error).__name__, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -49,8 +50,8 @@ class NotebookTask(Task[..., Any]):
         try:
             run = result_of(result)
         except BaseException as error:
-            if error.__cause__ is not None and not isinstance(error.__cause__, Exception):
-                raise error.__cause__ from None  # the signal that cancelled the run ends the flow too
+            if error.__cause__ is not None:
+                raise error.__cause__ from None  # the signal, or the flow's time-out, that cancelled the run
             if not return_state:
                 raise
         return result if return_state else run
@@ -73,9 +74,8 @@ class NotebookTask(Task[..., Any]):
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.__dict__.update(changed.__dict__)
-        twin.task_key = self.task_key
-        if timeout is not None:
-            twin.fn = self.fn.with_timeout(timeout)
+        twin.fn = self.fn if timeout is None else self.fn.with_timeout(timeout)
+        twin.__dict__.update(__wrapped__=twin.fn, __signature__=inspect.signature(self), task_key=self.task_key)
         return twin
 
 

@@ -22,6 +22,7 @@ from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
+from nbprod.record.status import Status
 from nbprod.runner import Job, Ports, Runner, Upstream
 from nbprod.step.step import Step, StepSettings
 
@@ -66,6 +67,7 @@ class _Engine:
     lock: threading.Lock = field(default_factory=threading.Lock)
     pid: int = 0
     runner: Runner | None = None
+    supervisor: Supervisor | None = None
 
 
 class Project:
@@ -220,7 +222,15 @@ class Project:
             raise CallerError(
                 f"{text!r} names no artifact", expected="nbprod:RUN/ARTIFACT, e.g. nbprod:train@latest/m.skops"
             )
-        return self.run(run).artifacts[name]
+        return (self._latest_good(run) or self.run(run)).artifacts[name]
+
+    def _latest_good(self, text: str) -> Run | None:
+        """Return the last good run where `STEP@latest` asks for an artifact: one that failed has none to hand on."""
+        step, at, rest = text.partition("@")
+        if not at or rest != "latest":
+            return None
+        good = tuple(status for status in Status if status.good)
+        return next(self.runs(RunQuery(steps=(step,) if step else (), statuses=good, limit=1)), None)
 
     def run_job(
         self,
@@ -239,10 +249,11 @@ class Project:
         with engine.lock:
             if engine.runner is None or engine.pid != os.getpid():
                 self._make_home()
+                engine.supervisor = Supervisor()
                 ports = Ports(
                     store=self.home.store,
                     ledger=self.home.ledger,
-                    supervisor=Supervisor(),
+                    supervisor=engine.supervisor,
                     probe=EnvironmentProbe(self.home.folder / "cache"),
                     folder=self.home.folder,
                     root=self.root,
@@ -250,6 +261,13 @@ class Project:
                 )
                 engine.runner, engine.pid = Runner(ports), os.getpid()
             return engine.runner
+
+    def close(self) -> None:
+        """End this process's supervisor, once its runs have ended; the next run starts another."""
+        engine = self._engine
+        with engine.lock:
+            if engine.supervisor is not None and engine.pid == os.getpid():
+                engine.supervisor.close()
 
     def _make_home(self) -> None:
         folder = self.home.folder
