@@ -37,6 +37,10 @@ COMMANDS = (
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}
 
 
+class _ReaderGone(Exception):
+    """Whoever read our output has gone; click would make an exit code of 1 of the plain BrokenPipeError."""
+
+
 class Application(click.Group):
     """A group whose commands are imported when they are asked for, and whose faults are told in one paragraph."""
 
@@ -51,6 +55,13 @@ class Application(click.Group):
         module = import_module(f"nbprod.cli.commands.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; return its exit code."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
 
     def main(
         self,
@@ -71,7 +82,7 @@ class Application(click.Group):
             code = faults.show_usage(error)
         except (click.Abort, KeyboardInterrupt):
             code = faults.show_interrupt()
-        except BrokenPipeError:
+        except (BrokenPipeError, _ReaderGone):
             code = faults.leave_pipe()
         except NbprodError as error:
             code = faults.show_error(error, debug=debug)
@@ -87,7 +98,7 @@ class Application(click.Group):
 )
 @click.version_option(__version__, prog_name="nbprod")
 @click.option("--debug", is_flag=True, help="Show a trace with errors (also: NBPROD_DEBUG=1).")
-def nbprod(*, debug: bool) -> None:  # noqa: ARG001 - read in `main`, which must know it whatever goes wrong
+def nbprod(*, debug: bool) -> None:  # read in `main`, which must know it whatever goes wrong
     """Run Jupyter notebooks in production: checked parameters, truthful records.
 
     A RUN is an id, the end of one (the 8 digits that are shown), its name, `@latest` or `STEP@latest`.

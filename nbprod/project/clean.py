@@ -1,7 +1,7 @@
 """HTML out of notebooks, made harmless and kept readable (law 10).
 
 nbconvert's own `clean_html` knows hardly a tag: it shows headings, paragraphs, tables and pictures as text. This one
-keeps what documents are made of, drops scripts and styles with their contents, and lets pictures come from the page only.
+keeps what documents are made of, drops scripts and styles with their contents, and takes pictures from the page only.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import Any
 
 __all__ = ["clean_html"]
 
-_TAGS = frozenset(
-    "a abbr b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 h3 "
-    "h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strike strong sub summary sup table tbody td tfoot "
-    "th thead tr tt u ul var".split()
-)
+# fmt: off
+_TAGS = frozenset((
+    "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "del", "details",
+    "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img",
+    "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "s", "samp", "small", "span", "strike", "strong", "sub",
+    "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var",
+))
+# fmt: on
 _DROPPED = frozenset(("script", "style"))
 _EVERYWHERE = frozenset(("class", "id", "title", "style", "align", "valign", "dir", "lang"))
 _OF_TAG = {
@@ -36,9 +39,9 @@ def clean_html(element: Any) -> str:
     Args:
         element: text, or bytes in UTF-8.
     """
-    from bleach.css_sanitizer import CSSSanitizer  # noqa: PLC0415 - slow to import, and only here
-    from bleach.html5lib_shim import Filter  # noqa: PLC0415
-    from bleach.sanitizer import Cleaner  # noqa: PLC0415
+    from bleach.css_sanitizer import CSSSanitizer  # type: ignore[import-untyped]  # noqa: PLC0415 - slow to import, and only here
+    from bleach.html5lib_shim import Filter  # type: ignore[import-untyped]  # noqa: PLC0415
+    from bleach.sanitizer import Cleaner  # type: ignore[import-untyped]  # noqa: PLC0415
 
     class WithoutScripts(Filter):  # type: ignore[misc, no-any-unimported, unused-ignore]
         """Drops scripts and styles with their contents, which else would stand in the page as text."""

@@ -13,6 +13,10 @@ __all__ = ["html_page", "write_page"]
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; media-src data:"
 """What a browser may do with the page: show it. No script, and nothing is fetched from anywhere."""
 
+_SHOWN = frozenset(
+    ("text/html", "text/markdown", "text/latex", "text/plain", "image/svg+xml", "image/png", "image/jpeg")
+)
+
 _TEMPLATE = f"""{{%- extends 'index.html.j2' -%}}
 {{%- block html_head_js -%}}
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
@@ -45,8 +49,23 @@ def html_page(run: Run) -> bytes:
     )
     exporter.register_filter("clean_html", clean_html)  # nbconvert's own leaves tables and headings as text
     node = nbformat.reads(data.decode("utf-8"), as_version=4)
+    for cell in node.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [shown for output in cell.outputs if (shown := _showable(output)) is not None]
     body, _ = exporter.from_notebook_node(node, {"metadata": {"name": f"{run.step} {run.id.short}: {run.status}"}})
     return str(body).encode("utf-8", "replace")
+
+
+def _showable(output: Any) -> Any:
+    """Return an output as the page can show it; None for a scrap, which stands in the record cell at the top."""
+    data = output.get("data")
+    if data is None or not _SHOWN.isdisjoint(data):
+        return output
+    rest = [kind for kind in data if not kind.startswith("application/scrapbook.")]
+    if not rest:
+        return None
+    output["data"] = {"text/plain": f"(an output of type {', '.join(rest)}, which this page cannot show)"}
+    return output
 
 
 def write_page(run: Run) -> Path:

@@ -25,16 +25,22 @@ _JUPYTER = ("jupyter-lab", "jupyter-notebook")
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the page and open nothing."
 )
-def open(run: str, *, jupyter: bool, as_path: bool, html: Path | None) -> int:  # noqa: A001 - the command's name
+@click.option("--json", "as_json", is_flag=True, help="As --print, in JSON.")
+def open(run: str, *, jupyter: bool, as_path: bool, html: Path | None, as_json: bool) -> int:  # noqa: A001 - the command's name
     """Open a run's executed notebook.
 
     In the browser it is a page without scripts that fetches nothing, whatever its outputs hold.
     """
-    if jupyter + as_path + (html is not None) > 1:
-        raise click.UsageError("Only one of --jupyter, --print and --html.")
+    if jupyter + as_path + as_json + (html is not None) > 1:
+        raise click.UsageError("Only one of --jupyter, --print, --json and --html.")
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415 - `--help` must stay fast
 
     found = finished_run(open_project(), run)
+    if as_json:
+        from nbprod.cli.screen import print_json  # noqa: PLC0415
+
+        print_json({"run": str(found.id), "notebook": str(found.notebook)})
+        return 0
     if as_path:
         click.echo(found.notebook)
         return 0

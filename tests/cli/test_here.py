@@ -1,0 +1,130 @@
+"""Commands that need no run: describe, steps, recover, doctor, and all of them in an empty folder."""
+
+import contextlib
+import json
+import sqlite3
+import time
+from datetime import UTC, datetime
+
+import jsonschema
+import pytest
+
+from nbprod.cli.session import open_project
+from nbprod.digest import digest_bytes
+from nbprod.ledger import open_ledger
+from nbprod.ledger.events import RunStarted
+from nbprod.record.ids import RunId
+
+
+def test_describe(nbprod):
+    shown = nbprod("describe", "train").stdout
+    for part in (
+        "train  Train a model",
+        "alpha       float  0.25     learning rate",
+        "'x'",
+        "scrap auc: float",
+        "model.bin",
+    ):
+        assert part in shown, part
+    schema = json.loads(nbprod("describe", "train.ipynb", "--json").stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["properties"]["alpha"]["default"] == 0.25
+    assert "takes no parameters" in nbprod("describe", "fail.ipynb").stdout
+    assert not (nbprod.folder / ".nbprod").exists()
+
+
+def test_steps(nbprod):
+    assert "train  train.ipynb" in nbprod("steps").stdout
+    [step] = json.loads(nbprod("steps", "--json").stdout)
+    assert (step["step"], step["expect"]["artifacts"]) == ("train", ["model.bin"])
+    (nbprod.folder / "train.ipynb").unlink()
+    assert "not there" in nbprod("steps").stdout
+
+
+def test_looking_at_nothing_makes_nothing(nbprod):
+    assert (nbprod("runs").returncode, nbprod("runs").stderr) == (0, "No runs.\n")
+    assert nbprod("runs", "--json").stdout == "[]\n"
+    assert nbprod("recover").stdout == "Nothing to close: no run has lost its runner.\n"
+    for args in (["show", "x"], ["logs", "x"], ["cancel", "x"], ["tag", "x", "y"], ["open", "x"]):
+        done = nbprod(*args)
+        assert done.returncode == 2
+        assert "there are no runs in" in done.stderr
+    assert not (nbprod.folder / ".nbprod").exists()
+
+
+def test_wrong_settings_are_told_in_one_paragraph(nbprod):
+    (nbprod.folder / "pyproject.toml").write_text("[tool.nbprod]\nhoem = '.x'\n")
+    done = nbprod("runs")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: [tool.nbprod] has an unknown key 'hoem'. Did you mean 'home'?")
+
+
+@pytest.fixture
+def lapsed(nbprod):
+    """Leave a run in the ledger whose lease is over."""
+    (nbprod.folder / ".nbprod").mkdir()
+    ledger = open_ledger(str(nbprod.folder / ".nbprod/ledger.db"))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    run_id = RunId.new(at, bytes(10))
+    ledger.append(
+        RunStarted(
+            at=at,
+            run_id=run_id,
+            step="lost",
+            notebook="lost.ipynb",
+            request_digest=digest_bytes(b""),
+            parameters={},
+            user="u",
+            host="elsewhere",
+            runner_pid=1,
+            lease_seconds=0.0,
+            folder="/nowhere/lost",
+        )
+    )
+    ledger.close()
+    return run_id
+
+
+def test_doctor_finds_this_machine_fit(nbprod):
+    done = nbprod("doctor", "--json")
+    found = {each["what"]: each for each in json.loads(done.stdout)}
+    assert {"python", "kernel python3", "supervisor", "sockets", "store", "ledger", "git"} <= set(found)
+    assert found["supervisor"]["health"] == "ok"
+    assert done.returncode == any(each["health"] == "fail" for each in found.values())
+    assert not (nbprod.folder / ".nbprod").exists()
+    assert "ok    python" in nbprod("doctor").stdout
+
+
+def test_doctor_tells_what_is_wrong(nbprod, lapsed, tmp_path):
+    kernel = tmp_path / "share/jupyter/kernels/broken"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(
+        json.dumps({"argv": ["/nowhere/python", "-m", "ipykernel_launcher"], "display_name": "B", "language": "python"})
+    )
+    environ = {"JUPYTER_PATH": str(tmp_path / "share/jupyter"), "PATH": "/nowhere", "XDG_RUNTIME_DIR": "/no"}
+    done = nbprod.process("doctor", "--json", **environ)
+    found = {each["what"]: each for each in json.loads(done.stdout)}
+    assert found["kernel broken"]["health"] == "warn"
+    assert "does not start" in found["kernel broken"]["found"]
+    assert lapsed.short in found["open runs"]["found"]
+    for what in ("git", "sockets", "open runs", "kernel broken"):
+        assert found[what]["health"] == "warn", what
+        assert found[what]["advice"]
+
+
+def test_doctor_fails_where_the_ledger_is_none(nbprod):
+    (nbprod.folder / ".nbprod").mkdir()
+    (nbprod.folder / ".nbprod/ledger.db").write_bytes(b"not a database" * 100)
+    done = nbprod("doctor")
+    assert done.returncode == 1
+    assert "✘ fail  ledger" in done.stdout
+
+
+def test_recovery_costs_little_and_never_makes_a_ledger(nbprod, lapsed, monkeypatch):
+    monkeypatch.chdir(nbprod.folder)
+    project = open_project()  # opens the ledger
+    begun = time.perf_counter()
+    open_project()
+    assert time.perf_counter() - begun < 0.25, "a few milliseconds on an idle machine"
+    with contextlib.closing(sqlite3.connect(project.root / ".nbprod/ledger.db")) as ledger:
+        assert ledger.execute("select status from runs").fetchall() == [(None,)]
