@@ -19,7 +19,7 @@ from prefect import flow, unmapped
 from prefect.client.schemas.objects import StateType
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from nbprod.errors import RunNotSuccessful
+from nbprod.errors import NotFound, RunNotSuccessful
 from nbprod.execution.events import CellFinished
 from nbprod.flow import notebook, watch
 from nbprod.project import Project, Run
@@ -183,8 +183,8 @@ def test_endings_are_prefects_states(project, write):
 
 def test_retries(project, write):
     marker = project / "tried"
-    source = f"from pathlib import Path\nmark = Path({str(marker)!r})\nfirst = not mark.exists()\nmark.touch()\nassert not first"
-    write("flaky", "alpha: int = 1", [source])
+    source = f"from pathlib import Path\nmark = Path({str(marker)!r})\nfirst = not mark.exists()"
+    write("flaky", "alpha: int = 1", [source, "mark.touch()", "assert not first"])
     flaky = notebook("notebooks/flaky.ipynb", root=project, retries=2)
 
     @flow
@@ -215,7 +215,7 @@ def test_cancelled_run_is_a_cancelled_task(project, write):
         while time.monotonic() < until:
             try:
                 ledger.request_cancel(ledger.find("long@latest"))
-            except Exception:
+            except NotFound:
                 time.sleep(0.2)
             else:
                 return
@@ -253,11 +253,8 @@ FLOW = """
 
 @pytest.mark.parametrize(("how", "count", "number"), [("call", 1, signal.SIGTERM), ("map", 2, signal.SIGTERM)])
 def test_a_signal_to_the_flow_leaves_cancelled_runs(project, write, how, count, number):
-    write(
-        "long",
-        "alpha: int = 1",
-        ["from pathlib import Path\nPath(f'up{alpha}').touch()", "import time\ntime.sleep(60)"],
-    )
+    source = "import time\nfrom pathlib import Path\nPath(f'up{alpha}').touch()\ntime.sleep(60)"
+    write("long", "alpha: int = 1", [source])
     script = project / "flow.py"
     script.write_text(textwrap.dedent(FLOW), encoding="utf-8")
     with subprocess.Popen(
@@ -274,6 +271,19 @@ def test_a_signal_to_the_flow_leaves_cancelled_runs(project, write, how, count, 
     assert "told to stop" in runs[0].reason or "stopped" in runs[0].reason
 
 
+def test_a_flow_that_times_out_leaves_a_cancelled_run(project, write):
+    write("long", "alpha: int = 1", ["import time\ntime.sleep(60)"])
+    long = notebook("notebooks/long.ipynb", root=project)
+
+    @flow(timeout_seconds=4)
+    def short():
+        long()
+
+    state = short(return_state=True)
+    assert (state.type, state.name) == (StateType.FAILED, "TimedOut")
+    assert Project.find(project).run("long@latest").status is Status.CANCELLED
+
+
 def test_async_flow(ingest):
     @flow
     async def main():
@@ -284,6 +294,7 @@ def test_async_flow(ingest):
     assert (called.parameters["alpha"], submitted.parameters["alpha"]) == (2, 3)
 
 
+@pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs'")  # Prefect's own, for any task outside a flow
 def test_outside_a_flow(ingest):
     assert ingest(alpha=9).status is Status.SUCCEEDED
 

@@ -1,0 +1,92 @@
+"""The example's flows on a real Prefect server, over a short window."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from nbprod.project import Run
+from nbprod.record.status import Status
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOWS = ROOT / "flows"
+
+pytestmark = [
+    pytest.mark.prefect,
+    pytest.mark.kernel,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    # Prefect leaves sockets of its clients to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def runs(prefect_server, tmp_path_factory) -> Iterator[dict[str, Run]]:
+    """Train on three weeks, then score the day after with that model; records go to a folder of the test's own."""
+    from nbprod.flow.call import project_at
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NBPROD_HOME", str(tmp_path_factory.mktemp("home")))
+        from nbprod.flow import call
+
+        call._project.cache_clear()
+        train_flow = runpy.run_path(str(FLOWS / "train.py"))["train_flow"]
+        score_flow = runpy.run_path(str(FLOWS / "score.py"))["score_flow"]
+        trained = train_flow(start=date(2013, 2, 1), end=date(2013, 2, 21), valid_days=7)
+        scored = score_flow(day=date(2013, 2, 22))
+        yield {**trained, **{f"score/{step}": run for step, run in scored.items()}}
+        project_at(ROOT).close()
+        call._project.cache_clear()
+
+
+def test_every_step_succeeded(runs):
+    assert {name: run.status for name, run in runs.items()} == dict.fromkeys(runs, Status.SUCCEEDED)
+    assert [name for name in runs if "/" not in name] == ["ingest", "features", "train", "evaluate", "report"]
+    assert list(runs)[5:] == ["score/ingest", "score/features", "score/score"]
+
+
+EDGES = {
+    "features": {"ingest"},
+    "train": {"features"},
+    "evaluate": {"features", "train"},
+    "report": {"ingest", "train", "evaluate"},
+    "score/features": {"score/ingest"},
+    "score/score": {"score/features", "train"},
+}
+
+
+@pytest.mark.parametrize("step", EDGES)
+def test_upstream_artifacts_are_edges(runs, step):
+    names = {run.id: name for name, run in runs.items()}
+    assert {names[entry.run] for entry in runs[step].record.request.inputs if entry.run is not None} == EDGES[step]
+
+
+@pytest.mark.parametrize("step", ["ingest", "features", "train", "evaluate", "report", "score/score"])
+def test_the_contract_was_checked_and_holds(runs, step):
+    contract = runs[step].record.verdict.contract
+    assert contract
+    assert all(line.met for line in contract)
+
+
+def test_scraps_and_artifacts(runs):
+    assert 0.6 <= runs["train"].scraps["auc"] < 0.9
+    assert runs["evaluate"].scraps["auc"] == pytest.approx(runs["train"].scraps["auc"])
+    assert runs["score/score"].scraps["day"] == "2013-02-22"
+    assert runs["train"].artifacts["model.skops"].path().stat().st_size > 10_000
+    assert runs["report"].artifacts["report.md"].path().read_text("utf-8").startswith("# Late arrivals")
+
+
+def test_the_executed_notebook_is_at_hand(runs):
+    for run in runs.values():
+        assert run.notebook.is_file()
+        assert run.notebook.name == f"{run.step}.ipynb"
+
+
+def test_a_days_own_outcomes_are_not_known_when_it_is_scored(runs):
+    assert runs["score/ingest"].parameters["outcomes_until"] == date(2013, 2, 21)
+    assert runs["score/features"].scraps["still_to_come"] == runs["score/score"].scraps["rows"]

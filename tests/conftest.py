@@ -1,0 +1,27 @@
+"""What several parts of the tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from nbprod.flow.server import LocalServer
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """A real Prefect server, which this process and its children use."""
+    with LocalServer(tmp_path_factory.mktemp("prefect"), os.environ) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.client_environ.items():
+            patch.setenv(name, value)
+        patch.setenv("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+        from nbprod.flow.flush import flush
+
+        with temporary_settings({PREFECT_API_URL: server.url, PREFECT_HOME: str(server.home)}):
+            server.wait()
+            yield server
+            flush()
