@@ -7,6 +7,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line with this process's arguments and exit."""
-    from nbprod.cli.app import nbprod  # noqa: PLC0415 - whoever imports the package may want its tables only
-
+    try:
+        from nbprod.cli.app import nbprod  # noqa: PLC0415 - whoever imports the package may want its tables only
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     nbprod.main(prog_name="nbprod")

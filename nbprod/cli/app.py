@@ -76,8 +76,7 @@ class Application(click.Group):
         options = itertools.takewhile(lambda word: word.startswith("-"), sys.argv[1:] if args is None else args)
         debug = "--debug" in options or os.environ.get("NBPROD_DEBUG") == "1"
         try:
-            code = super().main(args, prog_name or "nbprod", complete_var, standalone_mode=False, **extra)
-            sys.stdout.flush()
+            code: Any = super().main(args, prog_name or "nbprod", complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
             code = faults.show_usage(error)
         except (click.Abort, KeyboardInterrupt):
@@ -88,6 +87,10 @@ class Application(click.Group):
             code = faults.show_error(error, debug=debug)
         except Exception as error:  # noqa: BLE001 - the last door: whatever it is, it is told in one paragraph
             code = faults.show_bug(error, debug=debug)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            faults.leave_pipe()
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,19 +90,33 @@ class LiveRun:
     @contextmanager
     def shown(self, step: str) -> Iterator[None]:
         """Show the progress line while the run goes on."""
-        if self._progress is None:
-            yield
-            return
-        with self._progress:
+        if self._progress is not None:
+            with contextlib.suppress(OSError):
+                self._progress.start()
             self._task = self._progress.add_task("[dim]starting the kernel[/]", total=None, step=escaped(step))
+        try:
             yield
+        finally:
+            if self._progress is not None:
+                with contextlib.suppress(OSError):
+                    self._progress.stop()
 
     def say(self, line: str) -> None:
         """Show a line of our own."""
-        self._console.print(f"[yellow]{escaped(line)}[/]")
+        with contextlib.suppress(OSError):
+            self._console.print(f"[yellow]{escaped(line)}[/]")
 
     def __call__(self, event: Event) -> None:
-        """Hear of an event."""
+        """Hear of an event.
+
+        That nobody looks any more (a pipe whose reader has gone, a terminal that was closed) is no reason to end a run.
+        """
+        try:
+            self._show(event)
+        except OSError:
+            self._show_lines = False
+
+    def _show(self, event: Event) -> None:
         if isinstance(event, StreamText):
             self._stream(event)
         elif isinstance(event, CellFinished):
@@ -122,8 +137,12 @@ class LiveRun:
     def _stream(self, event: StreamText) -> None:
         file = self._files.get(event.name)
         if file is not None:
-            file.write(event.text)
-            file.flush()
+            try:
+                file.write(event.text)
+                file.flush()
+            except OSError as error:
+                self._files[event.name] = None
+                self.say(f"The notebook's {event.name} is no longer written to its file: {error.strerror}")
         if self._show_lines:
             self._print(event.cell, event.name, self._lines.add(event.cell, event.name, event.text))
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["errors", "output", "print_json", "print_rows", "table", "text"]
+__all__ = ["Screen", "errors", "output", "print_json", "print_rows", "table", "text"]
 
 _PIPED_WIDTH = 200
 """Columns where no terminal tells: cells are not folded for a reader that is a program."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from nbprod.cli.live import Lines, LiveRun, printable
+from nbprod.cli.screen import Screen
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, StreamText
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
@@ -98,3 +99,29 @@ def test_a_bar_shows_cells_done_of_all_and_the_heading():
     shown = console.file.getvalue()
     for part in ("train", "1/4", "cell 2", "Fit [the] model"):
         assert part in shown
+
+
+class Gone(io.StringIO):
+    """A stream whose reader has gone."""
+
+    def write(self, _):
+        raise BrokenPipeError
+
+
+def test_a_run_goes_on_when_nobody_looks_any_more():
+    event = StreamText(cell=0, name="stdout", text="one\n")
+    live = LiveRun(Screen(file=Gone()), lines=True, bar=True)
+    with live.shown("train"):
+        live(event)
+        live(event)
+        live.say("nobody hears this")
+    with pytest.raises(BrokenPipeError):  # the control: showing it would have raised
+        LiveRun(Screen(file=Gone()), lines=True, bar=False)._show(event)
+
+
+def test_a_file_that_cannot_be_written_is_told_once(tmp_path):
+    out = Console(file=io.StringIO(), width=120)
+    live = LiveRun(out, lines=False, bar=False, stdout=Gone())
+    for _ in range(3):
+        live(StreamText(cell=0, name="stdout", text="x"))
+    assert out.file.getvalue().count("no longer written") == 1

@@ -1,13 +1,22 @@
 """`nbprod run` as people call it, with a real kernel."""
 
 import contextlib
+import fcntl
 import json
+import os
+import pty
 import signal
 import sqlite3
+import struct
+import subprocess
+import sys
+import termios
 import time
 
 import nbformat
 import pytest
+
+from nbprod.cli.live import printable
 
 pytestmark = pytest.mark.kernel
 
@@ -163,3 +172,39 @@ def test_sigkill_instead_leaves_no_summary_but_a_record_all_the_same(nbprod):
     while kept(nbprod)[0][0] is None and time.monotonic() < deadline:
         time.sleep(0.1)
     assert kept(nbprod)[0][0] == "crashed"
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(nbprod):
+    with nbprod.start("run", "fail.ipynb", "--log-output") as child:
+        child.stderr.close()
+        child.stdout.close()
+        assert child.wait(60) == 1
+    assert kept(nbprod)[0][0] == "failed"
+
+
+def test_a_terminal_shows_progress_and_lines(nbprod):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    command = [sys.executable, "-m", "nbprod", "run", "train"]
+    environ = {**nbprod.environ, "TERM": "xterm"}
+    with subprocess.Popen(command, cwd=nbprod.folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as child:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the other side was closed
+            while piece := os.read(ours, 4096):
+                shown += piece
+    os.close(ours)
+    assert child.returncode == 0
+    text = printable(shown.decode())
+    for part in ("starting the kernel", "/5", "[3] fitted 0.25 'x'", "[3] careful", "✔ succeeded  train"):
+        assert part in text, part
+
+
+def test_every_flag_of_papermill_is_known():
+    from papermill.cli import papermill
+
+    from nbprod.cli.commands.run import run
+
+    ours = {flag for option in run.params for flag in (*option.opts, *option.secondary_opts)}
+    theirs = {flag for option in papermill.params for flag in (*option.opts, *option.secondary_opts)}
+    assert {flag for flag in theirs if flag.startswith("-")} - ours == {"--version"}

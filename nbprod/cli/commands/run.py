@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -186,9 +187,10 @@ def _execute(project: Project, job: Job, asked: Mapping[str, Any]) -> int:
     interrupts = Interrupts(CancelToken(), live.say)
     with interrupts.caught(), live.shown(job.step.name):
         done = project.run_job(job, cancel=interrupts.token, listener=live)
-    if asked["output"] == _PIPE:
-        sys.stdout.buffer.write(done.notebook.read_bytes())
-    _show(console if asked["output"] == _PIPE else output(), done, job, as_json=asked["as_json"])
+    with contextlib.suppress(OSError):  # a reader that has gone does not change how the run ended
+        if asked["output"] == _PIPE:
+            sys.stdout.buffer.write(done.notebook.read_bytes())
+        _show(console if asked["output"] == _PIPE else output(), done, job, as_json=asked["as_json"])
     if done.status is Status.CANCELLED and interrupts.received is not None:
         return exit_codes.of_signal(interrupts.received)
     return exit_codes.of_status(done.status)
