@@ -43,7 +43,7 @@ def show_record(console: Console, run: Run, row: RunRow) -> None:
         "Parameters",
         ("name", "value", ""),
         [
-            (each, brief(value), "given" if each in request.given else "default")
+            (each, brief(value), _origin(each, request.given))
             for each, value in sorted(request.parameters.items(), key=lambda item: item[0] not in request.given)
         ],
     )
@@ -111,6 +111,10 @@ def _environment(run: Run) -> str:
     if not isinstance(python, dict):
         return "no Python"
     return f"{python.get('implementation', 'Python')} {python.get('version', '?')}, {count} distributions"
+
+
+def _origin(name: str, given: Sequence[str]) -> str:
+    return "given" if name in given else "by nbprod" if name == "output_dir" else "default"
 
 
 def _input_kind(entry: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from nbprod.errors import CallerError
 from nbprod.project.output import output_path
 from nbprod.project.project import Project, RunOptions
 from nbprod.runner import Job
@@ -30,10 +31,16 @@ def order(
 
     Raises:
         ParameterError: unknown, missing or ill-typed parameters.
-        CallerError: a template that cannot be filled in.
+        CallerError: a template that cannot be filled in, or that names a folder or the source itself (law 4).
     """
     job = project.job(step, values, options)
     if output is None:
         return job
-    path = output_path(output, job.parameters.values, at=datetime.now(UTC), run_uuid=str(uuid.uuid4()))
-    return replace(job, output=path.absolute())
+    path = output_path(output, job.parameters.values, at=datetime.now(UTC), run_uuid=str(uuid.uuid4())).absolute()
+    if path.is_dir():
+        raise CallerError(f"OUTPUT {path} is a folder", expected="the path of a notebook to write")
+    if step.path is not None and path.exists() and path.samefile(step.path):
+        raise CallerError(
+            f"OUTPUT {path} is the notebook itself, which is never changed", hint="Write to another path, or give none."
+        )
+    return replace(job, output=path)

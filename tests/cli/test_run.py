@@ -14,6 +14,7 @@ import termios
 import time
 
 import nbformat
+import psutil
 import pytest
 
 from nbprod.cli.live import printable
@@ -95,6 +96,8 @@ def test_streams_into_files(nbprod):
         (["train", "-p", "alpa", "1", "-p", "alpha", "x"], ["did you mean alpha?", "alpha: expected float"]),
         (["train", "{foo}.ipynb"], ["'foo'", "no parameter"]),
         (["train", "nowhere/x.ipynb"], ["its folder is not there"]),
+        (["train", "."], ["is a folder"]),
+        (["train", "train.ipynb"], ["is the notebook itself"]),
         (["train", "-k", "nokernel"], ["no kernel named 'nokernel'"]),
         (["train", "--cwd", "nowhere"], ["the working directory"]),
         (["train", "--timeout", "0"], ["--timeout must be more than 0"]),
@@ -208,3 +211,20 @@ def test_every_flag_of_papermill_is_known():
     ours = {flag for option in run.params for flag in (*option.opts, *option.secondary_opts)}
     theirs = {flag for option in papermill.params for flag in (*option.opts, *option.secondary_opts)}
     assert {flag for flag in theirs if flag.startswith("-")} - ours == {"--version"}
+
+
+def test_a_run_that_lost_runner_and_supervisor_is_closed_by_the_next_command(nbprod):
+    with nbprod.start("run", "slow.ipynb", "--log-output") as child:
+        started(child)
+        for process in [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        child.communicate(timeout=30)
+    assert kept(nbprod) == [(None, None)]
+    assert nbprod("runs").stderr == ""  # its lease goes on for half a minute
+    with contextlib.closing(sqlite3.connect(nbprod.folder / ".nbprod/ledger.db")) as ledger, ledger:
+        ledger.execute("update runs set lease_until = '2000-01-01T00:00:00.000000Z'")
+    done = nbprod("runs")
+    assert "Closed a run whose runner vanished, as crashed: " in done.stderr
+    assert "crashed" in done.stdout
+    assert "tick 0" in nbprod("logs", "@latest").stdout
