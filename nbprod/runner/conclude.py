@@ -97,7 +97,8 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         timezone=started.zone,
         notes=started.notes,
     )
-    digest = store.put(record.to_bytes())
+    data = record.to_bytes()
+    digest = store.put(data)
     ledger.append(
         RunFinished(
             at=ended.at,
@@ -110,7 +111,7 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
             scraps=_indexed(scraps),
         )
     )
-    return Conclusion(record, notebook)
+    return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
 
 
 def _read_scraps(ended: Ended) -> tuple[tuple[Scrap, ...], str | None]:
