@@ -227,9 +227,9 @@ def test_every_key_of_a_real_record_is_described(tmp_path):
         nbformat.v4.new_code_cell("1 / 0"),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "one.ipynb")
-    project = nbprod.Project.find(tmp_path, environment())
-    run = nbprod.run("one", {"read": Path("in.txt")}, project=project)
-    assert run.status == "failed"
+    done = execute(["nbprod", "run", "one", "-p", "read", "in.txt"], tmp_path, environment())
+    assert done.returncode == 1, done.stderr
+    run = nbprod.Project.find(tmp_path, environment()).run("@latest")
 
     text = (DOCS / "reference" / "record.md").read_text("utf-8")
     statement = run.record.to_statement()
