@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import shutil
+import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.runner.conclude import Ended, conclude
 from nbprod.runner.files import write_atomically
+from nbprod.runner.leases import LEASE_SECONDS
 from nbprod.runner.run import tidy
 from nbprod.runner.started import RunFolder, Started
 from nbprod.store import Store, open_store
@@ -34,12 +39,29 @@ __all__ = ["close_crashed", "recover"]
 GONE = "the runner vanished while the run was under way"
 
 
+@contextlib.contextmanager
+def _alone(folder: RunFolder) -> Iterator[bool]:
+    """Hold the run's folder; false where somebody else is closing the run at this moment."""
+    with folder.started.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def close_crashed(folder: RunFolder, store: Store, ledger: Ledger, reason: str = GONE) -> RunRecord | None:
     """Close one run as `crashed`, with all that its journal holds.
 
     Returns:
         The record; None if the run was closed already or had never been started.
     """
+    with _alone(folder) as alone:
+        return _close(folder, store, ledger, reason) if alone else None
+
+
+def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunRecord | None:
     started = Started.read(folder.started)
     try:
         row = ledger.run(started.run_id)
@@ -83,13 +105,32 @@ def _as_it_ended(ended: Ended, event: Mapping[str, Any], at: datetime) -> Ended:
     return replace(ended, stop=stop, at=at, seconds=event["seconds"])
 
 
+def _runner_lives(row: RunRow) -> bool:
+    """Return whether the runner is still a process of this host, and not one that took over its number.
+
+    A starved or suspended runner misses heartbeats; it is given ten leases before it counts as gone.
+    """
+    if row.host != socket.gethostname() or row.lease_until is None:
+        return False
+    if datetime.now(UTC) - row.lease_until > timedelta(seconds=10 * LEASE_SECONDS):
+        return False
+    try:
+        ticks = int(Path(f"/proc/{row.runner_pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return False
+    began = datetime.now(UTC) - timedelta(seconds=up - ticks / os.sysconf("SC_CLK_TCK"))
+    return began <= row.started
+
+
 def recover(store: Store, ledger: Ledger) -> list[RunId]:
     """Close every run whose lease has lapsed and whose folder is on this host.
 
     Returns:
         The runs that were closed.
     """
-    return [row.run_id for row in ledger.lapsed() if _recover_one(row, store, ledger)]
+    lapsed = [row for row in ledger.lapsed() if not _runner_lives(row)]
+    return [row.run_id for row in lapsed if _recover_one(row, store, ledger)]
 
 
 def _recover_one(row: RunRow, store: Store, ledger: Ledger) -> bool:
