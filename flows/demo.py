@@ -35,7 +35,7 @@ def main() -> int:
             os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"  # what fails is told once, below
             failure = _run(server, live)
     except NbprodError as error:
-        console.print(f"The demo cannot run: {error}", style="red", markup=False)
+        console.print(f"The demo cannot run: {error}", style="red", markup=False, soft_wrap=True)
         return error.exit_code
     _show(console, live.runs, failure, time.monotonic() - begun)
     return 0 if failure is None else 1
@@ -52,6 +52,7 @@ def _run(server: LocalServer, live: Live) -> BaseException | None:
     from nbprod.flow.leftovers import close_flow_runs  # noqa: PLC0415
 
     server.wait(waiting=live.beat)
+    live.waited()
     for run_id in Project.find(ROOT).recover():
         live.note(f"closed run {run_id.short} of a demo that was killed; what it had is recorded")
     for name in close_flow_runs(TAG, "its process was killed"):
@@ -80,7 +81,8 @@ def _show(console: Console, runs: list[Run], failure: BaseException | None, seco
         nbprod = _shown(Path(sys.executable).with_name("nbprod"))
         console.print(f"Done in {seconds:.0f} s. Next: read the report with `{nbprod} open report@latest`.")
     else:
-        console.print(f"Stopped after {seconds:.0f} s: {failure or type(failure).__name__}", style="red", markup=False)
+        why = str(failure) or "interrupted"
+        console.print(f"Stopped after {seconds:.0f} s: {why}", style="red", markup=False, soft_wrap=True)
 
 
 def _scraps(run: Run) -> str:

@@ -59,7 +59,7 @@ class Live:
 
     def wait(self, title: str) -> None:
         """Begin something that takes a while; what was waited for before has ended."""
-        self._end_wait()
+        self.waited()
         self._wait = _Row(title, time.monotonic())
         if not self._console.is_terminal:
             self._print(f"  … {title}")
@@ -71,7 +71,7 @@ class Live:
 
     def heading(self, text: str) -> None:
         """Begin a part."""
-        self._end_wait()
+        self.waited()
         self._print(f"[bold]{text}[/]")
 
     def note(self, text: str) -> None:
@@ -98,9 +98,10 @@ class Live:
         mark = "[green]✓[/]" if run else "[red]✗[/]"
         self._print(f"  {mark} {run.step:<10} {run.seconds:4.0f} s  {row.done} of {row.total} cells")
         if not run:
-            self._console.print(f"    {run.status}: {run.reason}", style="red", markup=False)
+            self._console.print(f"    {run.status}: {run.reason}", style="red", markup=False, soft_wrap=True)
 
-    def _end_wait(self) -> None:
+    def waited(self) -> None:
+        """Say that what was waited for has come."""
         if self._wait:
             self._print(f"  [green]✓[/] {self._wait.title} [dim]({time.monotonic() - self._wait.begun:.0f} s)[/]")
             self._wait = None
@@ -118,6 +119,6 @@ class Live:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop drawing."""
         if kind is None:
-            self._end_wait()
+            self.waited()
         if self._console.is_terminal:
             self._redrawn.stop()
