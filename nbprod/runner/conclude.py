@@ -15,7 +15,8 @@ from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger
-from nbprod.ledger.events import RunFinished
+from nbprod.ledger.errors import AlreadyFinished
+from nbprod.ledger.events import RunFinished, RunHeard
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellOutcome, Verdict
@@ -99,18 +100,23 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     )
     data = record.to_bytes()
     digest = store.put(data)
-    ledger.append(
-        RunFinished(
-            at=ended.at,
-            run_id=started.run_id,
-            status=verdict.status,
-            reason=verdict.reason,
-            seconds=ended.seconds,
-            record=digest,
-            notebook=record.notebook.digest,
-            scraps=_indexed(scraps),
-        )
+    finished = RunFinished(
+        at=ended.at,
+        run_id=started.run_id,
+        status=verdict.status,
+        reason=verdict.reason,
+        seconds=ended.seconds,
+        record=digest,
+        notebook=record.notebook.digest,
+        scraps=_indexed(scraps),
     )
+    try:
+        ledger.append(finished)
+    except AlreadyFinished:
+        # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
+        late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
+        ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what="a second ending", data=late))
+        raise
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
 
 
