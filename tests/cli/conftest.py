@@ -77,9 +77,9 @@ class Nbprod:
     def __call__(self, *args):
         return self.process(*args) if args[0] == "run" else self.here(*args)
 
-    def here(self, *args):
+    def here(self, *args, **environ):
         with contextlib.chdir(self.folder):
-            done = CliRunner().invoke(application, [str(arg) for arg in args])
+            done = CliRunner().invoke(application, [str(arg) for arg in args], env=environ)
         return Done(done.exit_code, done.stdout, done.stderr)
 
     def process(self, *args, stdin=None, **environ):

@@ -102,7 +102,7 @@ def test_doctor_tells_what_is_wrong(nbprod, lapsed, tmp_path):
         json.dumps({"argv": ["/nowhere/python", "-m", "ipykernel_launcher"], "display_name": "B", "language": "python"})
     )
     environ = {"JUPYTER_PATH": str(tmp_path / "share/jupyter"), "PATH": "/nowhere", "XDG_RUNTIME_DIR": "/no"}
-    done = nbprod.process("doctor", "--json", **environ)
+    done = nbprod.here("doctor", "--json", **environ)
     found = {each["what"]: each for each in json.loads(done.stdout)}
     assert found["kernel broken"]["health"] == "warn"
     assert "does not start" in found["kernel broken"]["found"]
@@ -128,3 +128,31 @@ def test_recovery_costs_little_and_never_makes_a_ledger(nbprod, lapsed, monkeypa
     assert time.perf_counter() - begun < 0.25, "a few milliseconds on an idle machine"
     with contextlib.closing(sqlite3.connect(project.root / ".nbprod/ledger.db")) as ledger:
         assert ledger.execute("select status from runs").fetchall() == [(None,)]
+
+
+def test_doctor_knows_distributions_that_do_not_go_together(nbprod, monkeypatch):
+    versions = {"scrapbook": "0.5.0", "nteract-scrapbook": "0.4.1", "prefect": "3.8.8", "fastapi": "0.151.0"}
+    monkeypatch.setattr("nbprod.project.doctor._version", versions.get)
+    found = {each["what"]: each for each in json.loads(nbprod("doctor", "--json").stdout)}
+    assert found["scrapbook"]["health"] == found["prefect"]["health"] == "fail"
+    assert "fastapi<0.151" in found["prefect"]["advice"]
+
+
+def test_doctor_sees_a_kernel_without_ipykernel_and_one_of_another_language(nbprod, tmp_path):
+    for name, argv, language in (
+        ("bare", ["/bin/false", "-m", "ipykernel_launcher"], "python"),
+        ("other", ["no-such-program", "{connection_file}"], "klingon"),
+        ("shell", ["sh", "{connection_file}"], "sh"),
+    ):
+        folder = tmp_path / "share/jupyter/kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": language}))
+    done = nbprod.here("doctor", "--json", JUPYTER_PATH=str(tmp_path / "share/jupyter"))
+    health = {each["what"]: each["health"] for each in json.loads(done.stdout)}
+    assert (health["kernel bare"], health["kernel other"], health["kernel shell"]) == ("warn", "warn", "ok")
+
+
+def test_steps_without_any_and_recover_in_json(tmp_path, nbprod):
+    (nbprod.folder / "pyproject.toml").write_text("[tool.nbprod]\n")
+    assert nbprod("steps").stderr.startswith("No steps. Name them in pyproject.toml")
+    assert nbprod("recover", "--json").stdout == "[]\n"

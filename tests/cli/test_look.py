@@ -4,8 +4,13 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
+
+from nbprod.cli.screen import Screen
+from nbprod.cli.summary import run_json, show_summary
+from nbprod.project import Project
 
 pytestmark = pytest.mark.kernel
 
@@ -172,3 +177,50 @@ def test_following_and_cancelling_from_elsewhere(nbprod):
         assert "cancelled" in told
         child.communicate(timeout=30)
     assert child.returncode == 13
+
+
+def test_open_without_a_browser_tells_where_the_page_is(with_runs, monkeypatch):
+    asked = []
+    monkeypatch.setattr("webbrowser.open", asked.append)  # returns None, as where no browser is found
+    done = with_runs("open", "best")
+    assert done.returncode == 0
+    assert done.stderr == "No browser was found here. The page is\n"
+    assert asked[0].endswith(done.stdout.strip().rpartition("/")[2])
+
+
+def test_open_in_jupyter_hands_over_a_copy_that_is_read_only(with_runs, tmp_path):
+    fake = tmp_path / "jupyter-lab"
+    fake.write_text(f'#!/bin/sh\necho "$1" > "{tmp_path}/opened"\nexit 0\n')
+    fake.chmod(0o755)
+    assert with_runs.here("open", "best", "--jupyter", PATH=f"{tmp_path}:/usr/bin:/bin").returncode == 0
+    opened = Path((tmp_path / "opened").read_text().strip())
+    assert opened.name == "train.ipynb"
+    assert opened.stat().st_mode & 0o222 == 0
+    assert with_runs.here("open", "best", "--jupyter", PATH="/nowhere").stderr.startswith(
+        "Error: Jupyter was not found"
+    )
+
+
+def test_a_page_that_cannot_be_written_is_refused(with_runs):
+    done = with_runs("open", "best", "--html", "nowhere/page.html")
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("reference", "parts"), [("best", ("auc 0.9", "model.bin (1.2 kB)")), ("@latest", ("reason",))]
+)
+def test_the_summary_of_a_run(with_runs, reference, parts):
+    run = Project.find(with_runs.folder, {}).run(reference)
+    console = Screen(file=io.StringIO(), width=200)
+    show_summary(console, run)
+    for part in (*parts, run.id.short, str(run.notebook)):
+        assert part in console.file.getvalue()
+    data = run_json(run)
+    assert data["status"] == str(run.status)
+    json.dumps(data, allow_nan=False)
+
+
+def test_csv_and_json_exclude_each_other(with_runs):
+    for command in (["runs"], ["scraps", "train"]):
+        assert with_runs(*command, "--json", "--csv").returncode == 2
