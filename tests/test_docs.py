@@ -6,19 +6,22 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import nbformat
 import pytest
 
 import nbprod
 from nbprod.cli.app import COMMANDS
+from nbprod.cli.app import nbprod as nbprod_command
 from nbprod.errors import NbprodError
 from nbprod.ledger import errors as ledger_errors
 from nbprod.ledger import events
 from nbprod.parameters import tag
-from nbprod.project.settings import Settings
+from nbprod.project.settings import Settings, read_settings
 from nbprod.record.status import CellStatus, Status
 from nbprod.step.contract import ScrapRule
 from nbprod.step.step import StepSettings
@@ -179,6 +182,51 @@ def test_every_dependency_has_its_reason():
     wanted = [*project["dependencies"], *(d for group in project["optional-dependencies"].values() for d in group)]
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in wanted}
     assert names - table_keys(DOCS / "decisions" / "0001-dependencies.md") == set()
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Pages and code blocks of a language, those in lists without their indentation."""
+    fence = re.compile(rf"^( *)```{language}\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+    return [(page.name, textwrap.dedent(code)) for page in PAGES for _, code in fence.findall(page.read_text("utf-8"))]
+
+
+def test_python_is_python():
+    assert len(blocks("python")) > 10
+    for page, code in blocks("python"):
+        compile(code, page, "exec")
+
+
+def test_settings_that_are_shown_are_read(tmp_path):
+    assert len(blocks("toml")) >= 5
+    for page, code in blocks("toml"):
+        text = code if "[tool.nbprod" in code else f"[tool.nbprod.steps.it]\n{code}"
+        (tmp_path / "pyproject.toml").write_text(text)
+        assert read_settings(tmp_path, {}).steps, page
+
+
+def parse_command(words: list[str]) -> None:
+    """Have click read a command line, without running it."""
+    context = click.Context(nbprod_command, info_name="nbprod")
+    command = nbprod_command.get_command(context, words[0])
+    assert command is not None, f"no command {words[0]}"
+    context = click.Context(command, parent=context, info_name=words[0])
+    command.make_parser(context).parse_args(words[1:])
+
+
+def test_commands_that_are_shown_are_understood():
+    shown = [line.removeprefix("$ ") for _, code in blocks("console") for line in code.splitlines()]
+    words = [shlex.split(line, comments=True) for line in shown]
+    ours = [line[line.index("nbprod") + 1 :] for line in words if "nbprod" in line and line[0] != "papermill"]
+    assert len(ours) > 20
+    for line in ours:
+        parse_command(line)
+
+
+def test_a_command_that_is_not_there_is_found():
+    with pytest.raises(click.NoSuchOption):
+        parse_command(["run", "x.ipynb", "--no-such-option", "1"])
+    with pytest.raises(AssertionError):
+        parse_command(["walk"])
 
 
 # --- what it shows runs ------------------------------------------------------------------------------
