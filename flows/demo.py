@@ -22,6 +22,7 @@ from nbprod.project import Project, Run
 ROOT = Path(__file__).resolve().parent.parent
 START, END, DAY = date(2013, 2, 1), date(2013, 3, 31), date(2013, 4, 1)
 TAG = "demo"
+INTERRUPTED = 130  # as a shell has it
 
 
 def main() -> int:
@@ -37,8 +38,13 @@ def main() -> int:
     except NbprodError as error:
         console.print(f"The demo cannot run: {error}", style="red", markup=False, soft_wrap=True)
         return error.exit_code
+    except KeyboardInterrupt:
+        console.print("Stopped before anything ran.")
+        return INTERRUPTED
     _show(console, live.runs, failure, time.monotonic() - begun)
-    return 0 if failure is None else 1
+    if failure is None:
+        return 0
+    return INTERRUPTED if isinstance(failure, KeyboardInterrupt) else 1
 
 
 def _run(server: LocalServer, live: Live) -> BaseException | None:
