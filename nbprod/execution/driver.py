@@ -343,7 +343,8 @@ class Driver:
             if now >= self._ending.kill_at:
                 self._keeper.end(0.0)
                 stop = self._ending.stop
-                reason = f"{stop.reason}; the kernel ignored the interrupt and was killed"
+                how = "was killed at once" if self._cancel.requests > 1 else "ignored the interrupt and was killed"
+                reason = f"{stop.reason}; the kernel {how}"
                 raise _Stopped(Stop(stop.status, reason))
             return
         where = _name(self._cell)

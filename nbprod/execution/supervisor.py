@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,8 @@ class Supervisor:
             )
         self._control = ours
         self._owner = os.getpid()
+        # At the latest when this process ends: the supervisor sees its socket close, ends, and is reaped.
+        weakref.finalize(self, _let_go, ours, self._process, self._owner)
         return ours
 
     def _drop_control(self) -> None:
@@ -222,3 +225,10 @@ class Supervisor:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(5.0)
                 self._process = None
+
+
+def _let_go(control: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
+    control.close()
+    if owner == os.getpid():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5.0)

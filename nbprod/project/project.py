@@ -191,6 +191,10 @@ class Project:
             cell_timeout=options.cell_timeout,
             start_timeout=options.start_timeout,
         )
+        if options.output is not None and step.path is not None and options.output.resolve() == step.path.resolve():
+            raise CallerError(
+                f"the executed notebook would overwrite its source {options.output}", hint="Name another file."
+            )
         folder = step.folder if options.cwd is None else options.cwd.absolute()
         changed = Step(
             name=step.name,

@@ -8,6 +8,7 @@ import time
 from nbprod.errors import NbprodError
 from nbprod.execution.cancel import CancelToken
 from nbprod.ledger import Ledger
+from nbprod.ledger.events import RunCancelRequested
 from nbprod.record.ids import RunId
 
 __all__ = ["LEASE_SECONDS", "Leases"]
@@ -61,6 +62,10 @@ class Leases:
                     if due:
                         self._ledger.renew(run_id, lease_seconds=LEASE_SECONDS)
                     if not cancel and self._ledger.cancel_requested(run_id):
-                        cancel.cancel("somebody asked for it with `nbprod cancel`")
+                        cancel.cancel(f"{self._who(run_id)} asked for it with `nbprod cancel`")
                 except NbprodError:
                     continue  # a ledger out of reach must not end a run; its closing will tell
+
+    def _who(self, run_id: RunId) -> str:
+        events = (stored.event for stored in self._ledger.events(run_id))
+        return next((event.by for event in events if isinstance(event, RunCancelRequested) and event.by), "somebody")
