@@ -1,0 +1,234 @@
+"""kill -9 at any moment: nothing survives, every started run has one verdict, and no row points at missing bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+import nbprod.errors
+from nbprod.ledger import RunQuery
+from nbprod.ledger.events import RunFinished, RunStarted
+from nbprod.project import Project, Run
+from nbprod.record.ids import RunId
+from tests.notebooks import PARAMETERS, lies_of, project_in, write
+from tests.processes import MARK, eventually, marked, nothing_survives
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(sys.platform != "linux", reason="subreapers and parent-death signals are Linux's"),
+]
+
+SLOW = """
+import subprocess, time
+subprocess.Popen(["setsid", "sh", "-c", "trap '' TERM; sleep 300; true"])
+with open(f"said-{n}", "w") as said:
+    for line in range(25):
+        print("line", line, flush=True)
+        print(time.time(), file=said, flush=True)
+        time.sleep(0.03)
+"""
+LEAVE = "open(output_dir + '/file', 'w').write(str(n))\nimport scrapbook"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with nothing_survives() as mark, project_in(tmp_path / "project", mark) as project:
+        cells = [("n: int = 0\noutput_dir = 'x'", PARAMETERS), SLOW, LEAVE.partition("\n")[0]]
+        write(project.root / "slow.ipynb", *cells)
+        yield project
+
+
+@contextlib.contextmanager
+def runner(project: Project, count: int, point: str = "-") -> Iterator[subprocess.Popen[str]]:
+    script = Path(__file__).with_name("runner_to_kill.py")
+    argv = [sys.executable, "-m", "tests.runner.runner_to_kill", str(project.root), str(count), point]
+    process = subprocess.Popen(
+        argv, env=dict(project.environ), stdout=subprocess.PIPE, text=True, cwd=script.parents[2], bufsize=1
+    )
+    assert process.stdout is not None
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def mark_of(project: Project) -> str:
+    return project.environ[MARK]
+
+
+def settle(project: Project) -> None:
+    """Let keepers and closers do their work; whatever they could not do, recovery does after the lease."""
+    assert eventually(lambda: not marked(mark_of(project)), 20.0), "something of a killed runner's runs is left"
+    recover(project)
+
+
+def recover(project: Project) -> list[RunId]:
+    ledger = project.home.ledger
+    for row in ledger.runs(RunQuery(running=True)):
+        ledger.renew(row.run_id, lease_seconds=0.01)  # as if 30 s had passed
+    time.sleep(0.05)
+    return project.recover()
+
+
+def check(project: Project) -> list[Run]:
+    """Hold everything that may never be otherwise, whatever was killed when; return the runs."""
+    home = project.home
+    events = [stored.event for stored in home.ledger.events()]
+    begun = Counter(event.run_id for event in events if isinstance(event, RunStarted))
+    ended = Counter(event.run_id for event in events if isinstance(event, RunFinished))
+    assert begun == ended, "every started run has exactly one verdict"
+    assert set(begun.values()) <= {1}
+    runs = []
+    for row in home.ledger.runs(RunQuery()):
+        assert row.record is not None
+        run = project.run(str(row.run_id))  # the store hashes what it reads
+        assert run.status == row.status
+        digests = [run.record.notebook.digest, run.record.journal.digest, run.record.source_file.digest]
+        for digest in [*digests, *(artifact.digest for artifact in run.record.artifacts)]:
+            home.store.get(digest)
+        nb: Any = nbformat.reads(home.store.get(run.record.notebook.digest).decode(), as_version=4)
+        nbformat.validate(nb)
+        if run.status != "succeeded":
+            assert lies_of(nb) == [] or run.record.verdict.cells[-1].status == "ok"
+        runs.append(run)
+    return runs
+
+
+def lines_of(run: Run) -> int:
+    nb: Any = nbformat.read(run.notebook, as_version=4)
+    text = "".join(o.get("text", "") for cell in nb.cells if cell.source == SLOW for o in cell.outputs)
+    return text.count("line ")
+
+
+def said_before(project: Project, number: int, moment: float) -> int:
+    path = project.root / f"said-{number}"
+    return sum(float(word) < moment for word in path.read_text().split()) if path.exists() else 0
+
+
+def kill_at(project: Project, seconds: float, count: int) -> list[Run]:
+    """Kill a runner of several staggered runs; each of them is somewhere else by then."""
+    with runner(project, count) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(seconds)
+        killed = time.time()
+        process.kill()
+        process.wait()
+    settle(project)
+    runs = check(project)
+    for run in runs:
+        heard = said_before(project, run.parameters["n"], killed - 1.0)
+        assert lines_of(run) >= heard, f"{run} lost what was said a second before the kill"
+    return runs
+
+
+@pytest.mark.parametrize("seconds", [0.0, random.Random(1).uniform(0.6, 1.2), random.Random(2).uniform(1.5, 3.0)])
+def test_a_runner_killed_at_any_moment(project: Project, seconds: float) -> None:
+    runs = kill_at(project, seconds, 4)
+    assert runs
+    assert {str(run.status) for run in runs} <= {"crashed", "succeeded"}
+    assert "crashed" in {str(run.status) for run in runs}
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("seed", range(34))
+def test_two_hundred_moments(project: Project, seed: int) -> None:
+    kill_at(project, random.Random(seed).uniform(0.0, 5.0), 6)
+
+
+POINTS = {
+    "before start": None,
+    "after start": "crashed",
+    "conclude": "succeeded",
+    "put 1": "succeeded",
+    "put 2": "succeeded",
+    "before finish": "succeeded",
+    "after finish": "succeeded",
+    "tidy": "succeeded",
+}
+
+
+def test_a_runner_killed_between_any_two_steps_of_its_own(project: Project) -> None:
+    def kill(point: str) -> int:
+        with runner(project, 1, point) as process:
+            return process.wait(60)
+
+    with ThreadPoolExecutor(3) as pool:
+        codes = dict(zip(POINTS, pool.map(kill, POINTS), strict=True))
+    assert codes == dict.fromkeys(POINTS, -signal.SIGKILL), "each process must reach its point"
+    settle(project)
+    check(project)
+    found = {row.name: row.status for row in project.home.ledger.runs(RunQuery())}
+    assert found == {f"{point} 0": status for point, status in POINTS.items() if status is not None}
+    for row in project.home.ledger.runs(RunQuery()):
+        run = project.run(str(row.run_id))
+        if row.status == "succeeded":
+            assert lines_of(run) == 25
+            assert set(run.artifacts) == {"file"}
+
+
+def parents(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            if parents(int(entry.name)) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("also", ["supervisor", "supervisor and keeper"])
+def test_runner_and_supervisor_killed_together(project: Project, also: str) -> None:
+    with runner(project, 1) as process:
+        assert process.stdout is not None
+        run_id = process.stdout.readline().strip()
+        assert eventually(lambda: said_before(project, 0, time.time()) > 3, 30.0)
+        (supervisor,) = [
+            pid for pid in children(process.pid) if b"supervise" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        keepers = children(supervisor)
+        doomed = [process.pid, supervisor, *(keepers if also.endswith("keeper") else [])]
+        for pid in doomed:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+    if also.endswith("keeper"):
+        time.sleep(0.3)
+        assert marked(mark_of(project)), "the control: the grandchild is there until recovery"
+        assert project.recover() == [], "the lease has not lapsed: it may be alive as far as anybody knows"
+        assert recover(project) == [RunId(run_id)]
+        assert eventually(lambda: not marked(mark_of(project)), 5.0)
+    else:
+        settle(project)
+    (run,) = check(project)
+    assert run.status == "crashed"
+    assert lines_of(run) >= 3
+    assert [str(cell.status) for cell in run.record.verdict.cells] == ["ok", "ok", "interrupted", "not_run"]
+    assert "output_dir" in run.parameters
+
+
+def test_the_control_a_row_that_points_at_missing_bytes_is_found(project: Project) -> None:
+    with runner(project, 1) as process:
+        assert process.wait(60) == 0
+    (run,) = check(project)
+    (kept,) = [path for path in (project.home.folder / "store").rglob(f"*{run.record.notebook.digest.hex[4:]}*")]
+    kept.unlink()
+    with pytest.raises(nbprod.errors.NbprodError):
+        check(project)
