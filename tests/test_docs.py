@@ -359,15 +359,12 @@ def test_the_tutorial_s_commands_do_as_it_says(tmp_path):
 
 
 @pytest.mark.kernel
+@pytest.mark.prefect
 @pytest.mark.slow
-def test_the_tutorial_s_flow_runs(tmp_path):
-    server = pytest.importorskip("nbprod.flow.server")
-    pytest.importorskip("prefect")
+def test_the_tutorial_s_flow_runs(tmp_path, prefect_server):
     commands = [line for line, code in build(tmp_path) if code == "flow"]
     assert commands == ["python flows/bakery.py"]
-    with server.LocalServer(tmp_path / "prefect", environment()) as local:
-        local.wait()
-        done = execute(shlex.split(commands[0]), tmp_path, environment(**local.client_environ))
+    done = execute(shlex.split(commands[0]), tmp_path, environment(**prefect_server.client_environ))
     assert done.returncode == 0, done.stderr
     assert "Dear Ada" in done.stdout
     assert "bread sold badly on 2 days" in done.stdout
