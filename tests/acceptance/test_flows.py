@@ -44,6 +44,16 @@ def runs(prefect_server, tmp_path_factory) -> Iterator[dict[str, Run]]:
         call._project.cache_clear()
 
 
+def test_backfill_scores_each_day_with_the_last_good_model(runs):
+    backfill_flow = runpy.run_path(str(FLOWS / "backfill.py"))["backfill_flow"]
+    scored = backfill_flow(date(2013, 2, 22), date(2013, 2, 23))
+    assert [run.scraps["day"] for run in scored] == ["2013-02-22", "2013-02-23"]
+    models = {entry.run for run in scored for entry in run.record.request.inputs if entry.name == "model"}
+    assert models == {runs["train"].id}
+    alone = runs["score/score"].artifacts["predictions.parquet"]
+    assert scored[0].artifacts["predictions.parquet"].digest == alone.digest  # equal work, equal bytes
+
+
 def test_every_step_succeeded(runs):
     assert {name: run.status for name, run in runs.items()} == dict.fromkeys(runs, Status.SUCCEEDED)
     assert [name for name in runs if "/" not in name] == ["ingest", "features", "train", "evaluate", "report"]
