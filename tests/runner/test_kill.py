@@ -24,7 +24,7 @@ from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.project import Project, Run
 from nbprod.record.ids import RunId
 from tests.notebooks import PARAMETERS, lies_of, project_in, write
-from tests.processes import MARK, eventually, marked, nothing_survives
+from tests.processes import MARK, command_of, eventually, marked, nothing_survives
 
 pytestmark = [
     pytest.mark.kernel,
@@ -201,9 +201,7 @@ def test_runner_and_supervisor_killed_together(project: Project, also: str) -> N
         assert process.stdout is not None
         run_id = process.stdout.readline().strip()
         assert eventually(lambda: said_before(project, 0, time.time()) > 3, 30.0)
-        (supervisor,) = [
-            pid for pid in children(process.pid) if b"supervise" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        (supervisor,) = [pid for pid in children(process.pid) if "supervise" in command_of(pid)]
         keepers = children(supervisor)
         doomed = [process.pid, supervisor, *(keepers if also.endswith("keeper") else [])]
         for pid in doomed:
@@ -228,7 +226,7 @@ def test_the_control_a_row_that_points_at_missing_bytes_is_found(project: Projec
     with runner(project, 1) as process:
         assert process.wait(60) == 0
     (run,) = check(project)
-    (kept,) = [path for path in (project.home.folder / "store").rglob(f"*{run.record.notebook.digest.hex[4:]}*")]
+    (kept,) = (project.home.folder / "store").rglob(f"*{run.record.notebook.digest.hex[4:]}*")
     kept.unlink()
     with pytest.raises(nbprod.errors.NbprodError):
         check(project)
