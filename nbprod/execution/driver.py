@@ -17,6 +17,7 @@ from nbprod.errors import KernelUnavailable
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.driven import Deadlines, Driven, Stop
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, Listener, StreamText
+from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan, PlannedCell
@@ -80,6 +81,7 @@ class Driver:
         listener: hears of cells and streams; must not raise and should be quick.
         interrupt_by_message: the kernel spec's `interrupt_mode` is `message`.
         explain_death: says in words how the kernel died.
+        held: joins the pieces of lines, where a run has secrets.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Driver:
         listener: Listener,
         interrupt_by_message: bool,
         explain_death: Callable[[], str],
+        held: HeldLines | None = None,
     ) -> None:
         self._plan = plan
         self._client = client
@@ -106,6 +109,7 @@ class Driver:
         self._listener = listener
         self._interrupt_by_message = interrupt_by_message
         self._explain_death = explain_death
+        self._held = held
         self._ending: _Ending | None = None
         self._run_until: float | None = None
         self._position = -1
@@ -201,6 +205,8 @@ class Driver:
         except _Stopped as stopped:
             stop = stopped.stop
             self._take_last_words(request, reply)
+        for seen in () if self._held is None else self._held.flush():
+            self._take_output(seen)
         for kind, content in self._collector.cut_marker(cell.position):
             self._put(kind, content)
         seconds = time.monotonic() - begun
@@ -299,7 +305,8 @@ class Driver:
                 if message.parent == request:
                     reply.count = message.content.get("execution_count", reply.count)
             elif message.kind in _OUTPUT_KINDS:
-                self._take_output(message)
+                for seen in [message] if self._held is None else self._held.feed(message):
+                    self._take_output(seen)
 
     def _take_output(self, message: Message) -> None:
         """Collect and journal an output under the cell that it comes from (a thread's may come late)."""

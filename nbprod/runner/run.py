@@ -16,6 +16,7 @@ from nbprod.execution.cancel import CancelToken
 from nbprod.execution.driven import Deadlines, Driven, Stop
 from nbprod.execution.driver import Driver
 from nbprod.execution.events import Event, Listener
+from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal, read_journal
 from nbprod.execution.kernel import Kernel, launch_kernel
 from nbprod.execution.outputs import Collector, OutputLimits
@@ -173,6 +174,7 @@ class Runner:
                 listener=heard,
                 interrupt_by_message=prepared.spec.interrupt_mode == "message",
                 explain_death=lambda: prepared.masker.mask_text(kernel.explain_death()),
+                held=HeldLines(prepared.masker.mask_text) if prepared.secrets else None,
             )
             problem: BaseException | None = None
             try:

@@ -1,0 +1,63 @@
+"""Streams held back to whole lines where a run has secrets: one that comes in two pieces is masked all the same.
+
+A kernel cuts a stream wherever its buffer is flushed, a secret's middle included. Messages are masked one by one as
+they arrive (`nbprod.kernels.wire`); here the pieces of a line meet before anybody sees them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+from nbprod.kernels.wire import Message
+
+__all__ = ["HeldLines"]
+
+_LONGEST = 1 << 16
+"""Characters after which a line without an end is let go."""
+
+
+class HeldLines:
+    """Holds the last, unfinished line of the stream that is being written.
+
+    Args:
+        mask: replaces secrets in a text.
+    """
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self._mask = mask
+        self._held: Message | None = None
+
+    def feed(self, message: Message) -> list[Message]:
+        """Take a message; return those that may be seen now, in order."""
+        if message.kind != "stream":
+            return [*self.flush(), message]
+        before: list[Message] = []
+        text = str(message.content.get("text", ""))
+        if self._held is not None:
+            if _source(self._held) == _source(message):
+                text = str(self._held.content["text"]) + text
+                self._held = None
+            else:
+                before = self.flush()
+        end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        if len(text) - end > _LONGEST:
+            end = len(text)
+        if end < len(text):
+            self._held = _with_text(message, text[end:])
+        return [*before, _with_text(message, self._mask(text[:end]))] if end else before
+
+    def flush(self) -> list[Message]:
+        """Return what is held: the cell is done, or something else was put out after it."""
+        held, self._held = self._held, None
+        return [] if held is None else [_with_text(held, self._mask(str(held.content["text"])))]
+
+
+def _source(message: Message) -> tuple[str, object]:
+    return message.parent, message.content.get("name")
+
+
+def _with_text(message: Message, text: str) -> Message:
+    content = {**message.content, "text": text}
+    return dataclasses.replace(message, content=content, raw=json.dumps(content).encode("ascii"))

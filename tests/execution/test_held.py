@@ -1,0 +1,53 @@
+"""Lines held back where a run has secrets."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbprod.execution.held import HeldLines
+from nbprod.kernels.wire import Message
+from nbprod.masking import Masker
+
+SECRET = "hunter2-hunter2"
+MASK = Masker({"PASSWORD": SECRET})
+
+
+def stream(text: str, name: str = "stdout") -> Message:
+    content = {"name": name, "text": text}
+    return Message("stream", "request", "", content, json.dumps(content).encode())
+
+
+def pieces_of(text: str, cuts: list[int]) -> list[str]:
+    edges = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    return [text[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+
+
+def seen_through(held: HeldLines, pieces: list[str]) -> list[Message]:
+    return [message for piece in pieces for message in held.feed(stream(piece))] + held.flush()
+
+
+LINES = st.lists(st.sampled_from(["a", "bc\n", SECRET, "\r", "x" * 70, "\n"]), max_size=12).map("".join)
+
+
+@given(LINES, st.lists(st.integers(0, 1000), max_size=8))
+def test_a_secret_that_is_cut_in_two_is_masked(text: str, cuts: list[int]) -> None:
+    seen = seen_through(HeldLines(MASK.mask_text), pieces_of(text, cuts))
+    told = "".join(str(message.content["text"]) for message in seen)
+    assert SECRET not in told
+    assert told == MASK.mask_text(text)
+    assert all(json.loads(message.raw) == message.content for message in seen)
+
+
+def test_without_holding_back_a_cut_secret_would_be_seen() -> None:
+    told = "".join(MASK.mask_text(piece) for piece in (SECRET[:5], SECRET[5:]))
+    assert told == SECRET
+
+
+def test_streams_and_other_outputs_keep_their_order() -> None:
+    held = HeldLines(MASK.mask_text)
+    shown = Message("display_data", "request", "", {"data": {}}, b"{}")
+    seen = [*held.feed(stream("out")), *held.feed(stream("err", "stderr")), *held.feed(shown), *held.flush()]
+    assert [message.content.get("text", "shown") for message in seen] == ["out", "err", "shown"]
