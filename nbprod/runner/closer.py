@@ -94,7 +94,8 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunR
         conclusion = conclude(started, ended, folder, store, ledger)
     except AlreadyFinished:
         return None
-    write_atomically(folder.executed(started.request.step), conclusion.notebook)
+    with contextlib.suppress(OSError):  # the store has this copy, too
+        write_atomically(folder.executed(started.request.step), conclusion.notebook)
     tidy(folder)
     return conclusion.record
 

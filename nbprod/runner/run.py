@@ -209,7 +209,9 @@ class Runner:
     def _leave(self, prepared: Prepared, conclusion: Conclusion) -> None:
         """Leave the executed notebook where people look for it, and nothing else."""
         folder, job = prepared.folder, prepared.job
-        write_atomically(folder.executed(job.step.name), conclusion.notebook)
+        # A notebook can remove even its run's folder. The run is recorded by now, and the store has this copy, too.
+        with contextlib.suppress(OSError):
+            write_atomically(folder.executed(job.step.name), conclusion.notebook)
         tidy(folder)
         if job.output is not None:
             try:

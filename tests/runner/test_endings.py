@@ -184,6 +184,25 @@ def test_hostile_bytes_do_not_stop_the_record(project: Project) -> None:
     assert text_of(nb, work) == "\ufffd\n"
 
 
+def test_a_notebook_may_remove_its_own_runs_folder(project: Project) -> None:
+    work = "import os, shutil\nshutil.rmtree(os.path.dirname(output_dir))\nprint('gone')"
+    done = run(project, "removing", ("output_dir = 'x'", PARAMETERS), work)
+    assert done
+    assert text_of(read(done), work) == "gone\n"
+
+
+def test_a_stopped_kernel_meets_its_deadline(project: Project) -> None:
+    stopped = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"
+    done = run(project, "stubborn", stopped, cell_timeout=0.5)
+    assert done.status == "timed_out"
+
+
+def test_a_notebook_that_kills_its_keeper_dies_with_it(project: Project) -> None:
+    done = run(project, "patricide", "import os, time\nos.kill(os.getppid(), 9)\ntime.sleep(60)")
+    assert done.status == "kernel_died"
+    assert "keeper vanished" in done.reason
+
+
 # --- much output --------------------------------------------------------------------------------
 
 
