@@ -70,7 +70,7 @@ def test_results_and_errors() -> None:
     ]
 
 
-def feed(collector: Collector, position: int, kind: str, content: dict[str, Any], size: int) -> bool:
+def feed(collector: Collector, position: int, kind: str, content: dict[str, Any], size: int) -> int:
     if kept := collector.admit(position, kind, content, size):
         collector.add(position, kind, content)
     return kept
@@ -100,15 +100,15 @@ def test_a_cell_beyond_its_limit_is_cut_with_a_marker_and_its_last_words() -> No
 
 def test_nothing_is_kept_after_the_cut_that_would_hide_the_gap() -> None:
     collector = Collector(OutputLimits(cell=100, run=1000))
-    assert not feed(collector, 0, *stream("x" * 200), 200)
+    assert not feed(collector, 0, *display("x" * 200), 200)
     assert not feed(collector, 0, *stream("small"), 5)
 
 
 def test_the_run_has_a_limit_of_its_own() -> None:
     collector = Collector(OutputLimits(cell=1000, run=1500))
-    assert feed(collector, 0, *stream("a"), 900)
-    assert not feed(collector, 1, *stream("b"), 900)
-    assert feed(collector, 2, *stream("c"), 500)
+    assert feed(collector, 0, *display("a"), 900)
+    assert not feed(collector, 1, *display("b"), 900)
+    assert feed(collector, 2, *display("c"), 500)
     assert (collector.truncated(0), collector.truncated(1), collector.truncated(2)) == (False, True, False)
 
 
