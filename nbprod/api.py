@@ -30,6 +30,7 @@ def run(
     kernel: str | None = None,
     timeout: float | None = None,
     cell_timeout: float | None = None,
+    start_timeout: float | None = None,
     report_mode: bool = False,
     cancel: CancelToken | None = None,
     listener: Listener | None = None,
@@ -48,6 +49,7 @@ def run(
         kernel: name of the kernel spec.
         timeout: seconds for all cells together.
         cell_timeout: seconds for each cell.
+        start_timeout: seconds until the kernel answers.
         report_mode: hide the code in the executed notebook.
         cancel: stops the run when it is asked to.
         listener: hears of cells and of what they print.
@@ -70,6 +72,7 @@ def run(
         kernel=kernel,
         timeout=timeout,
         cell_timeout=cell_timeout,
+        start_timeout=start_timeout,
         report_mode=report_mode,
     )
     job = project.job(project.step(notebook), parameters or {}, options)

@@ -19,7 +19,7 @@ from papermill.iorw import write_ipynb
 from papermill.log import logger
 
 from nbprod.execution.assemble import progress_of
-from nbprod.execution.events import CellFinished, Event, StreamText
+from nbprod.execution.events import CellFinished, Event, KernelReady, StreamText
 from nbprod.project import Project, Run, RunOptions
 from nbprod.record.status import CellStatus
 from nbprod.step.step import Step
@@ -71,7 +71,9 @@ class _Listener:
         self._files = {"stdout": options.get("stdout_file"), "stderr": options.get("stderr_file")}
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, CellFinished) and self._bar.pbar is not None:
+        if isinstance(event, KernelReady) and self._bar.pbar is not None:
+            self._bar.pbar.reset(total=event.total)  # papermill counts Markdown cells too
+        elif isinstance(event, CellFinished) and self._bar.pbar is not None:
             self._bar.pbar.update(1)
         elif isinstance(event, StreamText):
             if self._log:

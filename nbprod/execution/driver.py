@@ -21,11 +21,12 @@ from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan, PlannedCell
+from nbprod.execution.reply import Reply, judge, name_of
 from nbprod.execution.supervisor import Keeper
 from nbprod.kernels.client import KernelClient
 from nbprod.kernels.wire import Message
 from nbprod.record.status import CellStatus, Status
-from nbprod.record.verdict import CellError, CellOutcome
+from nbprod.record.verdict import CellOutcome
 
 __all__ = ["Driver"]
 
@@ -41,21 +42,6 @@ class _Stopped(Exception):
     def __init__(self, stop: Stop) -> None:
         super().__init__(stop)
         self.stop = stop
-
-
-@dataclass(slots=True)
-class _Reply:
-    """What is known of the request under way."""
-
-    message: Message | None = None
-    idle: bool = False
-    error: CellError | None = None
-    count: int | None = None
-    asked_exit: bool = False
-
-    @property
-    def ok(self) -> bool:
-        return self.message is not None and self.message.content.get("status") == "ok"
 
 
 @dataclass(slots=True)
@@ -196,7 +182,7 @@ class Driver:
         begun = time.monotonic()
         self._journal.event("cell_started", at, p=cell.position, cell=cell.cell)
         self._listener(CellStarted(cell=cell.cell, label=cell.label, done=self._done, total=self._plan.total))
-        reply = _Reply()
+        reply = Reply()
         stop: Stop | None = None
         request = self._client.execute(cell.source)
         self._requests[request] = (cell.position, cell.cell)
@@ -208,9 +194,10 @@ class Driver:
         for seen in () if self._held is None else self._held.flush():
             self._take_output(seen)
         for kind, content in self._collector.cut_marker(cell.position):
-            self._put(kind, content)
+            self._put(kind, content, cell.position)
+            self._listener(StreamText(cell=cell.cell, name=content["name"], text=content["text"]))
         seconds = time.monotonic() - begun
-        status, stop = self._judge(cell, reply, stop)
+        status, stop = judge(cell, reply, stop, None if self._ending is None else self._ending.stop)
         outcome = CellOutcome(
             cell=cell.cell,
             status=status,
@@ -226,30 +213,7 @@ class Driver:
         self._listener(CellFinished(outcome=outcome, done=self._done, total=self._plan.total))
         return outcome, stop
 
-    def _judge(self, cell: PlannedCell, reply: _Reply, stop: Stop | None) -> tuple[CellStatus, Stop | None]:
-        """Say how the cell ended, and whether the run ends with it."""
-        if stop is not None:  # the kernel died, or was killed after its grace
-            return (CellStatus.FAILED if stop.status is Status.KERNEL_DIED else CellStatus.INTERRUPTED), stop
-        if self._ending is not None:
-            return CellStatus.INTERRUPTED, self._ending.stop
-        if reply.ok:
-            exited = Stop(Status.EXITED_EARLY, f"{_name(cell.cell)} called exit()")
-            return CellStatus.OK, (exited if reply.asked_exit else None)
-        return self._judge_error(cell, reply.error or CellError(name="unknown", message="the kernel gave no reason"))
-
-    def _judge_error(self, cell: PlannedCell, error: CellError) -> tuple[CellStatus, Stop | None]:
-        where = _name(cell.cell)
-        if error.name == "SystemExit":
-            if error.message in ("", "0", "None"):
-                return CellStatus.FAILED, Stop(Status.EXITED_EARLY, f"{where} called sys.exit({error.message})")
-            return CellStatus.FAILED, Stop(Status.FAILED, f"{where} called sys.exit({error.message})")
-        if cell.may_raise:
-            return CellStatus.OK, None
-        message = error.message.strip().splitlines()
-        detail = f"{error.name}: {message[0]}" if message else error.name
-        return CellStatus.FAILED, Stop(Status.FAILED, f"{where} raised {detail}")
-
-    def _await_cell(self, request: str, reply: _Reply, begun: float) -> None:
+    def _await_cell(self, request: str, reply: Reply, begun: float) -> None:
         """Return when the request has its reply and its `idle`; raise _Stopped when that will never be."""
         cell_until = None if self._deadlines.cell is None else begun + self._deadlines.cell
         silent_since = begun
@@ -268,7 +232,7 @@ class Driver:
                 silent_since = now
                 while (message := self._client.receive("shell")) is not None:
                     if message.parent == request:
-                        self._take_reply(message, reply)
+                        reply.take(message)
             if not self._keeper.alive:
                 raise _Stopped(self._death())
             self._journal.sync()
@@ -277,18 +241,7 @@ class Driver:
         moments = [cell_until, self._run_until] if self._ending is None else [self._ending.kill_at]
         return max(0.0, min([_TICK, *(moment - now for moment in moments if moment is not None)]))
 
-    def _take_reply(self, message: Message, reply: _Reply) -> None:
-        content = message.content
-        reply.message = message
-        reply.count = content.get("execution_count", reply.count)
-        if content.get("status") == "error":
-            reply.error = CellError(name=str(content.get("ename")), message=str(content.get("evalue")))
-        elif content.get("status") == "aborted":
-            reply.error = CellError(name="aborted", message="the kernel did not run the cell")
-        payloads = content.get("payload") or ()
-        reply.asked_exit = any(item.get("source") == "ask_exit" for item in payloads if isinstance(item, dict))
-
-    def _take_iopub(self, request: str, reply: _Reply, probe: str | None) -> None:
+    def _take_iopub(self, request: str, reply: Reply, probe: str | None) -> None:
         while (message := self._client.receive("iopub")) is not None:
             if message.kind == "status":
                 if message.content.get("execution_state") != "idle":
@@ -316,16 +269,17 @@ class Driver:
         if message.kind == "stream":
             name, text = str(message.content.get("name", "stdout")), str(message.content.get("text", ""))
             self._listener(StreamText(cell=cell, name=name, text=text))
-        if self._collector.admit(position, message.kind, message.content, len(message.raw)):
+        kept = self._collector.admit(position, message.kind, message.content, len(message.raw))
+        if kept == len(message.raw):
             self._journal.message(position, datetime.now(UTC), message.kind, message.raw)
             self._collector.add(position, message.kind, message.content)
+        elif kept:  # a stream's beginning
+            self._put(message.kind, {**message.content, "text": message.content["text"][:kept]}, position)
 
-    def _put(self, kind: str, content: dict[str, Any]) -> None:
-        """Collect and journal an output of our own."""
-        self._journal.event("message", datetime.now(UTC), p=self._position, kind=kind, content=content)
-        self._collector.add(self._position, kind, content)
-        if kind == "stream":
-            self._listener(StreamText(cell=self._cell, name=content["name"], text=content["text"]))
+    def _put(self, kind: str, content: dict[str, Any], position: int) -> None:
+        """Collect and journal an output that is not as it came."""
+        self._journal.event("message", datetime.now(UTC), p=position, kind=kind, content=content)
+        self._collector.add(position, kind, content)
 
     # --- what may come in between ----------------------------------------------------------------
 
@@ -354,7 +308,7 @@ class Driver:
                 reason = f"{stop.reason}; the kernel {how}"
                 raise _Stopped(Stop(stop.status, reason))
             return
-        where = _name(self._cell)
+        where = name_of(self._cell)
         if cell_until is not None and now >= cell_until:
             reason = f"{where} took longer than {self._deadlines.cell:g} s"
             self._begin_ending(Stop(Status.TIMED_OUT, reason))
@@ -375,7 +329,7 @@ class Driver:
         else:
             self._keeper.signal(signal.SIGINT)
 
-    def _take_last_words(self, request: str, reply: _Reply) -> None:
+    def _take_last_words(self, request: str, reply: Reply) -> None:
         """Read what the dead kernel's sockets still hold."""
         while "iopub" in self._client.wait(_LAST_WORDS):
             self._take_iopub(request, reply, None)
@@ -398,7 +352,3 @@ _OUTPUT_KINDS = frozenset(
         "comm_msg",
     }
 )
-
-
-def _name(cell: int | None) -> str:
-    return "the injected parameters" if cell is None else f"cell {cell}"

@@ -3,10 +3,14 @@
 One JSON object a line (`journal.jsonl` in the run's folder), written with one write(2) and no buffer: what was
 written is there when the process is killed. Once a second it is also brought to disk, for power failures.
 
-    {"e":"cell_started","p":3,"at":"2026-…Z"}
-    {"e":"message","p":3,"at":"…","kind":"stream","content":{…}}
-    {"e":"cell_finished","p":3,"at":"…","status":"ok","count":4,"seconds":0.01,…}
+    {"e":"kernel_ready","at":"2026-…","language_info":{…}}
+    {"e":"cell_started","at":"…","p":3,"cell":2}
+    {"e":"message","at":"…","p":3,"kind":"stream","content":{…}}
+    {"e":"cell_finished","at":"…","p":3,"outcome":{"status":"ok",…}}
     {"e":"note","at":"…","text":"…"}
+    {"e":"ended","at":"…","status":null,"reason":"","seconds":1.5}
+
+`p` is the position in the prepared notebook, `cell` the index in the source.
 """
 
 from __future__ import annotations
@@ -21,9 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import orjson
-
 from nbprod.errors import EnvironmentFault
+from nbprod.kernels.wire import loads
 
 __all__ = ["Journal", "read_journal"]
 
@@ -101,8 +104,8 @@ def _unwritable(path: Path, error: OSError) -> EnvironmentFault:
 def parse_line(line: bytes) -> Mapping[str, Any] | None:
     """Return one event; None for a line that was cut off by a kill in the middle of its write."""
     try:
-        event: Mapping[str, Any] = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        event: Mapping[str, Any] = loads(line)
+    except ValueError:
         try:
             event = json.loads(line.decode("utf-8", "surrogatepass"))
         except ValueError:

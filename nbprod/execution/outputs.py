@@ -13,6 +13,7 @@ from typing import Any
 __all__ = ["Collector", "OutputLimits"]
 
 MIB = 1 << 20
+_SCRAP = "application/scrapbook.scrap."
 _TAIL = 4096
 """Characters of a stream's end that survive a cut."""
 
@@ -32,6 +33,10 @@ class OutputLimits:
     run: int = 100 * MIB
 
 
+def _is_scrap(content: Mapping[str, Any]) -> bool:
+    return any(str(mime).startswith(_SCRAP) for mime in content.get("data") or ())
+
+
 @dataclass(slots=True)
 class CellOutputs:
     """What one cell has put out so far."""
@@ -40,6 +45,7 @@ class CellOutputs:
     pieces: list[str] | None = None  # the text of the last output while it is a growing stream
     clear_next: bool = False
     size: int = 0  # bytes that came
+    kept: int = 0  # bytes that were kept
     dropped: int = 0  # bytes that were cut
     tail: deque[tuple[str, str]] = field(default_factory=deque)
     tail_length: int = 0
@@ -82,26 +88,32 @@ class Collector:
         """Return the positions of cells that have put something out."""
         return iter(self._cells)
 
-    def admit(self, position: int, kind: str, content: Mapping[str, Any], size: int) -> bool:
-        """Count a message of `size` bytes against the limits; return whether it is kept.
+    def admit(self, position: int, kind: str, content: Mapping[str, Any], size: int) -> int:
+        """Count a message of `size` bytes against the limits; return how many of them are kept: all, some or none.
 
-        Of streams that are cut, the end is remembered for `cut_marker`.
+        Only streams are kept in part, and of what is cut from them the end is remembered for `cut_marker`.
         """
         cell = self._cell(position)
         cell.size += size
-        if kind in ("clear_output", "error"):  # small, and the truth about the cell depends on them
-            return True
-        if cell.dropped == 0 and cell.size <= self.limits.cell and self._kept + size <= self.limits.run:
-            self._kept += size
-            return True
-        cell.dropped += size
-        if kind == "stream":
-            text = str(content.get("text", ""))[-_TAIL:]
-            cell.tail.append((str(content.get("name", "stdout")), text))
-            cell.tail_length += len(text)
-            while len(cell.tail) > 1 and cell.tail_length - len(cell.tail[0][1]) >= _TAIL:
-                cell.tail_length -= len(cell.tail.popleft()[1])
-        return False
+        if kind in ("clear_output", "error") or _is_scrap(content):
+            return size  # results and errors are no chatter: the truth about the cell depends on them
+        room = min(self.limits.cell - cell.kept, self.limits.run - self._kept)
+        kept = size if size <= room else max(0, room) if kind == "stream" else 0
+        if cell.dropped:
+            kept = 0  # nothing is kept after a gap, so that what is there is the beginning
+        self._kept += kept
+        cell.kept += kept
+        if kept < size:
+            cell.dropped += size - kept
+            if kind == "stream":
+                self._remember(cell, str(content.get("name", "stdout")), str(content.get("text", ""))[kept:])
+        return kept
+
+    def _remember(self, cell: CellOutputs, name: str, text: str) -> None:
+        cell.tail.append((name, text[-_TAIL:]))
+        cell.tail_length += len(cell.tail[-1][1])
+        while len(cell.tail) > 1 and cell.tail_length - len(cell.tail[0][1]) >= _TAIL:
+            cell.tail_length -= len(cell.tail.popleft()[1])
 
     def count(self, position: int, size: int) -> None:
         """Count bytes of a message that a journal holds: what it holds was within the limits."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ import orjson
 
 from nbprod.errors import KernelUnavailable
 
-__all__ = ["Message", "Wire"]
+__all__ = ["Message", "Wire", "loads"]
 
+_LONG = re.compile(rb"[0-9]{19}")
 _DELIMITER = b"<IDS|MSG>"
 _PARTS = 4
 VERSION = "5.4"
@@ -44,6 +46,16 @@ class Message:
     raw: bytes
 
 
+def loads(data: bytes) -> Any:
+    """Parse JSON fast, and exactly.
+
+    Raises:
+        ValueError: NaN, infinities, or bytes that are no UTF-8.
+    """
+    # orjson makes floats of integers beyond 64 bits; digits in such a row are rare, and may stand in a text.
+    return json.loads(data) if _LONG.search(data) else orjson.loads(data)
+
+
 def _read(data: bytes) -> tuple[Any, bytes]:
     r"""Return a content and its bytes; the latter anew where they were no JSON in UTF-8 but for NaN and infinities.
 
@@ -51,8 +63,8 @@ def _read(data: bytes) -> tuple[Any, bytes]:
     that, so U+FFFD stands in its place from here on.
     """
     try:
-        return orjson.loads(data), data
-    except orjson.JSONDecodeError:
+        return loads(data), data
+    except ValueError:
         text = json.dumps(json.loads(data.decode("utf-8", "replace")), ensure_ascii=False)
         clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
         return json.loads(clean), clean

@@ -77,6 +77,11 @@ class Artifacts(Mapping[str, ArtifactFile]):
         upstream = Upstream(run=self._record.run_id, name=found.name, digest=found.digest, size=found.size)
         return ArtifactFile(upstream, self._home)
 
+    def __repr__(self) -> str:
+        """Return the names and sizes."""
+        files = ", ".join(f"{entry.name!r}: {entry.size:,} bytes" for entry in self._record.artifacts)
+        return f"<Artifacts {{{files}}}>"
+
     def __contains__(self, name: object) -> bool:
         """Return whether the run left such a file."""
         return any(entry.name == name for entry in self._record.artifacts)
@@ -116,6 +121,11 @@ class Scraps(Mapping[str, Any]):
             NotFound: the run glued no such scrap.
         """
         return self.scrap(name).value()
+
+    def __repr__(self) -> str:
+        """Return the names and types."""
+        scraps = ", ".join(f"{entry.name!r}: {entry.type}" for entry in self._entries.values())
+        return f"<Scraps {{{scraps}}}>"
 
     def __contains__(self, name: object) -> bool:
         """Return whether the run glued such a scrap."""

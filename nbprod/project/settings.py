@@ -24,8 +24,8 @@ class Settings:
 
     Args:
         home: folder for all that nbprod keeps locally, relative to the root.
-        store: the store's address (a folder or an fsspec URL); None for `HOME/store`.
-        ledger: the ledger's address (a file or a SQLAlchemy URL); None for `HOME/ledger.db`.
+        store: the store's address: a folder, or `file://`; None for `HOME/store`.
+        ledger: the ledger's address: a file, or `sqlite:///`; None for `HOME/ledger.db`.
         steps: by name.
     """
 

@@ -95,9 +95,7 @@ class Verdict:
             "status": str(self.status),
             "reason": self.reason,
             "cells": [outcome.to_json() for outcome in self.cells],
-            "contract": [
-                {"requirement": line.text, "met": line.met, "found": line.found} for line in self.contract
-            ],
+            "contract": [{"requirement": line.text, "met": line.met, "found": line.found} for line in self.contract],
         }
 
     @classmethod
@@ -108,7 +106,6 @@ class Verdict:
             reason=data["reason"],
             cells=tuple(CellOutcome.from_json(cell) for cell in data["cells"]),
             contract=tuple(
-                Requirement(text=line["requirement"], met=line["met"], found=line["found"])
-                for line in data["contract"]
+                Requirement(text=line["requirement"], met=line["met"], found=line["found"]) for line in data["contract"]
             ),
         )

@@ -207,7 +207,7 @@ def _executed(
         "seconds": round(ended.seconds, 6),
     }
     heading = Heading(
-        record=record_cell(started, verdict, scraps, artifacts, ended.at),
+        record=record_cell(started, verdict, scraps, artifacts, ended.seconds),
         banner=None if verdict else f"{verdict.status}: {verdict.reason}",
         started=started.at,
         finished=ended.at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from nbprod.digest import canonical
@@ -27,6 +28,7 @@ class Prepared:
     """A run that is ready to start: all that can be refused has been checked."""
 
     run_id: RunId
+    at: datetime
     job: Job
     folder: RunFolder
     cwd: Path
@@ -40,7 +42,8 @@ class Prepared:
 def prepare(job: Job, ports: Ports) -> Prepared:
     """Check everything that can be checked before a process is started."""
     spec = find_kernel_spec(job.step.kernel_name)
-    run_id = RunId.new(ports.now(), ports.random(10))
+    at = ports.now()
+    run_id = RunId.new(at, ports.random(10))
     folder = RunFolder(ports.runs / str(run_id))
     cwd = job.step.folder
     if not cwd.is_dir():
@@ -67,6 +70,7 @@ def prepare(job: Job, ports: Ports) -> Prepared:
         ) from error
     return Prepared(
         run_id=run_id,
+        at=at,
         job=job,
         folder=folder,
         cwd=cwd,
@@ -122,7 +126,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         git=None if git is None else _git_json(git),
         user=ports.user,
         host=ports.host,
-        at=ports.now(),
+        at=prepared.at,
         zone=ports.zone,
         defaults=plain_json(defaults),
         given=plain_json(prepared.bound.overrides),

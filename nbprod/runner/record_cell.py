@@ -23,7 +23,7 @@ _LONGEST = 100
 
 
 def record_cell(
-    started: Started, verdict: Verdict, scraps: Sequence[Scrap], artifacts: Sequence[Artifact], finished: datetime
+    started: Started, verdict: Verdict, scraps: Sequence[Scrap], artifacts: Sequence[Artifact], seconds: float
 ) -> str:
     """Return the Markdown of the `nbprod-record` cell.
 
@@ -33,7 +33,7 @@ def record_cell(
     parts = [
         f"## {_SIGNS.get(verdict.status, '❌')} {_text(request.step)}: {verdict.status}",
         f"{_text(verdict.reason)}",
-        _table(("", ""), _summary(started, verdict, finished)),
+        _table(("", ""), _summary(started, verdict, seconds)),
     ]
     rows = [(name, shown(value), origin(name, request)) for name, value in _parameters(started)]
     parts += _section("Parameters", ("name", "value", ""), rows)
@@ -56,14 +56,14 @@ def record_cell(
     return "\n\n".join(parts)
 
 
-def _summary(started: Started, verdict: Verdict, finished: datetime) -> list[tuple[str, str]]:
+def _summary(started: Started, verdict: Verdict, seconds: float) -> list[tuple[str, str]]:
     request = started.request
     ran = sum(cell.status in (CellStatus.OK, CellStatus.FAILED, CellStatus.INTERRUPTED) for cell in verdict.cells)
     left = sum(cell.status is CellStatus.NOT_RUN for cell in verdict.cells)
     cells = f"{ran} of {len(verdict.cells)} code cells ran" + (f", {left} did not" if left else "")
     rows = [
         ("run", f"`{started.run_id}`"),
-        ("when", f"{_moment(started.at, started.zone)}, {(finished - started.at).total_seconds():.1f} s"),
+        ("when", f"{_moment(started.at, started.zone)}, {seconds:.1f} s"),
         ("who", f"{started.user} on {started.host}"),
         ("cells", cells),
         ("notebook", f"{request.notebook} (source {request.source.short})"),
@@ -81,10 +81,10 @@ def _parameters(started: Started) -> list[tuple[str, Json]]:
 
 
 def origin(name: str, request: RunRequest) -> str:
-    """Say where a parameter's value comes from: `given` by the caller, the notebook's `default`, or `set by nbprod`."""
+    """Say where a parameter's value comes from: `given` by the caller, the notebook's `default`, or `by nbprod`."""
     if name in request.given:
         return "given"
-    return "set by nbprod" if name == OUTPUT_DIR else "default"
+    return "by nbprod" if name == OUTPUT_DIR else "default"
 
 
 def shown(value: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from hypothesis import given
@@ -22,7 +23,7 @@ def stream(text: str, name: str = "stdout") -> Message:
 
 def pieces_of(text: str, cuts: list[int]) -> list[str]:
     edges = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
-    return [text[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [text[a:b] for a, b in itertools.pairwise(edges) if a < b]
 
 
 def seen_through(held: HeldLines, pieces: list[str]) -> list[Message]:

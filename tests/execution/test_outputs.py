@@ -104,6 +104,20 @@ def test_nothing_is_kept_after_the_cut_that_would_hide_the_gap() -> None:
     assert not feed(collector, 0, *stream("small"), 5)
 
 
+def test_of_a_stream_the_beginning_is_kept() -> None:
+    collector = Collector(OutputLimits(cell=100, run=1000))
+    assert collector.admit(0, *stream("x" * 200), 200) == 100
+    assert collector.admit(0, *stream("small"), 5) == 0
+
+
+def test_a_scrap_is_kept_whatever_was_cut_before_it() -> None:
+    collector = Collector(OutputLimits(cell=100, run=100))
+    collector.admit(0, *stream("x" * 200), 200)
+    scrap = {"data": {"application/scrapbook.scrap.json+json": {"name": "a", "data": 1}}, "metadata": {}}
+    assert collector.admit(0, "display_data", scrap, 500) == 500
+    assert collector.admit(0, *display("x"), 5) == 0
+
+
 def test_the_run_has_a_limit_of_its_own() -> None:
     collector = Collector(OutputLimits(cell=1000, run=1500))
     assert feed(collector, 0, *display("a"), 900)

@@ -6,12 +6,13 @@ import json
 import math
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbprod.errors import KernelUnavailable
-from nbprod.kernels.wire import Wire
+from nbprod.kernels.wire import Wire, loads
 
 KEY = "0123abcd"
 contents = st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.integers() | st.none(), max_size=3)
@@ -89,3 +90,8 @@ def test_a_mask_goes_before_everybody() -> None:
 def test_surrogates_in_a_cells_source_go_out_as_escapes() -> None:
     _, frames = Wire(KEY).pack("execute_request", {"code": "'\ud800'"})
     assert b"\\ud800" in frames[-1]
+
+
+def test_an_integer_beyond_64_bits_stays_exact() -> None:
+    assert loads(b'{"big":1180591620717411303424,"small":1}') == {"big": 2**70, "small": 1}
+    assert isinstance(orjson.loads(b"1180591620717411303424"), float)  # the control: what orjson makes of it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -65,7 +65,7 @@ def cell_of(text: str, *, zone: str = "UTC", status: Status = Status.FAILED, val
     )
     scraps = [Scrap(name=text, encoder="json", cell=3, data=text)]
     artifacts = [Artifact(name=text, digest=DIGEST, size=999)]
-    return record_cell(started, verdict, scraps, artifacts, AT + timedelta(seconds=90.5))
+    return record_cell(started, verdict, scraps, artifacts, 90.5)
 
 
 def tables(markdown: str) -> list[list[str]]:
