@@ -10,14 +10,24 @@ from importlib.resources import files
 
 __all__ = ["bootstrap_source"]
 
+_KEEP_ALL = """try:
+    import sys
+    thread = sys.modules["IPython"].get_ipython().kernel.iopub_thread
+    thread.schedule(lambda: setattr(thread.socket, "sndhwm", 0))
+except Exception:
+    pass
+"""
+"""ZeroMQ drops what a publisher sends beyond 1,000 waiting messages: outputs, scraps and `idle` of a chatty cell,
+without a word, when the runner does not get to read for a second. Its own thread must set the socket's option."""
+
 
 def bootstrap_source() -> str:
     """Return one expression statement of standard-library Python that prepares the kernel.
 
-    It makes `sb.glue` take None, NaN, numpy values, datetimes, Series and more (`_in_kernel.py`). It never raises:
-    where it can't do its work, stock behaviour stays as it is.
+    It has ipykernel keep every output until it is read, and makes `sb.glue` take None, NaN, numpy values, datetimes,
+    Series and more (`_in_kernel.py`). It never raises: where it can't do its work, stock behaviour stays as it is.
     """
     source = files(__package__).joinpath("_in_kernel.py").read_text("utf-8")
-    guarded = f"try:\n    exec(compile({source!r}, '<nbprod>', 'exec'))\nexcept Exception:\n    pass\n"
+    guarded = f"{_KEEP_ALL}try:\n    exec(compile({source!r}, '<nbprod>', 'exec'))\nexcept Exception:\n    pass\n"
     # A namespace of its own: nothing of ours may be found in, or overwritten from, the user's.
     return f"exec({guarded!r}, {{'__name__': 'nbprod_in_kernel'}})\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -227,6 +229,41 @@ def test_a_chatty_cell_loses_nothing(project: Project) -> None:
     done = run(project, "chatty", source)
     assert done
     assert text_of(read(done), source).split() == [str(i) for i in range(10000)]
+
+
+PAUSED = """
+import os, sys
+import nbprod
+import nbprod.runner.run as running
+import subprocess
+from nbprod.project import Project
+
+if sys.argv[2] == "stock":
+    running.bootstrap_source = lambda: "0"
+def pause(event, done=[]):
+    if type(event).__name__ == "StreamText" and not done:
+        done.append(subprocess.Popen(["sh", "-c", f"kill -STOP {os.getpid()}; sleep 3; kill -CONT {os.getpid()}"]))
+run = nbprod.run(sys.argv[1], project=Project.find(), listener=pause)
+print(run.id)
+"""
+
+
+@pytest.mark.parametrize("bootstrap", ["ours", "stock"])
+def test_a_runner_that_does_not_get_to_read_loses_nothing(project: Project, bootstrap: str) -> None:
+    """The control: without the bootstrap, ipykernel's socket drops what the paused runner has not read."""
+    source = "import sys\nfor i in range(10000):\n    print(i); sys.stdout.flush()"
+    path = write(project.root / f"paused {bootstrap}.ipynb", source)
+    done = subprocess.run(
+        [sys.executable, "-c", PAUSED, str(path), bootstrap],
+        env=dict(project.environ),
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    text = text_of(read(project.run(done.stdout.strip())), source)
+    assert (text.split() == [str(i) for i in range(10000)]) is (bootstrap == "ours")
 
 
 def test_a_step_may_set_its_own_limit(project: Project) -> None:
