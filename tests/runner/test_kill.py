@@ -142,7 +142,8 @@ def test_a_runner_killed_at_any_moment(project: Project, seconds: float) -> None
     runs = kill_at(project, seconds, 4)
     assert runs
     assert {str(run.status) for run in runs} <= {"crashed", "succeeded"}
-    assert "crashed" in {str(run.status) for run in runs}
+    if seconds < 1.0:  # later, a fast machine may be through with all of them
+        assert "crashed" in {str(run.status) for run in runs}
 
 
 @pytest.mark.torture
