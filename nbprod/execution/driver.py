@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -270,13 +270,13 @@ class Driver:
             name, text = str(message.content.get("name", "stdout")), str(message.content.get("text", ""))
             self._listener(StreamText(cell=cell, name=name, text=text))
         kept = self._collector.admit(position, message.kind, message.content, len(message.raw))
-        if kept == len(message.raw):
+        if kept is message.content:
             self._journal.message(position, datetime.now(UTC), message.kind, message.raw)
             self._collector.add(position, message.kind, message.content)
-        elif kept:  # a stream's beginning
-            self._put(message.kind, {**message.content, "text": message.content["text"][:kept]}, position)
+        elif kept is not None:
+            self._put(message.kind, kept, position)
 
-    def _put(self, kind: str, content: dict[str, Any], position: int) -> None:
+    def _put(self, kind: str, content: Mapping[str, Any], position: int) -> None:
         """Collect and journal an output that is not as it came."""
         self._journal.event("message", datetime.now(UTC), p=position, kind=kind, content=content)
         self._collector.add(position, kind, content)

@@ -18,6 +18,7 @@ _TAIL = 4096
 """Characters of a stream's end that survive a cut."""
 
 Output = dict[str, Any]
+Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,26 +89,34 @@ class Collector:
         """Return the positions of cells that have put something out."""
         return iter(self._cells)
 
-    def admit(self, position: int, kind: str, content: Mapping[str, Any], size: int) -> int:
-        """Count a message of `size` bytes against the limits; return how many of them are kept: all, some or none.
+    def admit(self, position: int, kind: str, content: Mapping[str, Any], size: int) -> Message | None:
+        """Count a message against the limits; return it, what of it is kept, or None.
 
         Only streams are kept in part, and of what is cut from them the end is remembered for `cut_marker`.
+
+        Args:
+            position: the cell's.
+            kind: the message's type.
+            content: the message.
+            size: its bytes; those of a stream are its text's, in UTF-8.
         """
         cell = self._cell(position)
+        text = str(content.get("text", "")).encode("utf-8", "surrogatepass") if kind == "stream" else b""
+        size = len(text) if kind == "stream" else size
         cell.size += size
         if kind in ("clear_output", "error") or _is_scrap(content):
-            return size  # results and errors are no chatter: the truth about the cell depends on them
-        room = min(self.limits.cell - cell.kept, self.limits.run - self._kept)
-        kept = size if size <= room else max(0, room) if kind == "stream" else 0
-        if cell.dropped:
-            kept = 0  # nothing is kept after a gap, so that what is there is the beginning
+            return content  # results and errors are no chatter: the truth about the cell depends on them
+        # Nothing is kept after a gap, so that what is there is the beginning.
+        room = 0 if cell.dropped else min(self.limits.cell - cell.kept, self.limits.run - self._kept)
+        kept = size if size <= room else room if kind == "stream" else 0
         self._kept += kept
         cell.kept += kept
-        if kept < size:
-            cell.dropped += size - kept
-            if kind == "stream":
-                self._remember(cell, str(content.get("name", "stdout")), str(content.get("text", ""))[kept:])
-        return kept
+        if kept == size:
+            return content
+        cell.dropped += size - kept
+        if kind == "stream":
+            self._remember(cell, str(content.get("name", "stdout")), text[kept:].decode("utf-8", "ignore"))
+        return {**content, "text": text[:kept].decode("utf-8", "ignore")} if kept else None
 
     def _remember(self, cell: CellOutputs, name: str, text: str) -> None:
         cell.tail.append((name, text[-_TAIL:]))

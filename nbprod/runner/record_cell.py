@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nbprod.digest import Json
-from nbprod.record.request import RunRequest
+from nbprod.record.request import Input, RunRequest
 from nbprod.record.run_record import Artifact
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import Verdict
@@ -32,13 +32,13 @@ def record_cell(
     request = started.request
     parts = [
         f"## {_SIGNS.get(verdict.status, '❌')} {_text(request.step)}: {verdict.status}",
-        f"{_text(verdict.reason)}",
+        _text(_flat(verdict.reason)),
         _table(("", ""), _summary(started, verdict, seconds)),
     ]
     rows = [(name, shown(value), origin(name, request)) for name, value in _parameters(started)]
     parts += _section("Parameters", ("name", "value", ""), rows)
     inputs = [
-        (entry.name, entry.path, "" if entry.digest is None else entry.digest.short, _size(entry.size), entry.note)
+        (entry.name, _where(entry), "" if entry.digest is None else entry.digest.short, _size(entry.size), entry.note)
         for entry in request.inputs
     ]
     parts += _section("Inputs", ("parameter", "what", "SHA-256", "size", "note"), inputs)
@@ -48,12 +48,16 @@ def record_cell(
     parts += _section("Artifacts", ("file", "SHA-256", "size"), files)
     lines = [(line.text, "met" if line.met else "**not met**", line.found) for line in verdict.contract]
     parts += _section("Contract", ("required", "", "found"), lines)
-    parts += [f"> {_text(note)}" for note in started.notes]
+    parts += [f"> {_text(_flat(note))}" for note in started.notes]
     parts.append(
         "<sub>Written by nbprod. This notebook is evidence; the verdict stands in the run's record: "
         f"`nbprod show {started.run_id}`.</sub>"
     )
     return "\n\n".join(parts)
+
+
+def _where(entry: Input) -> str:
+    return entry.path if entry.run is None else f"{entry.path} of run …{entry.run.short}"
 
 
 def _summary(started: Started, verdict: Verdict, seconds: float) -> list[tuple[str, str]]:
@@ -128,8 +132,13 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = _flat(text)
     return _text(flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1] + "…")
+
+
+def _flat(text: str) -> str:
+    """Put a text on one line: a line of its own could become a heading."""
+    return " ".join(text.split())
 
 
 def _text(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import nbformat
+import pytest
 from hypothesis import given
 
 from nbprod.execution.outputs import Collector, OutputLimits
@@ -70,16 +71,17 @@ def test_results_and_errors() -> None:
     ]
 
 
-def feed(collector: Collector, position: int, kind: str, content: dict[str, Any], size: int) -> int:
-    if kept := collector.admit(position, kind, content, size):
-        collector.add(position, kind, content)
-    return kept
+def feed(collector: Collector, position: int, kind: str, content: dict[str, Any], size: int) -> bool:
+    kept = collector.admit(position, kind, content, size)
+    if kept is not None:
+        collector.add(position, kind, kept)
+    return kept is content
 
 
 def test_a_cell_beyond_its_limit_is_cut_with_a_marker_and_its_last_words() -> None:
     collector = Collector(OutputLimits(cell=1000, run=10_000))
     for number in range(1000):
-        feed(collector, 0, *stream(f"line {number}\n"), 10)
+        feed(collector, 0, *stream(f"line {number:03}\n"), 9)
     feed(collector, 0, "error", {"ename": "E", "evalue": "", "traceback": []}, 10)
     feed(collector, 1, *stream("another cell\n"), 13)
     assert collector.truncated(0)
@@ -88,12 +90,12 @@ def test_a_cell_beyond_its_limit_is_cut_with_a_marker_and_its_last_words() -> No
         collector.add(0, kind, content)
     assert collector.cut_marker(1) == []
     text = "".join(output.get("text", "") for output in collector.outputs(0))
-    assert text.startswith("line 0\n")
-    assert "[nbprod] Output cut here: 9,000 of this cell's 10,010 bytes were dropped" in text
+    assert text.startswith("line 000\n")
+    assert "[nbprod] Output cut here: 8,000 of this cell's 9,010 bytes were dropped" in text
     assert "1,000 bytes per cell" in text
     assert text.endswith("line 999\n")
     assert 4000 < len(text) < 6000
-    assert collector.size(0) == 10_010
+    assert collector.size(0) == 9_010
     assert any(output["output_type"] == "error" for output in collector.outputs(0))
     assert collector.outputs(1)[0]["text"] == "another cell\n"
 
@@ -104,18 +106,29 @@ def test_nothing_is_kept_after_the_cut_that_would_hide_the_gap() -> None:
     assert not feed(collector, 0, *stream("small"), 5)
 
 
-def test_of_a_stream_the_beginning_is_kept() -> None:
+@pytest.mark.parametrize("letter", ["x", "é", "€", "\n", "\\"])
+def test_of_a_stream_the_beginning_is_kept_and_bytes_are_bytes(letter: str) -> None:
     collector = Collector(OutputLimits(cell=100, run=1000))
-    assert collector.admit(0, *stream("x" * 200), 200) == 100
-    assert collector.admit(0, *stream("small"), 5) == 0
+    kept = collector.admit(0, *stream(letter * 200), 1)
+    assert kept is not None
+    assert kept["text"] == letter * (100 // len(letter.encode()))
+    assert collector.admit(0, *stream("small"), 5) is None
+    assert f"{200 * len(letter.encode()) + 5:,} bytes were dropped" in collector.cut_marker(0)[0][1]["text"]
+
+
+def test_a_stream_within_its_limit_is_not_cut_however_json_writes_it() -> None:
+    collector = Collector(OutputLimits(cell=100, run=1000))
+    content = stream("\n" * 100)
+    assert collector.admit(0, *content, 10_000) is content[1]
+    assert not collector.truncated(0)
 
 
 def test_a_scrap_is_kept_whatever_was_cut_before_it() -> None:
     collector = Collector(OutputLimits(cell=100, run=100))
     collector.admit(0, *stream("x" * 200), 200)
     scrap = {"data": {"application/scrapbook.scrap.json+json": {"name": "a", "data": 1}}, "metadata": {}}
-    assert collector.admit(0, "display_data", scrap, 500) == 500
-    assert collector.admit(0, *display("x"), 5) == 0
+    assert collector.admit(0, "display_data", scrap, 500) is scrap
+    assert collector.admit(0, *display("x"), 5) is None
 
 
 def test_the_run_has_a_limit_of_its_own() -> None:
