@@ -1,7 +1,6 @@
 """Notebooks as files: reading, the source digest, and the cell that carries the parameters."""
 
 from nbprod.notebook.inject import Prepared, with_parameters
-from nbprod.notebook.languages import schema_for
 from nbprod.notebook.notebook import INJECTED, PARAMETERS, RECORD, Cell, Notebook
 from nbprod.notebook.source import source_digest
 
@@ -12,7 +11,6 @@ __all__ = [
     "Cell",
     "Notebook",
     "Prepared",
-    "schema_for",
     "source_digest",
     "with_parameters",
 ]

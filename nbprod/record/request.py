@@ -8,6 +8,7 @@ from typing import Any
 
 from nbprod.digest import Digest, Json, digest_json
 from nbprod.record.ids import RunId
+from nbprod.record.pins import with_pins
 
 __all__ = ["Input", "RunRequest"]
 
@@ -96,14 +97,13 @@ class RunRequest:
     def digest(self) -> Digest:
         """Equal source, parameters, inputs and environment give an equal digest on any machine (law 4).
 
-        What a parameter names stands in it as the digest of the bytes, never as a path. Where it could not be
-        pinned, its note stands there; `output_dir` has no part in it.
+        A file or folder that a parameter names stands in it as the digest of the bytes, never as a path. Where it
+        could not be pinned, its note stands there; what is not there stays as it was named. `output_dir` has no part
+        in it.
         """
-        pinned = {entry.name: entry for entry in self.inputs}
+        pins = {entry.name: _pin(entry) for entry in self.inputs if entry.kind != "missing"}
         parameters = {
-            name: _pinned(pinned[name]) if name in pinned else value
-            for name, value in self.parameters.items()
-            if name != "output_dir"
+            name: with_pins(name, value, pins) for name, value in self.parameters.items() if name != "output_dir"
         }
         return digest_json(
             {
@@ -151,7 +151,7 @@ class RunRequest:
         )
 
 
-def _pinned(entry: Input) -> Json:
+def _pin(entry: Input) -> Json:
     if entry.digest is not None:
         return {"pinned": str(entry.digest)}
     return {"unpinned": entry.note or entry.kind}

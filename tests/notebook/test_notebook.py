@@ -13,8 +13,8 @@ import pytest
 from papermill.parameterize import parameterize_notebook
 
 from nbprod.errors import NotebookInvalid, NotFound
-from nbprod.notebook import Notebook, schema_for, source_digest, with_parameters
-from nbprod.parameters import Schema, Unevaluated
+from nbprod.notebook import Notebook, source_digest, with_parameters
+from nbprod.parameters import Schema
 
 
 def code(source, *tags, **more):
@@ -251,19 +251,9 @@ def test_kernel_and_language(metadata, kernel, language):
     assert (notebook.kernel_name, notebook.language) == (kernel, language)
 
 
-def test_other_languages():
+def test_of_other_languages_nothing_is_known_and_any_name_is_taken():
     notebook = parse(node(code("a <- 1", "parameters"), kernelspec={"name": "ir", "language": "R"}))
     assert notebook.schema == Schema(open=True)
-
-    def cannot_tell(source):
-        raise NotImplementedError
-
-    assert schema_for(notebook, cannot_tell) == Schema(open=True)
-    found = schema_for(notebook, lambda source: [("a", "None", source[-1], "the a")])
-    assert found.names == ("a",)
-    assert found.parameters[0].default == Unevaluated("1")
-    assert not found.open
-    assert schema_for(parse(PLAIN), cannot_tell) == parse(PLAIN).schema
 
 
 def test_injected_cell_stands_where_papermill_puts_it():

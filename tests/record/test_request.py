@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from nbprod.digest import digest_bytes
+from nbprod.environment.inputs import paths_in
+from nbprod.parameters import tag
 from nbprod.record.request import Input, RunRequest
 
 from .strategies import requests, words
@@ -79,3 +82,34 @@ def test_it_survives_json(request: RunRequest) -> None:
     again = RunRequest.from_json(request.to_json())
     assert again == request
     assert again.digest == request.digest
+
+
+def containers(root: str, content: bytes) -> RunRequest:
+    """Return a request whose parameters name files within containers, below a root that differs by machine."""
+    values = {
+        "files": [Path(root, "a"), 1],
+        "pair": (Path(root, "a"), "x"),
+        "some": {Path(root, "a")},
+        "tables": {"weather": Path(root, "a")},
+        "odd": {1: Path(root, "a")},
+    }
+    names = [where for where, _ in paths_in(values, set(), Path("/"))]
+    inputs = tuple(
+        Input(kind="file", name=name, path=f"{root}/a", digest=digest_bytes(content), size=1) for name in names
+    )
+    assert len(inputs) == len(values)
+    tagged = {name: tag(value) for name, value in values.items()}
+    return replace(REQUEST, parameters=tagged, inputs=inputs)
+
+
+def test_files_within_containers_count_by_their_bytes_and_not_by_their_paths() -> None:
+    assert containers("/here", b"1").digest == containers("/there", b"1").digest
+    assert containers("/here", b"1").digest != containers("/here", b"2").digest
+
+
+def test_two_missing_paths_are_two_requests() -> None:
+    def missing(path: str) -> RunRequest:
+        entry = Input(kind="missing", name="data", path=path)
+        return replace(REQUEST, parameters={"data": tag(Path(path))}, inputs=(entry,))
+
+    assert missing("a").digest != missing("b").digest
