@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from nbprod.digest import Digest
 from nbprod.ledger import Ledger, open_ledger
@@ -39,6 +41,17 @@ class Home:
     def ledger(self) -> Ledger:
         """The ledger, opened; made where it is not there yet."""
         return _open_ledger(self.ledger_url, self.root, os.getpid())
+
+    def places(self) -> Iterator[Path]:
+        """Yield the local files and folders that only nbprod writes to, their links resolved."""
+        yield self.folder.resolve()
+        store = self.store_url
+        if "://" not in store or store.startswith("file://"):
+            yield (self.root / Path(unquote(urlsplit(store).path) if "://" in store else store).expanduser()).resolve()
+        ledger = self.ledger_url.removeprefix("sqlite:///")
+        if "://" not in ledger:
+            path = (self.root / Path(ledger).expanduser()).resolve()
+            yield from (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
 
     def view(self, digest: Digest, name: str) -> Path:
         """Return a local, read-only file with an object's bytes under its own name, checked.

@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from nbprod.errors import CallerError
-from nbprod.project.output import output_path
+from nbprod.project.output import output_path, refuse_loss
 from nbprod.project.project import Project, RunOptions
 from nbprod.runner import Job
 from nbprod.step.step import Step
@@ -31,16 +30,11 @@ def order(
 
     Raises:
         ParameterError: unknown, missing or ill-typed parameters.
-        CallerError: a template that cannot be filled in, or that names a folder or the source itself (law 4).
+        CallerError: a template that cannot be filled in, or in whose place something lies (see `refuse_loss`).
     """
     job = project.job(step, values, options)
     if output is None:
         return job
     path = output_path(output, job.parameters.values, at=datetime.now(UTC), run_uuid=str(uuid.uuid4())).absolute()
-    if path.is_dir():
-        raise CallerError(f"OUTPUT {path} is a folder", expected="the path of a notebook to write")
-    if step.path is not None and path.exists() and path.samefile(step.path):
-        raise CallerError(
-            f"OUTPUT {path} is the notebook itself, which is never changed", hint="Write to another path, or give none."
-        )
+    refuse_loss(path, step.path, project.home)
     return replace(job, output=path)

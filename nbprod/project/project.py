@@ -18,6 +18,7 @@ from nbprod.ledger import RunQuery, RunRow
 from nbprod.notebook import Notebook
 from nbprod.parameters import Text, bind
 from nbprod.project.home import Home
+from nbprod.project.output import refuse_loss
 from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
 from nbprod.record.ids import RunId
@@ -174,6 +175,7 @@ class Project:
 
         Raises:
             ParameterError: unknown, missing or ill-typed parameters.
+            CallerError: the output would overwrite what no run could bring back (see `refuse_loss`).
         """
         upstream: dict[str, Upstream] = {}
         given: dict[str, Any] = {}
@@ -191,10 +193,9 @@ class Project:
             cell_timeout=options.cell_timeout,
             start_timeout=options.start_timeout,
         )
-        if options.output is not None and step.path is not None and options.output.resolve() == step.path.resolve():
-            raise CallerError(
-                f"the executed notebook would overwrite its source {options.output}", hint="Name another file."
-            )
+        output = None if options.output is None else options.output.absolute()
+        if output is not None:
+            refuse_loss(output, step.path, self.home)
         folder = step.folder if options.cwd is None else options.cwd.absolute()
         changed = Step(
             name=step.name,
@@ -211,7 +212,7 @@ class Project:
             name=options.name,
             tags=options.tags,
             note=options.note,
-            output=None if options.output is None else options.output.absolute(),
+            output=output,
             report_mode=options.report_mode,
         )
 
