@@ -40,6 +40,7 @@ def examine(project: Project) -> Iterator[Finding]:
         check_runtime_folder,
         check_memory_events,
         _store,
+        _quarantine,
         _ledger,
         _distributions,
         _git,
@@ -76,6 +77,17 @@ def _store(project: Project) -> Iterator[Finding]:
     text = f"{wanted}, {free / _GIGABYTE:.1f} GB free"
     low = free < _GIGABYTE
     yield Finding("store", Health.WARN if low else Health.OK, text, "Free some space: runs keep all that they had.")
+
+
+def _quarantine(project: Project) -> Iterator[Finding]:
+    from nbprod.store.local import LocalStore  # noqa: PLC0415
+
+    store = project.home.store
+    found = store.quarantined() if isinstance(store, LocalStore) else ()
+    if found:
+        count = "1 object was" if len(found) == 1 else f"{len(found)} objects were"
+        advice = "Put the right bytes back from a copy of the store, then remove these: the .json beside each names it."
+        yield Finding("quarantine", Health.WARN, f"{count} corrupt and set aside in {found[0].parent}", advice)
 
 
 def _writable(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from nbprod.digest import Digest
+from nbprod.errors import IntegrityError, NotFound
 from nbprod.ledger import Ledger, open_ledger
 from nbprod.store import Store, open_store
 
@@ -42,6 +44,28 @@ class Home:
         """The ledger, opened; made where it is not there yet."""
         return _open_ledger(self.ledger_url, self.root, os.getpid())
 
+    def read(self, digest: Digest) -> bytes:
+        """Return the bytes of an object that the ledger or a record points at.
+
+        Raises:
+            IntegrityError: they are not there, or not what they were.
+        """
+        with self._promised(digest):
+            return self.store.get(digest)
+
+    @contextlib.contextmanager
+    def _promised(self, digest: Digest) -> Iterator[None]:
+        """What was kept (bytes first, ledger last) must be there: a store without it has lost it."""
+        try:
+            yield
+        except NotFound as error:
+            raise IntegrityError(
+                f"the ledger points at bytes that are not there: {digest}",
+                expected=f"an object of the store {self.store.url}",
+                found="none: it was deleted, or set aside as corrupt",
+                hint="Restore the store from a copy; `nbprod doctor` tells whether something was set aside.",
+            ) from error
+
     def places(self) -> Iterator[Path]:
         """Yield the local files and folders that only nbprod writes to, their links resolved."""
         yield self.folder.resolve()
@@ -59,7 +83,14 @@ class Home:
         Args:
             digest: which object.
             name: the artifact's name; only its last part is used.
+
+        Raises:
+            IntegrityError: the bytes are not in the store, or not what they were.
         """
+        with self._promised(digest):
+            return self._view(digest, name)
+
+    def _view(self, digest: Digest, name: str) -> Path:
         path = self.folder / "views" / digest.hex[:2] / digest.hex[2:] / Path(name).name
         if not path.exists() or path.stat().st_size != self.store.size(digest):
             path.parent.mkdir(parents=True, exist_ok=True)

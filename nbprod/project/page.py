@@ -34,13 +34,13 @@ def html_page(run: Run) -> bytes:
     The bytes come from the store, checked against the record's digest.
 
     Raises:
-        IntegrityError: the stored notebook is not what the record says.
+        IntegrityError: the stored notebook is not there, or not what the record says.
     """
     import jinja2  # noqa: PLC0415 - slow to import, and only here
     import nbformat  # noqa: PLC0415
     from nbconvert.exporters import HTMLExporter  # noqa: PLC0415
 
-    data = run.home.store.get(run.record.notebook.digest)
+    data = run.home.read(run.record.notebook.digest)
     exporter: Any = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="lab",
         template_file="nbprod.html.j2",

@@ -310,7 +310,7 @@ class Project:
 
     def _handle(self, row: RunRow) -> Run:
         assert row.record is not None  # noqa: S101 - asked before
-        return Run(RunRecord.from_bytes(self.home.store.get(row.record)), self.home)
+        return Run(RunRecord.from_bytes(self.home.read(row.record)), self.home)
 
     def runs(self, query: RunQuery) -> Iterator[Run]:
         """Return the finished runs that a query finds."""

@@ -112,7 +112,7 @@ class Scraps(Mapping[str, Any]):
         if name not in self._entries:
             there = ", ".join(self._entries) or "none"
             raise NotFound(f"run {self._run_id} glued no scrap {name!r}", expected=f"one of: {there}")
-        return self._entries[name].scrap(self._home.store.get)
+        return self._entries[name].scrap(self._home.read)
 
     def __getitem__(self, name: str) -> Any:
         """Return a scrap's value.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nbprod.digest import Digest
 
-__all__ = ["BLOCK", "blocks", "hash_blocks", "names", "new_file", "sync_folder", "write"]
+__all__ = ["BLOCK", "blocks", "file_kind", "hash_blocks", "names", "new_file", "sync_folder", "write"]
 
 BLOCK = 1 << 20
 """Bytes read at a time: large enough for hashing at full speed, small enough to keep memory flat."""
@@ -20,6 +21,11 @@ def blocks(descriptor: int) -> Iterator[bytes]:
     """Yield what is left to read."""
     while block := os.read(descriptor, BLOCK):
         yield block
+
+
+def file_kind(mode: int) -> str:
+    """Say what it is that is no regular file."""
+    return "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
 
 
 def write(descriptor: int, data: bytes) -> None:

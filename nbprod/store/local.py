@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from typing import NoReturn
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, NotFound
 from nbprod.store.faults import store_unavailable, target_unwritable
-from nbprod.store.files import blocks, hash_blocks, names, new_file, sync_folder, write
+from nbprod.store.files import blocks, file_kind, hash_blocks, names, new_file, sync_folder, write
 from nbprod.store.source import read_at_rest
 
 __all__ = ["LocalStore"]
@@ -77,7 +78,7 @@ class LocalStore:
             data = b"".join(blocks(descriptor))
             found = digest_bytes(data)
             if found != digest:
-                self._set_aside(digest, descriptor, found)
+                self._set_aside(digest, os.fstat(descriptor), found)
             return data
 
     def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
@@ -88,7 +89,7 @@ class LocalStore:
                 with new_file(partial) as target:
                     found = hash_blocks(self._reading(descriptor), target)
                     if found != digest:
-                        self._set_aside(digest, descriptor, found)
+                        self._set_aside(digest, os.fstat(descriptor), found)
                     os.fchmod(target, mode)
                     # After a power cut the copy is there whole or not at all; without this it could be there empty.
                     os.fsync(target)
@@ -141,8 +142,12 @@ class LocalStore:
 
     @contextmanager
     def _object(self, digest: Digest) -> Iterator[int]:
+        status = self._stat(digest)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            self._set_aside(digest, status, file_kind(status.st_mode))
         try:
-            descriptor = os.open(self._path(digest), os.O_RDONLY | os.O_CLOEXEC)
+            # Without O_NONBLOCK, a named pipe that takes the object's place just now would keep us waiting for ever.
+            descriptor = os.open(self._path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError as error:
             raise self._missing(digest) from error
         try:
@@ -200,7 +205,7 @@ class LocalStore:
             with self._object(digest) as descriptor:
                 found = hash_blocks(blocks(descriptor))
                 if found != digest:
-                    self._set_aside(digest, descriptor, found)
+                    self._set_aside(digest, os.fstat(descriptor), found)
         except NotFound:
             return False
         # Another process may have renamed it a moment ago and not yet made the name durable.
@@ -221,9 +226,13 @@ class LocalStore:
 
     # --- what is corrupt ---
 
-    def _set_aside(self, digest: Digest, descriptor: int, found: Digest) -> NoReturn:
+    def quarantined(self) -> tuple[Path, ...]:
+        """Return what was found corrupt and set aside, each beside its JSON note."""
+        with self._guard("read"):
+            return tuple(self._quarantine / name for name in names(self._quarantine) if not name.endswith(".json"))
+
+    def _set_aside(self, digest: Digest, status: os.stat_result, found: Digest | str) -> NoReturn:
         """Move a corrupt object to the quarantine with a note, and raise."""
-        status = os.fstat(descriptor)
         name = f"{digest.hex}.{secrets.token_hex(4)}"
         try:
             self._quarantine.mkdir(parents=True, exist_ok=True)
@@ -245,7 +254,7 @@ class LocalStore:
         raise DigestMismatch(
             f"the object {digest} in the store {self._root} is corrupt",
             expected="bytes with that digest",
-            found=f"{status.st_size} bytes with {found}",
+            found=found if isinstance(found, str) else f"{status.st_size} bytes with {found}",
             hint=hint,
         )
 

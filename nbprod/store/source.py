@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nbprod.errors import CallerError, NotFound
-from nbprod.store.files import blocks
+from nbprod.store.files import blocks, file_kind
 
 __all__ = ["read_at_rest"]
 
@@ -38,7 +38,7 @@ def read_at_rest(path: Path, consume: Callable[[Iterator[bytes]], T]) -> T:
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
-                raise CallerError(f"{path} cannot be kept", expected="a regular file", found=_kind(before.st_mode))
+                raise CallerError(f"{path} cannot be kept", expected="a regular file", found=file_kind(before.st_mode))
             answer = consume(_reading(path, descriptor))
             if _mark(os.fstat(descriptor)) == _mark(before):
                 return answer
@@ -71,9 +71,3 @@ def _open(path: Path) -> int:
 
 def _mark(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return "a folder"
-    return "a pipe, socket or device"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,6 +111,26 @@ def test_a_quarantined_object_has_a_note(tmp_path: Path) -> None:
     said = json.loads(note.read_text())
     assert (said["object"], said["found"], said["size"]) == (str(digest), str(digest_bytes(b"bad")), 3)
     assert said["quarantined"] == now.isoformat()
+
+
+@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a pipe"), (os.mkdir, "a folder")], ids=["pipe", "folder"])
+@pytest.mark.parametrize("way", ["get", "copy_to", "put"])
+def test_what_is_no_file_is_no_object(tmp_path: Path, make: Callable[[Path], None], kind: str, way: str) -> None:
+    store = LocalStore(tmp_path / "store")
+    digest = store.put(b"good")
+    path = tmp_path / "store/objects" / digest.hex[:2] / digest.hex[2:]
+    path.unlink()
+    make(path)
+    ask: dict[str, Callable[[], object]] = {
+        "get": lambda: store.get(digest),
+        "copy_to": lambda: store.copy_to(digest, tmp_path / "copy"),
+        "put": lambda: store.put(b"good"),
+    }
+    with pytest.raises(DigestMismatch, match=kind):
+        ask[way]()
+    assert [found.parent.name for found in store.quarantined()] == ["quarantine"]
+    store.put(b"good")
+    ask[way]()  # positive control: the road is free again
 
 
 def test_stale_temporary_files_go_and_fresh_ones_stay(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Records, notebooks and artifacts that were changed, deleted or replaced behind nbprod's back."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from nbprod.digest import Digest
+from nbprod.project import Project
+from tests.cli.conftest import Nbprod
+
+
+@pytest.fixture
+def copied(with_runs, tmp_path):
+    """A copy of the project with three runs, free to be damaged."""
+    shutil.copytree(with_runs.folder, tmp_path / "copy", symlinks=True)
+    return Nbprod(tmp_path / "copy")
+
+
+def kept(copied, what):
+    """Return where the store keeps something of the run `best`."""
+    project = Project.find(copied.folder)
+    run = project.run("best")
+    record = project.home.ledger.run(run.id).record
+    digest = {
+        "record": record,
+        "notebook": run.record.notebook.digest,
+        "journal": run.record.journal.digest,
+        "environment": run.record.request.environment,
+    }[what]
+    return copied.folder / ".nbprod/store/objects" / digest.hex[:2] / digest.hex[2:]
+
+
+def deleted(path):
+    path.unlink()
+
+
+def a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def changed(path):
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes() + b" ")
+
+
+LOOKS = [
+    ("record", ["show", "best"]),
+    ("record", ["logs", "best"]),
+    ("record", ["open", "best", "--print"]),
+    ("environment", ["show", "best"]),
+    ("journal", ["logs", "best"]),
+    ("notebook", ["open", "best", "--html", "page.html"]),
+]
+
+
+@pytest.mark.parametrize("damage", [deleted, a_pipe, a_folder, changed])
+@pytest.mark.parametrize(("what", "args"), LOOKS, ids=[f"{what} {args[0]}" for what, args in LOOKS])
+def test_lost_and_spoilt_bytes_are_a_matter_of_integrity(copied, what, args, damage):
+    assert copied(*args).returncode == 0  # positive control
+    damage(kept(copied, what))
+    for words in ["are not there"] if damage is deleted else ["corrupt", "are not there"]:  # set aside, it stays lost
+        done = copied(*args)
+        assert done.returncode == 4, done.stderr
+        assert words in done.stderr
+
+
+def test_a_lost_artifact_is_a_matter_of_integrity_and_an_unknown_one_is_not(copied):
+    artifact = Project.find(copied.folder).run("best").artifacts["model.bin"]
+    (copied.folder / "code.ipynb").write_bytes((copied.folder / "train.ipynb").read_bytes())
+    digest: Digest = artifact.digest
+    (copied.folder / ".nbprod/store/objects" / digest.hex[:2] / digest.hex[2:]).unlink()
+    done = copied.here("run", "code.ipynb", "-p", "code", "nbprod:best/model.bin")
+    assert (done.returncode, "are not there" in done.stderr) == (4, True)
+    done = copied.here("run", "code.ipynb", "-p", "code", "nbprod:best/other.bin")
+    assert (done.returncode, "left no artifact" in done.stderr) == (2, True)
+
+
+def test_doctor_tells_of_what_was_set_aside(copied):
+    def found():
+        return {each["what"]: each for each in json.loads(copied("doctor", "--json").stdout)}
+
+    assert "quarantine" not in found()
+    changed(kept(copied, "notebook"))
+    assert copied("open", "best", "--html", "page.html").returncode == 4
+    assert found()["quarantine"]["health"] == "warn"
+    assert found()["quarantine"]["found"].startswith("1 object was corrupt and set aside in ")
+    assert found()["quarantine"]["found"].endswith("/.nbprod/store/quarantine")
