@@ -11,15 +11,11 @@ from typing import Any
 from nbprod.errors import NotebookInvalid, NotFound
 from nbprod.notebook.format import load_node, sound_node
 from nbprod.notebook.headings import headings
+from nbprod.notebook.leftovers import INJECTED, PARAMETERS, RECORD, source_cells
 from nbprod.parameters.schema import Schema
 
 __all__ = ["INJECTED", "PARAMETERS", "RECORD", "Cell", "Notebook"]
 
-PARAMETERS = "parameters"
-INJECTED = "injected-parameters"
-RECORD = "nbprod-record"
-ERROR_MARKER = "papermill-error-cell-tag"
-_LEFT_BEHIND = frozenset({INJECTED, RECORD, ERROR_MARKER})
 _DESCRIPTION = "papermill_description="
 
 
@@ -54,6 +50,7 @@ class Notebook:
         kernel_name: the kernel spec's name, or None.
         language: the kernel's language in lower case; `python` where nothing says otherwise.
         raw: the nbformat 4.5 dict that `cells` was read from; not to be changed.
+        dropped: sentences on the cells that an earlier execution added to the file, and that are no source.
     """
 
     path: str | None
@@ -61,6 +58,7 @@ class Notebook:
     kernel_name: str | None
     language: str
     raw: dict[str, Any] = field(repr=False, compare=False)
+    dropped: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def parse(cls, data: bytes, *, path: str | os.PathLike[str] | None = None) -> Notebook:
@@ -101,7 +99,7 @@ class Notebook:
 
     @classmethod
     def _of(cls, node: dict[str, Any], path: str | None, where: str) -> Notebook:
-        node["cells"] = _source_cells(node["cells"])
+        node["cells"], dropped = source_cells(node)
         kernel_name, language = _kernel(node["metadata"], where)
         cells = tuple(
             Cell(
@@ -114,7 +112,7 @@ class Notebook:
             )
             for index, cell in enumerate(node["cells"])
         )
-        return cls(path=path, cells=cells, kernel_name=kernel_name, language=language, raw=node)
+        return cls(path=path, cells=cells, kernel_name=kernel_name, language=language, raw=node, dropped=dropped)
 
     def node(self) -> dict[str, Any]:
         """Return a copy of the nbformat 4.5 dict, one node per cell of `cells`."""
@@ -134,6 +132,21 @@ class Notebook:
     def parameters_cell(self) -> int | None:
         """The index of the first code cell tagged `parameters`, or None."""
         return next((cell.index for cell in self.code_cells if PARAMETERS in cell.tags), None)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences on what a reader of the file may not expect of a run of it."""
+        tagged = [cell.index for cell in self.code_cells if PARAMETERS in cell.tags]
+        return self.dropped + tuple(
+            f"cell {index} is tagged {PARAMETERS} too, but only cell {tagged[0]} declares them: what cell {index} "
+            "assigns goes over the values that were given"
+            for index in tagged[1:]
+        )
+
+    @property
+    def injected_cell(self) -> int | None:
+        """The index of the first code cell whose author tagged it `injected-parameters`, or None."""
+        return next((cell.index for cell in self.code_cells if INJECTED in cell.tags), None)
 
     @property
     def schema(self) -> Schema:
@@ -185,22 +198,6 @@ def _plain_dicts(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain_dicts(item) for key, item in value.items()}
     return [_plain_dicts(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _source_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Drop the cells that an earlier execution added.
-
-    Where papermill injected parameters into a notebook without a parameters cell, the injected cell is all that
-    declares them: it is kept, as the parameters cell.
-    """
-    tagged = [(cell, set(cell["metadata"].get("tags", ()))) for cell in cells]
-    if not any(PARAMETERS in tags and cell["cell_type"] == "code" for cell, tags in tagged):
-        for cell, tags in tagged:
-            if INJECTED in tags and cell["cell_type"] == "code":
-                cell["metadata"]["tags"] = [PARAMETERS if tag == INJECTED else tag for tag in cell["metadata"]["tags"]]
-                tags.remove(INJECTED)
-                break
-    return [cell for cell, tags in tagged if not tags & _LEFT_BEHIND]
 
 
 def _kernel(metadata: dict[str, Any], where: str) -> tuple[str | None, str]:

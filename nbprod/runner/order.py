@@ -11,7 +11,7 @@ from typing import Any
 from nbprod.digest import Json
 from nbprod.environment.inputs import Pinned, paths_in, pin_path
 from nbprod.execution.plan import Plan
-from nbprod.notebook import Prepared, with_parameters
+from nbprod.notebook import INJECTED, Prepared, with_parameters
 from nbprod.parameters import injected_source, tag
 from nbprod.record.request import Input
 from nbprod.runner.job import Job, Upstream
@@ -51,7 +51,9 @@ def bind_paths(job: Job, *, output: Path, cwd: Path) -> Bound:
     schema = {parameter.name: parameter for parameter in job.step.schema.parameters}
     overrides = dict(job.parameters.overrides)
     known = job.parameters.values
-    notes: list[str] = []
+    notes = [*job.step.notebook.remarks]
+    if overrides and (replaced := job.step.notebook.injected_cell) is not None:
+        notes.append(f"cell {replaced}, tagged {INJECTED} by its author, was replaced by the given values")
     collects = OUTPUT_DIR in schema and OUTPUT_DIR not in overrides
     if collects:
         default = known.get(OUTPUT_DIR)
@@ -120,7 +122,7 @@ def plan_of(job: Job, overrides: Mapping[str, Any]) -> tuple[Plan, Prepared]:
             from nbprod.execution.languages import translated  # noqa: PLC0415 - imports papermill, which is slow
 
             injected = translated(job.step.kernel_name, notebook.language, overrides)
-    prepared = with_parameters(notebook, injected, hidden=job.report_mode)
+    prepared = with_parameters(notebook, injected, hidden=job.report_mode, replace=bool(job.parameters.overrides))
     for position, cell in enumerate(prepared.node["cells"]):
         index = prepared.source_index(position)
         cell["metadata"]["nbprod"] = {"cell": index}

@@ -11,6 +11,7 @@ import pytest
 from nbprod.cli.screen import Screen
 from nbprod.cli.summary import run_json, show_summary
 from nbprod.project import Project
+from tests.cli.conftest import write_notebook
 
 pytestmark = pytest.mark.kernel
 
@@ -224,3 +225,9 @@ def test_the_summary_of_a_run(with_runs, reference, parts):
 def test_csv_and_json_exclude_each_other(with_runs):
     for command in (["runs"], ["scraps", "train"]):
         assert with_runs(*command, "--json", "--csv").returncode == 2
+
+
+def test_describe_tells_of_a_second_parameters_cell(nbprod):
+    write_notebook(nbprod.folder / "twice.ipynb", [("x = 1", "parameters"), ("x = 2", "parameters")])
+    assert "cell 1 is tagged parameters too" in " ".join(nbprod("describe", "twice.ipynb").stdout.split())
+    assert "Note" not in nbprod("describe", "train").stdout

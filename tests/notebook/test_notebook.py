@@ -10,6 +10,7 @@ import zlib
 
 import nbformat
 import pytest
+from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MESSAGE_TEMPLATE
 from papermill.parameterize import parameterize_notebook
 
 from nbprod.errors import NotebookInvalid, NotFound
@@ -192,8 +193,9 @@ def test_files(tmp_path):
 
 def test_what_an_execution_left_is_stripped():
     executed = copy.deepcopy(PLAIN)
-    executed["cells"].insert(0, markdown("record", "nbprod-record"))
-    executed["cells"].insert(1, markdown("banner", "papermill-error-cell-tag"))
+    executed["cells"].insert(0, markdown("<sub>Written by nbprod.</sub>", "nbprod-record"))
+    executed["cells"].insert(1, markdown(ERROR_MESSAGE_TEMPLATE % 3, "papermill-error-cell-tag"))
+    executed["cells"].append(markdown(ERROR_ANCHOR_MSG, "papermill-error-cell-tag"))
     executed["cells"].insert(5, code("alpha = 0.5", "injected-parameters"))
     executed["metadata"]["papermill"] = {"parameters": {"alpha": 0.5}}
     executed["cells"][3]["execution_count"] = 7
@@ -201,6 +203,66 @@ def test_what_an_execution_left_is_stripped():
     assert [cell.source for cell in notebook.cells] == [cell["source"] for cell in PLAIN["cells"]]
     assert len(notebook.node()["cells"]) == 5
     assert source_digest(notebook) == source_digest(parse(PLAIN))
+    injected, told = notebook.dropped
+    assert "injected-parameters" in injected
+    assert "3 Markdown cells" in told
+    assert notebook.remarks == notebook.dropped
+    assert parse(PLAIN).remarks == ()
+
+
+@pytest.mark.parametrize("metadata", [{}, {"papermill": {"parameters": {"a": 1}}, "nbprod": {"run": "r"}}], ids=str)
+def test_code_is_never_taken_for_a_record_or_an_error_marker(metadata):
+    cells = [code("a = 1", "nbprod-record"), code("b = 2", "papermill-error-cell-tag")]
+    mine = markdown("what I think of errors", "papermill-error-cell-tag")
+    notebook = parse(node(*cells, mine, **metadata))
+    assert [cell.source for cell in notebook.cells] == ["a = 1", "b = 2", mine["source"]]
+    assert notebook.dropped == ()
+    assert len(parse(node(markdown("mine", "nbprod-record"))).cells) == 1
+
+
+def with_tag_by_hand(mark=None, **metadata):
+    tagged = code("x = 42", "injected-parameters")
+    if mark is not None:
+        tagged["metadata"]["nbprod"] = mark
+    return node(code("x = 1", "parameters"), code("y = 0"), tagged, code("print(x)"), **metadata)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (with_tag_by_hand(), True),
+        (with_tag_by_hand(papermill={"parameters": {}}), True),
+        (with_tag_by_hand({"cell": 2}, papermill={"parameters": {"x": 2}}, nbprod={}), True),
+        (with_tag_by_hand(papermill={"parameters": {"x": 42}}), False),
+        (with_tag_by_hand(nbprod={"run": "r"}), False),
+        (with_tag_by_hand({"cell": None}, nbprod={"run": "r"}), False),
+    ],
+    ids=["plain", "papermill-gave-nothing", "nbprod-ran-it-as-source", "papermill", "nbprod", "nbprod-injected-it"],
+)
+def test_an_injected_cell_is_source_unless_an_execution_added_it(value, kept):
+    notebook = parse(value)
+    assert ("x = 42" in [cell.source for cell in notebook.cells]) is kept
+    assert (notebook.injected_cell, len(notebook.dropped)) == ((2, 0) if kept else (None, 1))
+
+
+def test_an_injected_cell_that_is_source_gives_way_to_given_values_as_in_papermill():
+    metadata = {"papermill": {}, "language_info": {"name": "python"}, "kernelspec": {"name": "python3"}}
+    given = nbformat.from_dict(with_tag_by_hand(**metadata))
+    theirs = parameterize_notebook(given, {"x": 7})
+    ours = with_parameters(parse(with_tag_by_hand()), "# Parameters\nx = 7\n")
+    assert [cell["source"] for cell in ours.node["cells"]] == [cell["source"] for cell in theirs["cells"]]
+    assert (ours.injected, ours.replaced, ours.positions) == (2, True, (0, 1, 2, 3))
+    assert [ours.source_index(position) for position in range(4)] == [0, 1, None, 3]
+    beside = with_parameters(parse(with_tag_by_hand()), "z = 1\n", replace=False)
+    assert [cell["source"] for cell in beside.node["cells"]] == ["x = 1", "z = 1\n", "y = 0", "x = 42", "print(x)"]
+    assert [beside.source_index(position) for position in range(5)] == [0, None, 1, 2, 3]
+
+
+def test_a_second_parameters_cell_is_remarked():
+    notebook = parse(node(code("a = 1", "parameters"), markdown("text", "parameters"), code("a = 2", "parameters")))
+    assert len(notebook.remarks) == 1
+    assert "cell 2" in notebook.remarks[0]
+    assert "cell 0" in notebook.remarks[0]
 
 
 def test_an_injected_cell_alone_declares_the_parameters():
@@ -283,4 +345,5 @@ def test_injection_at_the_top_and_none_at_all():
 def test_an_executed_notebook_reads_as_its_source():
     notebook = parse(PLAIN)
     prepared = with_parameters(notebook, "# Parameters\nalpha = 0.5\n")
+    prepared.node["metadata"]["papermill"] = {"parameters": {"alpha": 0.5}}
     assert Notebook.from_node(prepared.node) == notebook

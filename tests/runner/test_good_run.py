@@ -251,6 +251,35 @@ def test_running_an_executed_notebook_again_strips_what_was_added(done: Done, pr
     assert [each.metadata.get("tags", []) for each in nb.cells].count(["nbprod-record"]) == 1
     assert sum("injected-parameters" in each.metadata.get("tags", []) for each in nb.cells) == 1
     assert str(done.run.id) not in nb.cells[0].source
+    assert any("injected-parameters" in note for note in again.record.notes)
+
+
+def test_tags_that_an_author_set_make_no_cell_vanish(project: Project) -> None:
+    path = write(
+        project.root / "tagged.ipynb",
+        ("x = 1\noutput_dir = 'o'", PARAMETERS),
+        ("x = 42", ["injected-parameters"]),
+        ("y = x", ["nbprod-record"]),
+        ("z = y", ["papermill-error-cell-tag"]),
+        "import scrapbook as sb; sb.glue('x', z)",
+    )
+    run = nbprod.run(path, project=project)
+    assert run.scraps["x"] == 42
+    assert run.record.notes == ()
+    assert [cell.cell for cell in run.record.verdict.cells] == [0, None, 1, 2, 3, 4]
+    again = nbprod.run(run.notebook, project=project)
+    assert (again.scraps["x"], again.record.request.source) == (42, run.record.request.source)
+    given = nbprod.run(path, {"x": 7}, project=project)
+    assert given.scraps["x"] == 7
+    assert [cell.cell for cell in given.record.verdict.cells] == [0, None, 2, 3, 4]
+    (note,) = given.record.notes
+    assert "cell 1" in note
+
+
+def test_a_second_parameters_cell_is_told(project: Project) -> None:
+    path = write(project.root / "twice.ipynb", ("x = 1", PARAMETERS), ("x = 2", PARAMETERS))
+    (note,) = nbprod.run(path, {"x": 7}, project=project).record.notes
+    assert "cell 1 is tagged parameters too" in note
 
 
 def test_an_artifact_handed_on_is_an_edge(done: Done, project: Project) -> None:

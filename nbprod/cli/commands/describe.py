@@ -58,10 +58,20 @@ def show_step(step: Step, *, as_json: bool) -> int:
             row = (each.name, each.describe_type(), None, each.help)
             shown.add_row(*(default if cell is None else escaped(plain_text(cell)) for cell in row))
         console.print(shown)
+    _show_remarks_and_duties(step)
+    return 0
+
+
+def _show_remarks_and_duties(step: Step) -> None:
+    from nbprod.cli.screen import output  # noqa: PLC0415
+    from nbprod.cli.screen import text as escaped  # noqa: PLC0415
+
+    console = output()
+    for remark in step.notebook.remarks:
+        console.print(f"[yellow]Note:[/] {escaped(remark)}.")
     expect = step.settings.expect
     lines = [rule.text for rule in expect.scraps] + [f"artifact {name}" for name in expect.artifacts]
     if lines:
         console.print("\n[bold]A run must leave[/]")
         for line in lines:
             console.print(f"  {escaped(line)}")
-    return 0
