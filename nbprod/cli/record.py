@@ -10,7 +10,7 @@ from rich.console import Console
 
 from nbprod.cli.screen import table
 from nbprod.cli.screen import text as escaped
-from nbprod.cli.summary import near, scrap_text
+from nbprod.cli.summary import changed_since, near, scrap_text
 from nbprod.cli.values import brief, duration, moment, plain_text, size, status_text
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
@@ -90,6 +90,8 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
         yield "note", row.note
     yield "notebook", f"{request.notebook} (source {request.source.short})"
     yield "executed", near(run.notebook)
+    if (changed := changed_since(run)) is not None:
+        yield "WARNING", changed
     if record.git is not None:
         commit = str(record.git.get("commit") or "no commit yet")[:12]
         branch = f" on {record.git['branch']}" if record.git.get("branch") else ""

@@ -13,7 +13,7 @@ from nbprod.cli.values import brief, duration, plain_json, plain_text, size, sta
 if TYPE_CHECKING:
     from nbprod.project import Run
 
-__all__ = ["near", "run_json", "scrap_text", "show_summary"]
+__all__ = ["changed_since", "near", "run_json", "scrap_text", "show_summary"]
 
 _MOST = 8
 
@@ -80,6 +80,14 @@ def near(path: Path) -> str:
     """Return a path relative to the current folder if it lies below it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def changed_since(run: Run) -> str | None:
+    """Return a line about the executed notebook if somebody has changed the file in the run's folder."""
+    changed = run.changed_notebook
+    if changed is None:
+        return None
+    return f"the file in {near(changed.parent)} was changed since; {near(run.notebook)} is the recorded one"
 
 
 def _some(shown: list[str]) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nbprod.digest import Digest
+from nbprod.digest import Digest, digest_file
 from nbprod.errors import NotFound, RunNotSuccessful
 from nbprod.parameters import untag
 from nbprod.project.home import Home
@@ -204,11 +204,26 @@ class Run:
 
     @property
     def notebook(self) -> Path:
-        """A local file with the executed notebook; brought from the store where it is not at hand."""
-        path = RunFolder(self.home.folder / "runs" / str(self.id)).executed(self.step)
-        if not path.exists():
-            return self.home.view(self.record.notebook.digest, path.name)
-        return path
+        """A local file with the executed notebook, checked; from the store where that in the run's folder won't do."""
+        path = self._left
+        return path if self._is_recorded(path) else self.home.view(self.record.notebook.digest, path.name)
+
+    @property
+    def changed_notebook(self) -> Path | None:
+        """The executed notebook in the run's folder if it is not as the record has it; None if it is, or is gone."""
+        path = self._left
+        return path if os.path.lexists(path) and not self._is_recorded(path) else None
+
+    @property
+    def _left(self) -> Path:
+        return RunFolder(self.home.folder / "runs" / str(self.id)).executed(self.step)
+
+    def _is_recorded(self, path: Path) -> bool:
+        kept = self.record.notebook
+        try:  # a pipe in its place is never opened
+            return path.is_file() and path.stat().st_size == kept.size and digest_file(path)[0] == kept.digest
+        except OSError:
+            return False
 
     def __bool__(self) -> bool:
         """Return whether its results may be used."""

@@ -9,15 +9,19 @@ from pathlib import Path
 __all__ = ["write_atomically"]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write a file by way of a temporary one in the same folder: readers see the old file or the whole new one.
+
+    Args:
+        path: where; its folder is there.
+        data: all of it.
+        mode: the new file's rights, less the process's umask, as for any file that a user's program writes.
 
     Raises:
         OSError: it cannot be written; an older file is still as it was.
     """
     temporary = path.parent / f".nbprod-{secrets.token_hex(8)}"
-    # Opened with 0666, so that the process's umask decides, as for any file that a user's program writes.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)

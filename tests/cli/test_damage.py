@@ -93,3 +93,31 @@ def test_doctor_tells_of_what_was_set_aside(copied):
     assert found()["quarantine"]["health"] == "warn"
     assert found()["quarantine"]["found"].startswith("1 object was corrupt and set aside in ")
     assert found()["quarantine"]["found"].endswith("/.nbprod/store/quarantine")
+
+
+@pytest.mark.parametrize("damage", [changed, a_pipe, a_folder])
+def test_an_executed_notebook_that_was_changed_is_not_handed_out(copied, damage):
+    path = copied.folder / copied("open", "best", "--print").stdout.strip()
+    assert path.parent.parent == copied.folder / ".nbprod/runs"
+    assert "changed since" not in copied("show", "best").stdout + copied("open", "best", "--print").stderr
+    recorded = path.read_bytes()
+    damage(path)
+    done = copied("open", "best", "--print")
+    assert done.returncode == 0
+    other = copied.folder / done.stdout.strip()
+    assert other != path
+    assert other.read_bytes() == recorded
+    assert other.stat().st_mode & 0o222 == 0
+    assert "was changed since" in done.stderr
+    assert "was changed since" in copied("open", "best", "--json").stderr
+    assert "was changed since" in " ".join(copied("show", "best").stdout.split())
+    assert Project.find(copied.folder).run("best").notebook == other
+
+
+def test_an_executed_notebook_that_was_deleted_comes_from_the_store(copied):
+    path = copied.folder / copied("open", "best", "--print").stdout.strip()
+    recorded = path.read_bytes()
+    path.unlink()
+    done = copied("open", "best", "--print")
+    assert (copied.folder / done.stdout.strip()).read_bytes() == recorded
+    assert done.stderr == ""

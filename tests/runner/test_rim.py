@@ -29,6 +29,9 @@ def test_a_file_is_written_whole_with_the_umasks_rights(tmp_path: Path) -> None:
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
     write_atomically(tmp_path / "f", b"two")
     assert (tmp_path / "f").read_bytes() == b"two"
+    write_atomically(tmp_path / "f", b"three", mode=0o444)
+    assert (tmp_path / "f").read_bytes() == b"three"
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o444
     assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
 
 

@@ -34,8 +34,11 @@ def open(run: str, *, jupyter: bool, as_path: bool, html: Path | None, as_json: 
     if jupyter + as_path + as_json + (html is not None) > 1:
         raise click.UsageError("Only one of --jupyter, --print, --json and --html.")
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.summary import changed_since  # noqa: PLC0415
 
     found = finished_run(open_project(), run)
+    if (as_json or as_path) and (changed := changed_since(found)) is not None:
+        click.echo(f"Note: {changed}.", err=True)
     if as_json:
         from nbprod.cli.screen import print_json  # noqa: PLC0415
 
