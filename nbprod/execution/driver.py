@@ -34,8 +34,8 @@ _TICK = 1.0
 """Seconds after which the loop looks up even if nothing happens: to bring the journal to disk."""
 _LAST_WORDS = 0.2
 """Seconds of silence after a death before the outputs under way count as all there are."""
-_LOST_IDLE = 5.0
-"""Seconds of silence after a reply before the kernel is asked whether its `idle` got lost."""
+_LOST = 5.0
+"""Seconds of silence after a reply, or after `idle`, before the kernel is asked whether the other one got lost."""
 
 
 class _Stopped(Exception):
@@ -101,6 +101,7 @@ class Driver:
         self._position = -1
         self._cell: int | None = None
         self._done = 0
+        self._noted = 0.0  # when a cut was last written down
         self._requests: dict[str, tuple[int, int | None]] = {}
         self._watched = {keeper.fileno(): "keeper", cancel.fileno(): "cancel"}
 
@@ -137,6 +138,26 @@ class Driver:
         left = self._plan.cells[len(outcomes) :]
         outcomes += [CellOutcome(cell=cell.cell, status=CellStatus.NOT_RUN) for cell in left]
         return Driven(cells=tuple(outcomes), stop=stop, language_info=language_info)
+
+    def see_out(self, grace: float) -> None:
+        """Ask the kernel to shut down, and take what is still put out until it is gone or `grace` seconds are over.
+
+        Threads, exit handlers and children may have something to say after the last cell.
+        """
+        deadline = time.monotonic() + grace
+        self._client.watch(self._keeper.fileno(), "keeper")
+        self._client.send("control", "shutdown_request", {"restart": False})
+        reply = Reply()
+        while self._keeper.alive and (left := deadline - time.monotonic()) > 0:
+            ready = self._client.wait(left)
+            if "keeper" in ready:
+                self._keeper.pump()
+            if "iopub" in ready:
+                self._take_iopub("", reply, None)
+        self._take_last_words("", reply)
+        for seen in () if self._held is None else self._held.flush():
+            self._take_output(seen)
+        self._client.unwatch(self._keeper.fileno())
 
     # --- start ----------------------------------------------------------------------------------
 
@@ -221,7 +242,7 @@ class Driver:
         while reply.message is None or not reply.idle:
             now = time.monotonic()
             self._check_deadlines(now, cell_until)
-            if reply.message is not None and now - silent_since > _LOST_IDLE and probe is None:
+            if (reply.idle or reply.message is not None) and now - silent_since > _LOST and probe is None:
                 probe = self._client.send("shell", "kernel_info_request", {})
             ready = self._client.wait(self._patience(now, cell_until))
             self._heed(ready)
@@ -233,9 +254,20 @@ class Driver:
                 while (message := self._client.receive("shell")) is not None:
                     if message.parent == request:
                         reply.take(message)
+                    elif message.parent == probe and reply.message is None:
+                        reply.give_up(message)  # replies come in order: ours will never come
             if not self._keeper.alive:
                 raise _Stopped(self._death())
-            self._journal.sync()
+            self._keep_up()
+
+    def _keep_up(self) -> None:
+        """Bring the journal to disk, and into it how much was cut so far: about once a second."""
+        now = time.monotonic()
+        drops = self._collector.drops(self._position) if now - self._noted >= _TICK else None
+        if drops is not None:
+            self._noted = now
+            self._journal.event("dropped", datetime.now(UTC), p=self._position, drops=drops)
+        self._journal.sync()
 
     def _patience(self, now: float, cell_until: float | None) -> float:
         moments = [cell_until, self._run_until] if self._ending is None else [self._ending.kill_at]
@@ -331,7 +363,8 @@ class Driver:
 
     def _take_last_words(self, request: str, reply: Reply) -> None:
         """Read what the dead kernel's sockets still hold."""
-        while "iopub" in self._client.wait(_LAST_WORDS):
+        patience = 0.0 if not request else _LAST_WORDS
+        while "iopub" in self._client.wait(patience):
             self._take_iopub(request, reply, None)
 
     def _death(self) -> Stop:

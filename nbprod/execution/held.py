@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 
 from nbprod.kernels.wire import Message
+from nbprod.masking import Masker
 
 __all__ = ["HeldLines"]
 
 _LONGEST = 1 << 16
-"""Characters after which a line without an end is let go."""
+"""Characters after which a line without an end is let go, but for its last ones: a secret may begin there."""
 
 
 class HeldLines:
     """Holds the last, unfinished line of the stream that is being written.
 
     Args:
-        mask: replaces secrets in a text.
+        masker: replaces secrets in a text.
     """
 
-    def __init__(self, mask: Callable[[str], str]) -> None:
-        self._mask = mask
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+        self._mask = masker.mask_text
         self._held: Message | None = None
 
     def feed(self, message: Message) -> list[Message]:
@@ -43,7 +44,7 @@ class HeldLines:
                 before = self.flush()
         end = max(text.rfind("\n"), text.rfind("\r")) + 1
         if len(text) - end > _LONGEST:
-            end = len(text)
+            end += self._masker.settled(text[end:])
         if end < len(text):
             self._held = _with_text(message, text[end:])
         return [*before, _with_text(message, self._mask(text[:end]))] if end else before

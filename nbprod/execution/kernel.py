@@ -18,8 +18,6 @@ from nbprod.kernels.spec import KernelSpec
 __all__ = ["Kernel", "launch_kernel"]
 
 _LOG_TAIL = 2000
-_SHUTDOWN_GRACE = 5.0
-"""Seconds that a kernel gets for its exit handlers after it was asked to shut down."""
 
 
 class Kernel:
@@ -48,22 +46,18 @@ class Kernel:
             return "the kernel's keeper vanished, and the kernel with it"
         return _explain(exit_, self.log_tail())
 
-    def end(self, *, graceful: bool) -> None:
+    def end(self) -> None:
         """End the kernel and everything it started. Returns when nothing of it is alive."""
         if self._ended:
             return
         self._ended = True
-        if graceful and self.keeper.alive:
-            self.client.send("control", "shutdown_request", {"restart": False})
-            self.keeper.end(_SHUTDOWN_GRACE)
-        else:
-            self.keeper.end(0.0)
+        self.keeper.end(0.0)
         self.client.close()
         self._connection.close()
 
     def release(self) -> None:
         """Let go of the kernel for good, once the run is closed in the ledger."""
-        self.end(graceful=False)
+        self.end()
         self.keeper.release()
 
     def abandon(self) -> None:

@@ -14,6 +14,10 @@ __all__ = ["Collector", "OutputLimits"]
 
 MIB = 1 << 20
 _SCRAP = "application/scrapbook.scrap."
+_JOURNALS = 10
+"""Times the run's limit that the journal may hold of outputs that were cleared again."""
+_PIECE, _PIECES = 20_000, 100
+"""Characters per text, and texts, that are kept of an exception."""
 _TAIL = 4096
 """Characters of a stream's end that survive a cut."""
 
@@ -32,6 +36,22 @@ class OutputLimits:
 
     cell: int = 10 * MIB
     run: int = 100 * MIB
+
+
+def _bounded(error: Message) -> Message:
+    """Return an error with texts of bearable length: an exception may carry megabytes."""
+    traceback = list(error.get("traceback") or ())
+    pieces = [str(error.get("evalue", "")), *map(str, traceback)]
+    if len(pieces) <= _PIECES and all(len(piece) <= _PIECE for piece in pieces):
+        return error
+    if len(traceback) > _PIECES:
+        gap = f"[nbprod] {len(traceback) - _PIECES} frames were cut here."
+        traceback = [*traceback[: _PIECES // 2], gap, *traceback[-_PIECES // 2 :]]
+    return {**error, "evalue": _cut(pieces[0]), "traceback": [_cut(str(piece)) for piece in traceback]}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _PIECE else f"{text[:_PIECE]}… [nbprod] {len(text) - _PIECE:,} characters were cut."
 
 
 def _is_scrap(content: Mapping[str, Any]) -> bool:
@@ -65,6 +85,7 @@ class Collector:
         self.limits = limits
         self._cells: dict[int, CellOutputs] = {}
         self._kept = 0
+        self._admitted = 0  # what outputs that were cleared had, too: the journal holds them all
         self._by_display_id: dict[str, list[Output]] = {}
         self.widgets: dict[str, dict[str, Any]] = {}
 
@@ -104,12 +125,18 @@ class Collector:
         text = str(content.get("text", "")).encode("utf-8", "surrogatepass") if kind == "stream" else b""
         size = len(text) if kind == "stream" else size
         cell.size += size
-        if kind in ("clear_output", "error") or _is_scrap(content):
+        if cell.clear_next or (kind == "clear_output" and not content.get("wait")):
+            self._forget(cell)
+        if kind == "error":
+            return _bounded(content)
+        if kind == "clear_output" or _is_scrap(content):
             return content  # results and errors are no chatter: the truth about the cell depends on them
         # Nothing is kept after a gap, so that what is there is the beginning.
         room = 0 if cell.dropped else min(self.limits.cell - cell.kept, self.limits.run - self._kept)
+        room = max(0, min(room, _JOURNALS * self.limits.run - self._admitted))
         kept = size if size <= room else room if kind == "stream" else 0
         self._kept += kept
+        self._admitted += kept
         cell.kept += kept
         if kept == size:
             return content
@@ -117,6 +144,12 @@ class Collector:
         if kind == "stream":
             self._remember(cell, str(content.get("name", "stdout")), text[kept:].decode("utf-8", "ignore"))
         return {**content, "text": text[:kept].decode("utf-8", "ignore")} if kept else None
+
+    def _forget(self, cell: CellOutputs) -> None:
+        """Give back what a cleared output had of the limits: nobody will see it."""
+        self._kept -= cell.kept
+        cell.kept = cell.dropped = cell.tail_length = 0
+        cell.tail.clear()
 
     def _remember(self, cell: CellOutputs, name: str, text: str) -> None:
         cell.tail.append((name, text[-_TAIL:]))
@@ -127,6 +160,17 @@ class Collector:
     def count(self, position: int, size: int) -> None:
         """Count bytes of a message that a journal holds: what it holds was within the limits."""
         self._cell(position).size += size
+
+    def drops(self, position: int) -> dict[str, Any] | None:
+        """Return what the journal is to hold of a cut that is under way; None where nothing was cut."""
+        cell = self._cell(position)
+        return {"size": cell.size, "dropped": cell.dropped, "tail": list(cell.tail)} if cell.dropped else None
+
+    def restore_drops(self, position: int, drops: Mapping[str, Any]) -> None:
+        """Take back what `drops` gave."""
+        cell = self._cell(position)
+        cell.size, cell.dropped = drops["size"], drops["dropped"]
+        cell.tail = deque((str(name), str(text)) for name, text in drops["tail"])
 
     def cut_marker(self, position: int) -> list[tuple[str, dict[str, Any]]]:
         """Return messages that say what was cut from a cell, and its streams' last words; none if nothing was cut."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from nbprod.execution.outputs import Collector
-from nbprod.execution.plan import Plan
+from nbprod.execution.plan import Plan, PlannedCell
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
 
@@ -39,26 +39,40 @@ def replay(
             collector.count(position, len(str(content)))
             collector.add(position, event["kind"], content)
             last[position] = moment
+        elif event["e"] == "dropped":
+            collector.restore_drops(position, event["drops"])
+            last[position] = moment
         elif event["e"] == "cell_started":
             started[position] = last[position] = moment
         elif event["e"] == "cell_finished":
             finished[position] = CellOutcome.from_json(event["outcome"])
         elif event["e"] == "kernel_ready":
             language_info = event.get("language_info")
-    outcomes = []
-    for cell in plan.cells:
-        if cell.position in finished:
-            outcome = finished[cell.position]
-        elif cell.position in started:
-            outcome = CellOutcome(
-                cell=cell.cell,
-                status=CellStatus.INTERRUPTED,
-                started=started[cell.position],
-                seconds=(last[cell.position] - started[cell.position]).total_seconds(),
-                output_bytes=collector.size(cell.position),
-            )
-        else:
-            skipped = cell.skip and len(finished) > 0 and cell.position < max(finished)
-            outcome = CellOutcome(cell=cell.cell, status=CellStatus.SKIPPED if skipped else CellStatus.NOT_RUN)
-        outcomes.append(outcome)
-    return tuple(outcomes), language_info
+    times = {position: (begun, last[position]) for position, begun in started.items()}
+    outcomes = tuple(
+        finished.get(cell.position) or _unfinished(cell, times, finished, collector) for cell in plan.cells
+    )
+    return outcomes, language_info
+
+
+def _unfinished(
+    cell: PlannedCell,
+    times: Mapping[int, tuple[datetime, datetime]],
+    finished: Mapping[int, CellOutcome],
+    collector: Collector,
+) -> CellOutcome:
+    """Return the outcome of a cell whose end the journal does not hold."""
+    if cell.position not in times:
+        skipped = cell.skip and cell.position < max(finished, default=-1)
+        return CellOutcome(cell=cell.cell, status=CellStatus.SKIPPED if skipped else CellStatus.NOT_RUN)
+    for kind, content in collector.cut_marker(cell.position):
+        collector.add(cell.position, kind, content)
+    begun, last = times[cell.position]
+    return CellOutcome(
+        cell=cell.cell,
+        status=CellStatus.INTERRUPTED,
+        started=begun,
+        seconds=(last - begun).total_seconds(),
+        output_bytes=collector.size(cell.position),
+        truncated=collector.truncated(cell.position),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from nbprod.execution.driven import Stop
@@ -11,6 +12,15 @@ from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellError
 
 __all__ = ["Reply", "judge", "name_of"]
+
+
+_LONGEST = 500
+"""Characters of an exception's text that the verdict keeps; the whole of it stands in the cell's output."""
+
+
+def _short(text: object) -> str:
+    full = str(text)
+    return full if len(full) <= _LONGEST else full[:_LONGEST] + "…"
 
 
 @dataclass(slots=True)
@@ -28,13 +38,18 @@ class Reply:
         """Whether the kernel says that the cell ended well."""
         return self.message is not None and self.message.content.get("status") == "ok"
 
+    def give_up(self, message: Message) -> None:
+        """Take the word that no reply will come."""
+        self.message = dataclasses.replace(message, content={"status": "error"})
+        self.error = CellError(name="NoReply", message="the kernel was done with the cell and said nothing of how")
+
     def take(self, message: Message) -> None:
         """Take the kernel's reply."""
         content = message.content
         self.message = message
         self.count = content.get("execution_count", self.count)
         if content.get("status") == "error":
-            self.error = CellError(name=str(content.get("ename")), message=str(content.get("evalue")))
+            self.error = CellError(name=_short(content.get("ename")), message=_short(content.get("evalue")))
         elif content.get("status") == "aborted":
             self.error = CellError(name="aborted", message="the kernel did not run the cell")
         payloads = content.get("payload") or ()

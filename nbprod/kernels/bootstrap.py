@@ -20,14 +20,27 @@ except Exception:
 """ZeroMQ drops what a publisher sends beyond 1,000 waiting messages: outputs, scraps and `idle` of a chatty cell,
 without a word, when the runner does not get to read for a second. Its own thread must set the socket's option."""
 
+_NO_GHOSTS = """try:
+    kernel = sys.modules["IPython"].get_ipython().kernel
+    children = kernel._process_children
+    kernel._process_children = lambda: [child for child in children() if child.status() != "zombie"]
+except Exception:
+    pass
+"""
+"""At its shutdown ipykernel waits up to 14 s for its children to be gone, and counts those that have ended but that
+the notebook never waited for."""
+
 
 def bootstrap_source() -> str:
     """Return one expression statement of standard-library Python that prepares the kernel.
 
-    It has ipykernel keep every output until it is read, and makes `sb.glue` take None, NaN, numpy values, datetimes,
-    Series and more (`_in_kernel.py`). It never raises: where it can't do its work, stock behaviour stays as it is.
+    It has ipykernel keep every output until it is read and not wait for the dead, and makes `sb.glue` take None, NaN,
+    numpy values, datetimes, Series and more (`_in_kernel.py`). It never raises: where it can't do its work, stock
+    behaviour stays as it is.
     """
     source = files(__package__).joinpath("_in_kernel.py").read_text("utf-8")
-    guarded = f"{_KEEP_ALL}try:\n    exec(compile({source!r}, '<nbprod>', 'exec'))\nexcept Exception:\n    pass\n"
+    guarded = (
+        f"{_KEEP_ALL}{_NO_GHOSTS}try:\n    exec(compile({source!r}, '<nbprod>', 'exec'))\nexcept Exception:\n    pass\n"
+    )
     # A namespace of its own: nothing of ours may be found in, or overwritten from, the user's.
     return f"exec({guarded!r}, {{'__name__': 'nbprod_in_kernel'}})\n"

@@ -10,15 +10,14 @@ from typing import Any
 
 from nbprod.digest import Json
 from nbprod.environment.inputs import Pinned, paths_in, pin_path
+from nbprod.errors import NotebookInvalid, ParameterError, ParameterFault
 from nbprod.execution.plan import Plan
-from nbprod.notebook import INJECTED, Prepared, with_parameters
-from nbprod.parameters import injected_source, tag
+from nbprod.notebook import INJECTED, OUTPUT_DIR, Prepared, with_parameters
+from nbprod.parameters import Parameter, injected_source, tag
 from nbprod.record.request import Input
 from nbprod.runner.job import Job, Upstream
 
 __all__ = ["OUTPUT_DIR", "Bound", "bind_paths", "display_path", "plain_json", "plan_of"]
-
-OUTPUT_DIR = "output_dir"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +46,9 @@ def bind_paths(job: Job, *, output: Path, cwd: Path) -> Bound:
         job: its parameters are checked already.
         output: the fresh folder for a notebook that declares `output_dir`.
         cwd: where the kernel runs; relative paths start there.
+
+    Raises:
+        ParameterError: `output_dir` is declared as something that no folder fits.
     """
     schema = {parameter.name: parameter for parameter in job.step.schema.parameters}
     overrides = dict(job.parameters.overrides)
@@ -56,8 +58,7 @@ def bind_paths(job: Job, *, output: Path, cwd: Path) -> Bound:
         notes.append(f"cell {replaced}, tagged {INJECTED} by its author, was replaced by the given values")
     collects = OUTPUT_DIR in schema and OUTPUT_DIR not in overrides
     if collects:
-        default = known.get(OUTPUT_DIR)
-        overrides[OUTPUT_DIR] = str(output) if isinstance(default, str) else output
+        overrides[OUTPUT_DIR] = _as_declared(schema[OUTPUT_DIR], output, job.step.name)
         known[OUTPUT_DIR] = overrides[OUTPUT_DIR]
     elif OUTPUT_DIR in overrides:
         notes.append("output_dir was given by the caller, so the files in it are not artifacts of this run")
@@ -68,6 +69,17 @@ def bind_paths(job: Job, *, output: Path, cwd: Path) -> Bound:
     notes += [f"{entry.name} is not pinned: {entry.note}" for entry in inputs if entry.kind == "unpinned"]
     values = {name: _upstream_value(job.upstream[name]) if name in job.upstream else tag(known[name]) for name in known}
     return Bound(overrides=overrides, values=values, inputs=tuple(inputs), collects=collects, notes=tuple(notes))
+
+
+def _as_declared(parameter: Parameter, output: Path, step: str) -> Path | str:
+    """Return the folder as the notebook declares it: a text where its default is one or no path is taken."""
+    forms = (str(output), output) if isinstance(parameter.default, str) else (output, str(output))
+    for form in forms:
+        if parameter.accepts.check(form) is None:
+            return form
+    fault = ParameterFault(OUTPUT_DIR, "Path or str in the declaration", parameter.describe_type())
+    hint = "A run fills output_dir with a fresh folder: declare it so, or give the parameter another name."
+    raise ParameterError(f"the parameters do not fit {step}", (fault,), hint=hint)
 
 
 def _is_path(spec: Any) -> bool:
@@ -124,6 +136,7 @@ def plan_of(job: Job, overrides: Mapping[str, Any]) -> tuple[Plan, Prepared]:
             injected = translated(job.step.kernel_name, notebook.language, overrides)
     prepared = with_parameters(notebook, injected, hidden=job.report_mode, replace=bool(job.parameters.overrides))
     for position, cell in enumerate(prepared.node["cells"]):
+        _refuse_no_text(cell, prepared.source_index(position))
         index = prepared.source_index(position)
         cell["metadata"]["nbprod"] = {"cell": index}
         if cell["cell_type"] == "code":
@@ -132,6 +145,17 @@ def plan_of(job: Job, overrides: Mapping[str, Any]) -> tuple[Plan, Prepared]:
                 cell["metadata"].setdefault("jupyter", {})["source_hidden"] = True
     labels = {cell.index: notebook.heading(cell.index) or "" for cell in notebook.code_cells}
     return Plan.of(prepared.node, labels), prepared
+
+
+def _refuse_no_text(cell: Mapping[str, Any], index: int | None) -> None:
+    try:
+        "".join(cell["source"]).encode()
+    except UnicodeEncodeError as error:
+        raise NotebookInvalid(
+            f"cell {index} holds a character that is no text",
+            found=f"a lone surrogate at character {error.start}",
+            hint="Kernels cannot read it: write the cell anew.",
+        ) from error
 
 
 def _names(job: Job) -> frozenset[str]:

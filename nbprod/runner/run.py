@@ -36,6 +36,9 @@ from nbprod.runner.started import RunFolder, Started
 
 __all__ = ["Runner"]
 
+_SHUTDOWN_GRACE = 5.0
+"""Seconds that a kernel gets for its exit handlers after it was asked to shut down."""
+
 
 class Runner:
     """Runs jobs. One runner serves many threads.
@@ -180,11 +183,13 @@ class Runner:
             try:
                 importer.start()  # papermill takes half a second to import, which the kernel's start hides
                 driven = driver.drive(bootstrap_source() if prepared.spec.is_ipykernel else None)
-                kernel.end(graceful=_alive(driven.stop))
+                if _alive(driven.stop):
+                    driver.see_out(_SHUTDOWN_GRACE)
+                kernel.end()
                 _write_ended(journal, self._ports.now(), driven.stop, self._ports.monotonic() - begun)
             except BaseException as error:  # noqa: BLE001 - whatever it was, the run ends truly and then it is raised
                 problem = error
-                kernel.end(graceful=False)
+                kernel.end()
                 collector, driven = _what_was(prepared, collector.limits, error)
         importer.join()
         return self._ended(prepared, driven, collector, begun, heard.notes), problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -73,8 +74,17 @@ class StepSettings:
         return cls(**values)
 
     def with_changes(self, **changes: Any) -> StepSettings:
-        """Return a copy with the changes that are not None."""
-        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+        """Return a copy with the changes that are not None.
+
+        Raises:
+            SettingsError: a value of a wrong kind.
+        """
+        made = {key: value for key, value in changes.items() if value is not None}
+        for key, value in made.items():
+            expected, fine = _KINDS[key]
+            if not fine(value):
+                raise SettingsError(f"{key} is wrong", expected=expected, found=repr(value))
+        return replace(self, **made)
 
     def limits_json(self) -> dict[str, Any]:
         """Return deadlines and limits in the record's form."""
@@ -105,7 +115,8 @@ def _text(value: Any) -> bool:
 
 
 def _seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value > 0
 
 
 def _size(value: Any) -> bool:
@@ -120,10 +131,10 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
     "notebook": ("a path", _text),
     "kernel": ("the name of a kernel spec", _text),
     "cwd": ("a path", _text),
-    "timeout": ("a number of seconds above 0", _seconds),
-    "cell_timeout": ("a number of seconds above 0", _seconds),
-    "start_timeout": ("a number of seconds above 0", _seconds),
-    "grace": ("a number of seconds above 0", _seconds),
+    "timeout": ("a finite number of seconds above 0", _seconds),
+    "cell_timeout": ("a finite number of seconds above 0", _seconds),
+    "start_timeout": ("a finite number of seconds above 0", _seconds),
+    "grace": ("a finite number of seconds above 0", _seconds),
     "cell_output_limit": ("a number of bytes above 0", _size),
     "run_output_limit": ("a number of bytes above 0", _size),
     "exit_ok": ("true or false", lambda value: isinstance(value, bool)),

@@ -215,7 +215,8 @@ def test_stock_scrapbook_reads_the_file(prepared: list[nbformat.NotebookNode], t
         "s = sb.read_notebook(sys.argv[1]).scraps\n"
         "assert s['npint'].data == 5 and s['npfloat'].data == 0.5 and s['frame'].data.shape == (2, 1)\n"
         "assert {x.encoder for x in s.values()} == {'json', 'pandas', 'text', 'display'}\n"
-        "print(len(s))\n"
+        "print(len(s), flush=True)\n"
+        "import os; os._exit(0)\n"  # pyarrow's threads now and then abort an interpreter that ends as usual
     )
     command = [sys.executable, "-c", script, str(tmp_path / "out.ipynb")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -263,7 +264,7 @@ def test_an_import_that_failed_once_is_still_wrapped_the_second_time(tmp_path: P
     lines = run_with({"__init__.py": "", "encoders.py": ENCODERS}, script, tmp_path).splitlines()
     assert lines[0] == "not yet"
     assert lines[1].startswith("True")
-    assert "Finder'" not in lines[1].replace("PathFinder'", "")
+    assert "'Finder'" not in lines[1]
 
 
 def test_a_scrapbook_that_was_there_before_is_wrapped_in_place_and_once(tmp_path: Path) -> None:
