@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from os.path import isfile, islink
 from pathlib import Path
 from typing import Any
 
@@ -134,18 +135,29 @@ def _keep_artifacts(output: Path, store: Store) -> tuple[tuple[Artifact, ...], t
     """Put every regular file below the output folder into the store; links and other things are named in notes."""
     kept: list[Artifact] = []
     notes: list[str] = []
-    for folder, folders, files in os.walk(output):
+    for folder, folders, files in os.walk(output, onerror=lambda error: notes.append(_unread(error, output))):
         folders.sort()
-        for name in sorted(files):
+        # Unlike Path's methods, islink and isfile bear a path that is too long for the system.
+        links = [name for name in folders if islink(f"{folder}/{name}")]  # noqa: PTH114
+        for name in sorted([*files, *links]):
             path = Path(folder, name)
-            # Names are bytes on Linux; what is no UTF-8 in them has no form in the record but an escape.
-            shown = os.fsencode(path.relative_to(output).as_posix()).decode("utf-8", "backslashreplace")
-            if path.is_symlink() or not path.is_file():
+            shown = _shown(path, output)
+            if islink(path) or not isfile(path):  # noqa: PTH113, PTH114
                 notes.append(f"{shown} in the output folder is not a regular file and was not kept")
                 continue
             digest, size = store.put_file(path)
             kept.append(Artifact(name=shown, digest=digest, size=size))
     return tuple(kept), tuple(notes)
+
+
+def _shown(path: Path, output: Path) -> str:
+    # Names are bytes on Linux; what is no UTF-8 in them has no form in the record but an escape.
+    return os.fsencode(path.relative_to(output).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _unread(error: OSError, output: Path) -> str:
+    what = "the output folder" if error.filename == str(output) else f"{_shown(Path(error.filename), output)}/"
+    return f"{what} could not be read, so that nothing in it was kept: {error.strerror}"
 
 
 def _keep_journal(path: Path, store: Store) -> Kept:
