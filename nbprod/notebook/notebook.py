@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,15 @@ from nbprod.errors import NotebookInvalid, NotFound
 from nbprod.notebook.format import load_node, sound_node
 from nbprod.notebook.headings import headings
 from nbprod.notebook.leftovers import INJECTED, PARAMETERS, RECORD, source_cells
+from nbprod.parameters.parameter import Parameter, Unevaluated
 from nbprod.parameters.schema import Schema
 
-__all__ = ["INJECTED", "PARAMETERS", "RECORD", "Cell", "Notebook"]
+__all__ = ["FRESH_FOLDER", "INJECTED", "OUTPUT_DIR", "PARAMETERS", "RECORD", "Cell", "Notebook"]
 
+OUTPUT_DIR = "output_dir"
+"""The parameter that a run fills with a fresh folder."""
+FRESH_FOLDER = Unevaluated("a fresh folder per run")
+"""The default of an `output_dir` that is declared without one."""
 _DESCRIPTION = "papermill_description="
 
 
@@ -152,6 +157,8 @@ class Notebook:
     def schema(self) -> Schema:
         """What the parameters cell declares; of other languages than Python nothing is known, and any name is taken.
 
+        An `output_dir` without a default is not required of the caller: a run fills it.
+
         Raises:
             NotebookInvalid: the parameters cell is not Python.
         """
@@ -161,10 +168,11 @@ class Notebook:
         if self.language != "python":
             return Schema(open=True)
         try:
-            return Schema.from_source(self.cells[index].source)
+            read = Schema.from_source(self.cells[index].source)
         except NotebookInvalid as error:
             what = f"{self.name}: cell {index}: {error.what}"
             raise NotebookInvalid(what, expected=error.expected, found=error.found, hint=error.hint) from error
+        return replace(read, parameters=tuple(map(_filled_by_runs, read.parameters)))
 
     @property
     def title(self) -> str | None:
@@ -191,6 +199,12 @@ class Notebook:
 
 def _where(path: str | os.PathLike[str] | None) -> str:
     return "the notebook" if path is None else os.fspath(path)
+
+
+def _filled_by_runs(parameter: Parameter) -> Parameter:
+    if parameter.name != OUTPUT_DIR or not parameter.required:
+        return parameter
+    return replace(parameter, default=FRESH_FOLDER)
 
 
 def _plain_dicts(value: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nbprod.errors import CallerError
+from nbprod.errors import CallerError, ParameterError, ParameterFault
+from nbprod.notebook import FRESH_FOLDER, OUTPUT_DIR
 from nbprod.runner import Job
 
 __all__ = ["prepared_notebook", "write_prepared"]
@@ -21,6 +22,10 @@ def prepared_notebook(job: Job) -> bytes:
     from nbprod.execution.assemble import to_bytes  # noqa: PLC0415 - imports papermill, which is slow
     from nbprod.runner.order import plain_json, plan_of  # noqa: PLC0415
 
+    folder = job.step.schema.get(OUTPUT_DIR)
+    if folder is not None and folder.default == FRESH_FOLDER and OUTPUT_DIR not in job.parameters.given:
+        fault = ParameterFault(OUTPUT_DIR, folder.describe_type(), "nothing", "only a run of nbprod fills it")
+        raise ParameterError(f"the parameters do not fit {job.step.name}", (fault,))
     _, prepared = plan_of(job, job.parameters.overrides)
     node = nbformat.from_dict(prepared.node)
     for cell in node.cells:

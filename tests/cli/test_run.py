@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from nbprod.cli.live import printable
+from tests.cli.conftest import write_notebook
 
 pytestmark = pytest.mark.kernel
 
@@ -127,6 +128,13 @@ def test_prepare_only_starts_nothing(nbprod):
     assert prepared.metadata.papermill.parameters == {"alpha": 0.5}
     assert not any(cell.get("outputs") or "nbprod" in cell.metadata for cell in prepared.cells)
     assert not (nbprod.folder / ".nbprod").exists()
+
+
+def test_prepare_only_cannot_choose_a_folder(nbprod):
+    write_notebook(nbprod.folder / "folder.ipynb", [("output_dir: str", "parameters")])
+    refused = nbprod("run", "folder.ipynb", "out.ipynb", "--prepare-only")
+    assert (refused.returncode, "output_dir: expected str" in refused.stderr) == (2, True)
+    assert nbprod("run", "folder.ipynb", "out.ipynb", "--prepare-only", "-p", "output_dir", "x").returncode == 0
 
 
 def test_help_notebook_shows_the_schema(nbprod):

@@ -15,6 +15,7 @@ import nbformat
 import pytest
 
 import nbprod
+from nbprod.errors import ParameterError
 from nbprod.execution.events import CellFinished, CellStarted, Event, KernelReady, StreamText
 from nbprod.project import Project, Run
 from nbprod.record.run_record import RunRecord
@@ -299,3 +300,32 @@ def test_runs_are_found_again(done: Done, project: Project) -> None:
     assert list(nbprod.runs(status="crashed", project=project)) == []
     frame = nbprod.runs(tags=["a"], project=project).to_frame()
     assert list(frame["scrap.auc"]) == [0.75]
+
+
+SAY_FOLDER = """
+import pathlib, scrapbook as sb
+sb.glue('kind', 'str' if isinstance(output_dir, str) else 'Path')
+(pathlib.Path(output_dir) / 'a.txt').write_text('a')
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [("output_dir: str", "str"), ("from pathlib import Path\noutput_dir: Path", "Path"),
+     ("output_dir: str | None = None", "str")],
+    ids=["str", "Path", "none"],
+)  # fmt: skip
+def test_output_dir_needs_no_default(project: Project, declared: str, kind: str) -> None:
+    path = write(project.root / "folder.ipynb", (declared, PARAMETERS), SAY_FOLDER)
+    run = nbprod.run(path, project=project)
+    assert run.scraps["kind"] == kind
+    assert list(run.artifacts) == ["a.txt"]
+
+
+@pytest.mark.parametrize("declared", ["output_dir: int = 3", "output_dir: list[str]", "output_dir = 3.5"])
+def test_an_output_dir_that_takes_no_folder_is_refused_before_a_run(project: Project, declared: str) -> None:
+    path = write(project.root / "folder.ipynb", (declared, PARAMETERS))
+    before = len(list(nbprod.runs(project=project)))
+    with pytest.raises(ParameterError, match="Path or str"):
+        nbprod.run(path, project=project)
+    assert len(list(nbprod.runs(project=project))) == before
