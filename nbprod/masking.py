@@ -15,6 +15,7 @@ from nbprod.errors import CallerError
 
 __all__ = ["Masker"]
 
+_NUMBER = re.compile(r"-?[0-9][-+.0-9eE]*")
 _SHORTEST = 4  # anything shorter stands in every other text
 _SHORTEST_PART = 8  # of a form that is only a piece of the secret: a line, or base64 inside of longer base64
 
@@ -29,11 +30,14 @@ class Masker:
     Args:
         secrets: values by their names.
 
+    Attributes:
+        longest: characters of the longest form of a secret; 0 without secrets.
+
     Raises:
         CallerError: a value is shorter than 4 characters, contains `«` or `»`, or stands in a mask's own text.
     """
 
-    __slots__ = ("_bytes", "_in_bytes", "_in_text", "_text")
+    __slots__ = ("_bytes", "_in_bytes", "_in_text", "_numbers", "_text", "longest")
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         masks = {name: f"«secret:{name}»" for name in secrets}
@@ -48,6 +52,8 @@ class Masker:
         forms = sorted((form for form in found if not any(form in mask for mask in masks.values())), key=_longest_first)
         self._in_text = {form: found[form] for form in forms}
         self._in_bytes = {form.encode(): found[form].encode() for form in forms}
+        self._numbers = {form: found[form] for form in forms if _NUMBER.fullmatch(form)}
+        self.longest = len(forms[0]) if forms else 0
         # A lookahead finds a match at every position, so also those that overlap.
         self._text = re.compile(f"(?=({'|'.join(map(re.escape, self._in_text))}))")
         self._bytes = re.compile(b"(?=(%b))" % b"|".join(map(re.escape, self._in_bytes)))
@@ -62,6 +68,22 @@ class Masker:
         if not any(form in text for form in self._in_text):
             return text
         return _replaced(text, self._text, self._in_text)
+
+    def settled(self, text: str) -> int:
+        """Return how much of the beginning of an unfinished text no later character can make part of a secret.
+
+        What comes before that position can be masked by itself: neither a secret, nor the beginning of one, nor a run
+        of overlapping ones goes across it.
+        """
+        edge = max(0, len(text) - max(self.longest - 1, 0))
+        start = end = 0
+        for match in self._text.finditer(text) if self._in_text else ():
+            if match.start(1) >= max(end, edge):
+                break
+            if match.start(1) >= end:
+                start = match.start(1)
+            end = max(end, match.end(1))
+        return start if start < edge < end else edge
 
     def mask_bytes(self, data: bytes) -> bytes:
         """Return UTF-8 bytes with every secret replaced."""
@@ -82,7 +104,7 @@ class Masker:
             return [self._masked(item) for item in value]
         if value is None or isinstance(value, bool):
             return value
-        return self._in_text.get(json.dumps(value), value)
+        return self._numbers.get(json.dumps(value), value) if self._numbers else value
 
 
 def _replaced(text: AnyStr, pattern: re.Pattern[AnyStr], masks: Mapping[AnyStr, AnyStr]) -> AnyStr:

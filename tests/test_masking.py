@@ -71,6 +71,19 @@ def test_base64_of_more_than_the_secret_is_masked(before: bytes, after: bytes, s
     assert "«secret:S0»" in masker_of(secret).mask_text(encoded)
 
 
+@given(st.lists(st.sampled_from(["abca", "bcab", "ab", "xcab", "c", "-"]), max_size=8).map("".join), st.data())
+def test_what_is_settled_is_masked_by_itself(text: str, data: st.DataObject) -> None:
+    masker = Masker({"A": "abcabc", "B": "bcabca", "C": "cabx"})
+    cut = masker.settled(text)
+    assert len(text) - cut >= min(len(text), masker.longest - 1)
+    more = data.draw(st.text("abcx-", max_size=9))
+    assert masker.mask_text(text[:cut]) + masker.mask_text(text[cut:] + more) == masker.mask_text(text + more)
+
+
+def test_without_secrets_all_is_settled() -> None:
+    assert Masker({}).settled("abc") == 3
+
+
 def test_overlapping_secrets_leave_no_end() -> None:
     assert Masker({"A": "abcd", "B": "cdefghijkl"}).mask_text("-abcdefghijkl-") == "-«secret:B»-"
 

@@ -75,7 +75,7 @@ class Wire:
 
     Args:
         key: the connection file's key.
-        mask: applied to each content before anybody sees it (law 7).
+        mask: applied to each content's JSON before anybody sees it (law 7); `nbprod.kernels.masked` has it.
     """
 
     def __init__(self, key: str, mask: Callable[[bytes], bytes] | None = None) -> None:
@@ -123,6 +123,9 @@ class Wire:
                 hint="Another process may have reached the sockets: see `nbprod doctor`.",
             )
         header, parent = orjson.loads(parts[0]), orjson.loads(parts[1])
-        raw = parts[3] if self._mask is None else self._mask(parts[3])
-        content, raw = _read(raw)
+        content, raw = _read(parts[3])
+        # Read first: bytes that are no UTF-8 would hide a secret from the mask, and what it returns is JSON again.
+        masked = raw if self._mask is None else self._mask(raw)
+        if masked is not raw:
+            content, raw = json.loads(masked), masked
         return Message(header["msg_type"], parent.get("msg_id", ""), str(header.get("date", "")), content, raw)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from nbprod.errors import EnvironmentFault
 from nbprod.execution.cancel import CancelToken
@@ -22,6 +23,7 @@ from nbprod.execution.kernel import Kernel, launch_kernel
 from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.replay import replay
 from nbprod.kernels.bootstrap import bootstrap_source
+from nbprod.kernels.masked import mask_content
 from nbprod.ledger.events import RunStarted
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
@@ -120,7 +122,7 @@ class Runner:
             extra_env=prepared.secrets,
             log=prepared.folder.kernel_log,
             closer=(sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path)),
-            mask=prepared.masker.mask_bytes if prepared.secrets else None,
+            mask=partial(mask_content, masker=prepared.masker) if prepared.secrets else None,
         )
 
     def _begin(self, prepared: Prepared) -> Started:
@@ -177,7 +179,7 @@ class Runner:
                 listener=heard,
                 interrupt_by_message=prepared.spec.interrupt_mode == "message",
                 explain_death=lambda: prepared.masker.mask_text(kernel.explain_death()),
-                held=HeldLines(prepared.masker.mask_text) if prepared.secrets else None,
+                held=HeldLines(prepared.masker) if prepared.secrets else None,
             )
             problem: BaseException | None = None
             try:
@@ -264,7 +266,8 @@ def _write_ended(journal: Journal, at: datetime, stop: Stop | None, seconds: flo
 def _what_was(prepared: Prepared, limits: OutputLimits, error: BaseException) -> tuple[Collector, Driven]:
     """Return what the journal holds of a run that we could not see to its end, and why."""
     if isinstance(error, Exception):
-        stop = Stop(Status.CRASHED, f"nbprod could not go on: {type(error).__name__}: {error}")
+        told = prepared.masker.mask_text(f"{type(error).__name__}: {error}")
+        stop = Stop(Status.CRASHED, f"nbprod could not go on: {told}")
     else:  # KeyboardInterrupt, SystemExit, and what flow runners raise in their threads
         stop = Stop(Status.CANCELLED, f"the calling program was interrupted ({type(error).__name__})")
     collector = Collector(limits)
