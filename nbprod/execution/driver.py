@@ -219,6 +219,8 @@ class Driver:
             self._listener(StreamText(cell=cell.cell, name=content["name"], text=content["text"]))
         seconds = time.monotonic() - begun
         status, stop = judge(cell, reply, stop, None if self._ending is None else self._ending.stop)
+        if reply.asked_exit and status is CellStatus.OK and self._done + 1 == self._plan.total:
+            stop = None  # an `exit()` that nothing follows leaves nothing undone
         outcome = CellOutcome(
             cell=cell.cell,
             status=status,

@@ -36,7 +36,7 @@ from nbprod.store import Store, open_store
 
 __all__ = ["close_crashed", "recover"]
 
-GONE = "the runner vanished while the run was under way"
+GONE = "the runner did not bring the run to its end: it vanished, or could no longer write"
 
 
 @contextlib.contextmanager
@@ -137,7 +137,7 @@ def recover(store: Store, ledger: Ledger) -> list[RunId]:
 def _recover_one(row: RunRow, store: Store, ledger: Ledger) -> bool:
     folder = RunFolder(Path(row.folder))
     try:
-        return close_crashed(folder, store, ledger, f"{GONE}, and its supervisor too") is not None
+        return close_crashed(folder, store, ledger, f"{GONE}; closed after its lease was over") is not None
     except Exception:  # noqa: BLE001 - one run that cannot be closed must not stop the others, or any command
         return False  # its folder is on another host, or damaged: `nbprod doctor` names it
 

@@ -77,3 +77,9 @@ def test_a_cell_that_is_no_text_is_refused(project: Project) -> None:
     path.write_text(path.read_text().replace("MARK", "\\ud800"))
     with pytest.raises(NotebookInvalid, match="no text"):
         run(project, path)
+
+
+def test_an_exit_that_nothing_follows_is_no_early_one(project: Project) -> None:
+    assert run(project, write(project.root, "last", "1", "exit()"))
+    early = run(project, write(project.root, "early", "exit()", "1"))
+    assert (str(early.status), early.reason) == ("exited_early", "cell 0 called exit()")
