@@ -39,7 +39,7 @@ class GivenParameters:
         """Return the values by name.
 
         Raises:
-            CallerError: what was given is no YAML mapping, or a file cannot be read.
+            CallerError: what was given is no YAML mapping, has a key twice, or a file cannot be read.
         """
         from nbprod.parameters import Text  # noqa: PLC0415 - `--help` must stay fast
 
@@ -76,7 +76,10 @@ def _mapping(text: str, where: str) -> dict[str, Any]:
     import yaml  # noqa: PLC0415 - `--help` must stay fast
 
     try:
-        loaded = yaml.load(text, Loader=_loader())  # noqa: S506 - a SafeLoader
+        loader = _loader()(text)
+        node = loader.get_single_node()
+        _refuse_twice(node, where)
+        loaded = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         raise CallerError(f"what {where} was given is not YAML", found=" ".join(str(error).split())) from error
     if loaded is None:
@@ -88,6 +91,33 @@ def _mapping(text: str, where: str) -> dict[str, Any]:
             found=type(loaded).__name__,
         )
     return loaded
+
+
+def _refuse_twice(top: Any, where: str) -> None:
+    """Refuse keys that stand twice: PyYAML would take the last one silently."""
+    import yaml  # noqa: PLC0415
+
+    nodes, walked = [top], set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in walked or not isinstance(node, yaml.CollectionNode):
+            continue
+        walked.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+            continue
+        seen: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            nodes += [key, value]
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in seen:
+                raise CallerError(
+                    f"what {where} was given has the key {key.value!r} twice",
+                    expected="each key once",
+                    found=f"line {key.start_mark.line + 1}, column {key.start_mark.column + 1}",
+                )
+            seen.add((key.tag, key.value))
 
 
 def _loader() -> Any:

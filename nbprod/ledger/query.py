@@ -36,6 +36,9 @@ _OPERATORS: Mapping[str, Operator] = {
     ">=": ">=",
 }
 _CONDITION = re.compile(r"\s*(\w+)\.([^=!<>]+?)\s*(==|!=|<=|>=|=|<|>)\s*(.*?)\s*", re.DOTALL)
+_ORDERINGS = ("<", "<=", ">", ">=")
+_ORDERED = re.compile(r"[-+]?(\.?\d|P[\dT]|inf\Z)")
+"""How numbers, dates, times, durations and versions begin."""
 _COLUMNS = ("started", "finished", "seconds", "step", "status")
 _QUOTED = 2
 
@@ -177,7 +180,8 @@ class RunQuery:
 def parse_condition(text: str) -> Condition:
     """Read `params.alpha>0.1`, `scraps.auc >= 0.7` or `params.carrier="UA"`.
 
-    Quotes around the value are taken off; it stays a text (see `Condition.value`).
+    Quotes around the value are taken off; it stays a text (see `Condition.value`). Without quotes, an order asks for a
+    number or a date.
 
     Raises:
         CallerError: not such a text.
@@ -188,7 +192,15 @@ def parse_condition(text: str) -> Condition:
         raise CallerError(
             f"{text!r} is not a condition", expected="params.NAME or scraps.NAME, one of = != < <= > >=, and a value"
         )
-    value = match[4]
+    value, operator = match[4], _OPERATORS[match[3]]
+    if kind == "parameter" and not all(part.isidentifier() for part in match[2].split(".")):
+        raise CallerError(f"{text!r} is not a condition", expected="a parameter's name", found=repr(match[2]))
     if len(value) >= _QUOTED and value[0] == value[-1] and value[0] in "'\"":
-        value = value[1:-1]
-    return Condition(kind, match[2], _OPERATORS[match[3]], value)
+        return Condition(kind, match[2], operator, value[1:-1])
+    if operator in _ORDERINGS and not _ORDERED.match(value):
+        raise CallerError(
+            f"{text!r} is not a condition: {operator} orders numbers and dates",
+            expected="a number or a date; a text in quotes, which is ordered as text",
+            found=repr(value),
+        )
+    return Condition(kind, match[2], operator, value)

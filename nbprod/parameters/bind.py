@@ -17,6 +17,7 @@ from nbprod.parameters.parameter import Parameter, Unevaluated
 from nbprod.parameters.plain import plain, show
 from nbprod.parameters.schema import Schema
 from nbprod.parameters.text import Text, read_parameter
+from nbprod.parameters.types import TypeSpec
 
 __all__ = ["Parameters", "bind", "is_name"]
 
@@ -146,11 +147,16 @@ def _fit(parameter: Parameter, value: object) -> _Bound | ParameterFault:
             value = read_parameter(parameter, value.text)
         fitted = spec.convert(plain(value))
     except CallerError as error:
-        return ParameterFault(parameter.name, error.expected or spec.describe(), error.found or error.what, error.hint)
+        hint = error.hint or _forms(spec)
+        return ParameterFault(parameter.name, error.expected or spec.describe(), error.found or error.what, hint)
     problem = spec.check(fitted)
     if problem is None:
         return _Bound(fitted)
-    return ParameterFault(parameter.name, parameter.describe_type(), problem)
+    return ParameterFault(parameter.name, parameter.describe_type(), problem, _forms(spec))
+
+
+def _forms(spec: TypeSpec) -> str | None:
+    return "write a duration as P1DT2H, 90s or 01:30:00" if "timedelta" in spec.describe() else None
 
 
 def _printable(name: object) -> str:

@@ -18,6 +18,7 @@ from nbprod.ledger import RunQuery, RunRow
 from nbprod.notebook import Notebook
 from nbprod.parameters import Text, bind
 from nbprod.project.home import Home
+from nbprod.project.labels import run_name
 from nbprod.project.output import refuse_loss
 from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
@@ -209,7 +210,7 @@ class Project:
             step=changed,
             parameters=bound,
             upstream=upstream,
-            name=options.name,
+            name=None if options.name is None else run_name(options.name),
             tags=options.tags,
             note=options.note,
             output=output,

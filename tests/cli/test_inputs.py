@@ -57,15 +57,24 @@ def test_an_empty_file_gives_nothing_and_a_dash_is_standard_input(tmp_path, monk
     [
         {"yaml": ["[1, 2]"]},
         {"yaml": ["{"]},
+        {"yaml": ["{a: 1, b: {c: 1, 'c': 2}}"]},
+        {"encoded": [base64.b64encode(b"a: 1\na: 2").decode()]},
         {"yaml": ["!!python/object/apply:os.system [true]"]},
         {"encoded": ["not base64!"]},
         {"encoded": [base64.b64encode(b"\xff\xfe").decode()]},
         {"files": ["/nowhere/p.yaml"]},
     ],
-    ids=["list", "syntax", "python-object", "base64", "utf-8", "no-file"],
+    ids=["list", "syntax", "key-twice", "key-twice-in-base64", "python-object", "base64", "utf-8", "no-file"],
 )
 def test_what_is_no_yaml_mapping_is_refused(wrong):
     with pytest.raises(CallerError) as caught:
         given(**wrong)
     assert next(iter(wrong))[0] in "yef"
     assert caught.value.exit_code == 2
+
+
+def test_a_key_that_stands_twice_is_named_but_a_merged_one_may_be_overridden():
+    with pytest.raises(CallerError, match="'alpha' twice"):
+        given(yaml=["alpha: 1\nbeta: 2\nalpha: 3"])
+    merged = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\n<<: *b"
+    assert given(yaml=[merged]) == {"a": {"x": 1, "y": 1}, "b": {"x": 2, "y": 1}, "x": 2, "y": 1}

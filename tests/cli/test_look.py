@@ -231,3 +231,18 @@ def test_describe_tells_of_a_second_parameters_cell(nbprod):
     write_notebook(nbprod.folder / "twice.ipynb", [("x = 1", "parameters"), ("x = 2", "parameters")])
     assert "cell 1 is tagged parameters too" in " ".join(nbprod("describe", "twice.ipynb").stdout.split())
     assert "Note" not in nbprod("describe", "train").stdout
+
+
+@pytest.mark.parametrize("name", ["@latest", "train@latest", "@x", "  ", "a\nb", "a\x1b[31m"], ids=ascii)
+def test_names_that_could_not_be_used_are_refused(with_runs, name):
+    first = run_id(with_runs.first)
+    refused = with_runs("name", first, name)
+    assert (refused.returncode, "cannot be called so" in refused.stderr) == (2, True)
+    assert with_runs("run", "train", "--name", name).returncode == 2
+    assert json.loads(with_runs("name", first, " me@home ", "--json").stdout)["name"] == "me@home"
+    with_runs("name", first)
+
+
+def test_an_order_asks_for_a_number_or_a_date(with_runs):
+    refused = with_runs("runs", "--where", "scraps.auc>=abc")
+    assert (refused.returncode, "orders numbers and dates" in refused.stderr) == (2, True)

@@ -262,12 +262,12 @@ VALUES = {
         ("half<1", True),
         ("half<=0.5", True),
         ("half>0.5", False),
-        ("half<abc", False),
+        ('half<"abc"', False),
         ("seven=007", True),
         ("seven='007'", True),
         ("seven=7", False),
         ("seven<8", False),
-        ("seven<a", True),
+        ('seven<"a"', True),
         ("whole=7", True),
         ("whole==7.0", True),
         ("huge>1e29", True),
@@ -314,7 +314,21 @@ def test_conditions_with_typed_values(told: Told) -> None:
     assert found(told.ledger, where=(parse_condition("params.n>6"), parse_condition("params.n<8"))) == [run_id]
 
 
-@pytest.mark.parametrize("text", ["alpha>1", "params.alpha", "metrics.x=1", "params.=1", "params.a~1", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "alpha>1",
+        "params.alpha",
+        "metrics.x=1",
+        "params.=1",
+        "params.a~1",
+        "",
+        "scraps.x>=abc",
+        "params.x<True",
+        "params.x; drop=1",
+        "params.a b=1",
+    ],
+)
 def test_what_is_no_condition(text: str) -> None:
     with pytest.raises(CallerError, match="not a condition"):
         parse_condition(text)

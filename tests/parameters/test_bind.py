@@ -184,3 +184,11 @@ def test_an_unevaluated_default_handed_back_is_not_given():
     schema = Schema.from_source("x: int = f()")
     assert bind(schema, {"x": Unevaluated("f()")}).given == ()
     assert bind(schema, {"x": Text("3")}).overrides == {"x": 3}
+
+
+@pytest.mark.parametrize("value", [1.5, Text("1.5"), Text("soon")], ids=repr)
+def test_a_refused_duration_names_forms_that_fit(value):
+    with pytest.raises(ParameterError, match="P1DT2H, 90s or 01:30:00"):
+        bind(Schema.from_source("from datetime import timedelta\ntd: timedelta"), {"td": value})
+    for text in ("P1DT2H", "90s", "01:30:00"):
+        bind(Schema.from_source("from datetime import timedelta\ntd: timedelta"), {"td": Text(text)})
