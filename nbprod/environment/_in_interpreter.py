@@ -1,7 +1,7 @@
 """Tells what an interpreter is; prints it as JSON when run as a script.
 
-Standard library only, syntax of Python 3.8: the text of this file is run by the kernel's interpreter (`-I`), which
-need not have nbprod. It says where distributions may lie, and leaves reading them to the caller.
+Standard library only, syntax of Python 3.8: the text of this file is run by the kernel's interpreter, which need not
+have nbprod. It says where distributions may lie, and leaves reading them to the caller.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import platform
 import site
 import sys
 import sysconfig
-from pathlib import Path
 from typing import Any
 
 
 def describe() -> dict[str, Any]:
-    """Return version, platform and places of the running interpreter."""
+    """Return version, platform and places of the running interpreter.
+
+    `path` is what `site` has made of it: PYTHONPATH, the user's folder and whatever .pth files name are in it. `site`
+    are the folders whose .pth files count, there or not.
+    """
     return {
         "implementation": sys.implementation.name,
         "version": platform.python_version(),
@@ -25,21 +28,11 @@ def describe() -> dict[str, Any]:
         "executable": sys.executable,
         "prefix": sys.prefix,
         "base_prefix": sys.base_prefix,
-        "site": site.getsitepackages(),
-        "user_site": site.getusersitepackages() if _sees_user_site() else None,
+        "path": [folder for folder in sys.path if folder],
+        "site": site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else []),
     }
 
 
-def _sees_user_site() -> bool:
-    # `site.ENABLE_USER_SITE` is of no use here: -I turns it off, and it says nothing about the kernel to come.
-    if sys.prefix == sys.base_prefix:
-        return True
-    try:
-        text = Path(sys.prefix, "pyvenv.cfg").read_text("utf-8").lower().replace(" ", "")
-    except OSError:
-        return False
-    return "include-system-site-packages=true" in text
-
-
 if __name__ == "__main__":
-    json.dump(describe(), sys.stdout)
+    # On a line of its own: a .pth file or sitecustomize may print, too.
+    sys.stdout.write("\n" + json.dumps(describe()) + "\n")

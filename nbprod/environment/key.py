@@ -15,7 +15,7 @@ from typing import Any
 from nbprod.digest import Digest, Json, digest_json
 from nbprod.environment.distributions import Distribution
 
-__all__ = ["SETTINGS", "Environment", "EnvironmentKey", "kernel_key"]
+__all__ = ["SETTINGS", "Environment", "EnvironmentKey", "filled", "kernel_key"]
 
 SETTINGS = (
     "MKL_NUM_THREADS",
@@ -87,7 +87,7 @@ def kernel_key(spec: Mapping[str, Any], environ: Mapping[str, str]) -> Json:
     if argv and _PYTHON.match(PurePath(argv[0]).name):
         words[0] = "{python}"
     env = {
-        name: _HIDDEN if _SECRET.search(name) else _without_paths(_filled(str(value), environ))
+        name: _HIDDEN if _SECRET.search(name) else _without_paths(filled(str(value), environ))
         for name, value in (spec.get("env") or {}).items()
     }
     return {
@@ -98,7 +98,8 @@ def kernel_key(spec: Mapping[str, Any], environ: Mapping[str, str]) -> Json:
     }
 
 
-def _filled(value: str, environ: Mapping[str, str]) -> str:
+def filled(value: str, environ: Mapping[str, str]) -> str:
+    """Return a value of a kernel spec's `env` with its `${NAME}` replaced."""
     return re.sub(r"\$\{(\w+)\}", lambda match: environ.get(match[1], match[0]), value)
 
 

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import re
 import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from nbprod.digest import Json, digest_bytes
-from nbprod.environment._in_interpreter import describe
+from nbprod.digest import digest_bytes
 from nbprod.environment.distributions import Memory, distributions
 from nbprod.environment.facts import machine_facts
-from nbprod.environment.key import SETTINGS, Environment, EnvironmentKey, kernel_key
-from nbprod.errors import KernelUnavailable
+from nbprod.environment.interpreter import interpreter_at
+from nbprod.environment.key import SETTINGS, Environment, EnvironmentKey, filled, kernel_key
 
 __all__ = ["EnvironmentProbe", "environment_of"]
 
-_FORMAT = 1
-_TIMEOUT = 30.0  # seconds for another interpreter to tell what it is
+_FORMAT = 2
+_LOOKS_ELSEWHERE = re.compile(r"-[EIPSs]+\Z")
 
 
 class EnvironmentProbe:
@@ -66,8 +63,8 @@ class EnvironmentProbe:
         with self._lock:
             memory = self._memory(place)
             before = dict(memory)
-            about = _interpreter(place, memory)
-            found = distributions(_site_folders(about, environ), memory)
+            about = interpreter_at(place, _options(kernel_spec), _variables(kernel_spec, environ), memory)
+            found = distributions(map(Path, about["path"]), memory)
             if memory != before:
                 self._keep(place, memory)
         told = {name: about[name] for name in ("implementation", "version", "abi", "platform")}
@@ -108,47 +105,13 @@ def _read(file: Path | None) -> Memory:
     return dict(kept["memory"]) if isinstance(kept, dict) and kept.get("format") == _FORMAT else {}
 
 
-def _interpreter(place: str, memory: Memory) -> dict[str, Json]:
-    """Return what `_in_interpreter.describe` says there; asked again when the interpreter or its venv changed."""
-    signature = [_signature(place), _signature(str(Path(place).parent.parent / "pyvenv.cfg"))]
-    known = memory.get("interpreter")
-    if known is None or known[:2] != signature:
-        known = memory["interpreter"] = [*signature, describe() if _is_running(place) else _ask(place)]
-    about: dict[str, Json] = known[2]
-    return about
+def _options(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return those of a kernel's command line that change where its interpreter looks for packages."""
+    words = [str(word) for word in spec.get("argv", [])]
+    before = words[1 : words.index("-m")] if "-m" in words else []
+    return tuple(word for word in before if _LOOKS_ELSEWHERE.match(word))
 
 
-def _signature(path: str) -> Json:
-    try:
-        link, target = os.lstat(path), os.stat(path)  # noqa: PTH116 - both are wanted
-    except OSError:
-        return None
-    return [link.st_mtime_ns, target.st_mtime_ns, target.st_size]
-
-
-def _is_running(place: str) -> bool:
-    running = os.path.abspath(sys.executable)  # noqa: PTH100 - see above
-    same_folder = os.path.dirname(running) == os.path.dirname(place)  # noqa: PTH120
-    return same_folder and os.path.realpath(running) == os.path.realpath(place)
-
-
-def _ask(place: str) -> dict[str, Json]:
-    script = files(__package__).joinpath("_in_interpreter.py").read_text("utf-8")
-    try:
-        done = subprocess.run([place, "-I", "-c", script], capture_output=True, timeout=_TIMEOUT, check=True)
-        answer: dict[str, Json] = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise KernelUnavailable(
-            "the kernel's interpreter does not answer",
-            expected="a Python that prints what it is",
-            found=f"{place}: {error}",
-            hint="Check the kernel spec's argv with `jupyter kernelspec list`",
-        ) from error
-    return answer
-
-
-def _site_folders(about: Mapping[str, Json], environ: Mapping[str, str]) -> list[Path]:
-    """Return where the kernel finds distributions, in the order of its `sys.path`."""
-    first = [Path(part) for part in environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    user = [] if environ.get("PYTHONNOUSERSITE") or not about["user_site"] else [Path(about["user_site"])]
-    return [*first, *user, *(Path(folder) for folder in about["site"])]
+def _variables(spec: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    added = spec.get("env") or {}
+    return {**environ, **{name: filled(str(value), environ) for name, value in added.items()}}

@@ -182,6 +182,65 @@ def test_another_interpreter_is_asked_once(tmp_path: Path) -> None:
     assert len(extended.key.distributions) == 3
 
 
+@pytest.fixture
+def site_of(tmp_path: Path) -> Path:
+    """Make a venv in `env`, and return its site-packages."""
+    venv.create(tmp_path / "env", with_pip=False)
+    return next((tmp_path / "env" / "lib").glob("python*/site-packages"))
+
+
+def names_in(tmp_path: Path, spec: Mapping = SPEC, environ: Mapping | None = None) -> list[str]:
+    """Return the distributions by name, as a probe with a cache on disk finds them."""
+    probe = EnvironmentProbe(tmp_path / "cache")
+    python = tmp_path / "env" / "bin" / "python"
+    return [each.name for each in probe.environment_of(python, spec, environ or {}).key.distributions]
+
+
+def test_distributions_that_come_by_a_pth_file_count(tmp_path: Path, site_of: Path) -> None:
+    install(tmp_path / "other", WHEEL_LINES)
+    assert names_in(tmp_path) == []
+    (site_of / "a.pth").write_text(f"# other packages\n{tmp_path / 'other'}\n")
+    assert names_in(tmp_path) == ["demo"]
+    install(tmp_path / "other", WHEEL_LINES, "later-1.0.dist-info")
+    assert names_in(tmp_path) == ["demo", "later"]
+    install(tmp_path / "third", WHEEL_LINES, "third-1.0.dist-info")
+    (site_of / "a.pth").write_text(f"{tmp_path / 'third'}\n")
+    assert names_in(tmp_path) == ["third"]
+    (site_of / "a.pth").unlink()
+    assert names_in(tmp_path) == []
+
+
+def test_a_pth_file_counts_as_the_interpreter_takes_it(tmp_path: Path, site_of: Path) -> None:
+    install(tmp_path / "by code", WHEEL_LINES)
+    install(tmp_path / "deeper", WHEEL_LINES, "deeper-1.0.dist-info")
+    (tmp_path / "by code" / "more.pth").write_text(f"{tmp_path / 'deeper'}\n")
+    (site_of / "a.pth").write_text(f"import site; print('noise'); site.addsitedir({str(tmp_path / 'by code')!r})\n")
+    assert names_in(tmp_path) == ["deeper", "demo"]
+    (tmp_path / "by code" / "more.pth").unlink()
+    assert names_in(tmp_path) == ["demo"]
+
+
+def test_a_folder_that_a_pth_file_names_may_be_made_later(tmp_path: Path, site_of: Path) -> None:
+    (site_of / "a.pth").write_text(f"{tmp_path / 'other'}\n")
+    assert names_in(tmp_path) == []
+    install(tmp_path / "other", WHEEL_LINES)
+    assert names_in(tmp_path) == ["demo"]
+
+
+@pytest.mark.usefixtures("site_of")
+def test_variables_and_options_of_the_spec_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / "other", WHEEL_LINES)
+    path = {"PYTHONPATH": str(tmp_path / "other")}
+    assert names_in(tmp_path) == []
+    assert names_in(tmp_path, environ=path) == ["demo"]
+    assert names_in(tmp_path, SPEC | {"env": {"PYTHONPATH": "${MORE}"}}, {"MORE": path["PYTHONPATH"]}) == ["demo"]
+    assert names_in(tmp_path, SPEC | {"argv": ["python", "-I", *SPEC["argv"][1:]]}, path) == []
+    monkeypatch.chdir(tmp_path)
+    assert names_in(tmp_path, environ={"PYTHONPATH": "other"}) == ["demo"]
+    (tmp_path / "json.py").write_text("1 / 0")  # the current folder is none of an interpreter's places
+    assert names_in(tmp_path, environ={"PYTHONNOUSERSITE": "1"}) == []
+
+
 def test_a_broken_cache_is_forgotten(tmp_path: Path, running: Environment) -> None:
     assert EnvironmentProbe(tmp_path).environment_of(RUNNING, SPEC, {}).key == running.key
     (kept,) = tmp_path.iterdir()
@@ -192,8 +251,9 @@ def test_a_broken_cache_is_forgotten(tmp_path: Path, running: Environment) -> No
 
 @pytest.mark.parametrize("python", ["missing/python", "/bin/false"])
 def test_an_interpreter_that_does_not_answer(python: str) -> None:
-    with pytest.raises(KernelUnavailable, match="does not answer"):
+    with pytest.raises(KernelUnavailable, match="does not answer") as raised:
         environment_of(Path(python), SPEC, {})
+    assert "\n" not in str(raised.value)
 
 
 def test_it_costs_little(tmp_path: Path) -> None:
