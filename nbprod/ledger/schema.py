@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Connection, inspect, text
 
 from nbprod.errors import LedgerUnavailable, UnsupportedVersion
@@ -40,13 +44,28 @@ def migrate(connection: Connection, url: str) -> None:
     """
     if is_current(connection, url):
         return
-    from alembic import command  # noqa: PLC0415  0.2 s that only a migration pays
-    from alembic.config import Config  # noqa: PLC0415
+    with _quiet("alembic"):
+        from alembic import command  # noqa: PLC0415  0.2 s that only a migration pays
+        from alembic.config import Config  # noqa: PLC0415
 
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", "nbprod.ledger:migrations")
-    config.set_main_option("path_separator", "os")
-    command.upgrade(config, "head")
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", "nbprod.ledger:migrations")
+        config.set_main_option("path_separator", "os")
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's plain messages out of the log of whoever called, unless a level was set for it on purpose."""
+    logger = logging.getLogger(name)
+    if logger.level != logging.NOTSET:
+        yield
+        return
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(logging.NOTSET)
 
 
 def _version(connection: Connection, url: str) -> str | None:

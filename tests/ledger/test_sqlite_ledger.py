@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import sqlite3
@@ -354,3 +355,21 @@ def test_missing_rights(closed: str) -> None:
             os.seteuid(0)
         folder.chmod(0o777)
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(("level", "heard"), [(logging.NOTSET, False), (logging.INFO, True)])
+def test_making_a_ledger_says_nothing_in_the_callers_log_unless_asked(
+    path: Path,
+    caplog: pytest.LogCaptureFixture,
+    level: int,
+    heard: bool,  # noqa: FBT001
+) -> None:
+    caplog.set_level(logging.INFO)  # as papermill's command line sets it
+    logger = logging.getLogger("alembic")
+    logger.setLevel(level)
+    try:
+        open_ledger(str(path)).close()
+        assert any(record.name.startswith("alembic") for record in caplog.records) is heard
+        assert logger.level == level
+    finally:
+        logger.setLevel(logging.NOTSET)
