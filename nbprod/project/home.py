@@ -17,6 +17,8 @@ from nbprod.store import Store, open_store
 
 __all__ = ["Home"]
 
+_SQLITE = "sqlite:///"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Home:
@@ -44,6 +46,11 @@ class Home:
         """The ledger, opened; made where it is not there yet."""
         return _open_ledger(self.ledger_url, self.root, os.getpid())
 
+    def has_ledger(self) -> bool:
+        """Return whether there is a ledger. Opening one would make it, which is for those who start a run."""
+        path = self.ledger_url.removeprefix(_SQLITE)
+        return "://" in path or (self.root / Path(path).expanduser()).is_file()
+
     def read(self, digest: Digest) -> bytes:
         """Return the bytes of an object that the ledger or a record points at.
 
@@ -62,7 +69,9 @@ class Home:
             raise IntegrityError(
                 f"the ledger points at bytes that are not there: {digest}",
                 expected=f"an object of the store {self.store.url}",
-                found="none: it was deleted, or set aside as corrupt",
+                found="none: it was deleted, or set aside as corrupt"
+                if self.folder.is_dir()
+                else f"no project: the folder {self.folder} is not there any more",
                 hint="Restore the store from a copy; `nbprod doctor` tells whether something was set aside.",
             ) from error
 
@@ -72,7 +81,7 @@ class Home:
         store = self.store_url
         if "://" not in store or store.startswith("file://"):
             yield (self.root / Path(unquote(urlsplit(store).path) if "://" in store else store).expanduser()).resolve()
-        ledger = self.ledger_url.removeprefix("sqlite:///")
+        ledger = self.ledger_url.removeprefix(_SQLITE)
         if "://" not in ledger:
             path = (self.root / Path(ledger).expanduser()).resolve()
             yield from (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
@@ -92,7 +101,8 @@ class Home:
 
     def _view(self, digest: Digest, name: str) -> Path:
         path = self.folder / "views" / digest.hex[:2] / digest.hex[2:] / Path(name).name
-        if not path.exists() or path.stat().st_size != self.store.size(digest):
+        size = self.store.size(digest)  # asked first: where the object is gone, no folder is made for it
+        if not path.exists() or path.stat().st_size != size:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.store.copy_to(digest, path)
             return path

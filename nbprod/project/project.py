@@ -300,6 +300,10 @@ class Project:
         Raises:
             NotFound: there is none, or it has not finished.
         """
+        if not self.home.has_ledger():
+            raise NotFound(
+                f"there are no runs in {self.root}", hint="Run a notebook first, or go to the project's folder."
+            )
         run_id = self.home.ledger.find(text)
         row = self.home.ledger.run(run_id)
         if row.record is None:
@@ -315,6 +319,8 @@ class Project:
 
     def runs(self, query: RunQuery) -> Iterator[Run]:
         """Return the finished runs that a query finds."""
+        if not self.home.has_ledger():
+            return iter(())
         return (self._handle(row) for row in self.home.ledger.runs(query) if row.record is not None)
 
     def recover(self) -> list[RunId]:
@@ -325,7 +331,7 @@ class Project:
         """
         from nbprod.runner.closer import recover  # noqa: PLC0415 - rarely needed
 
-        return recover(self.home.store, self.home.ledger)
+        return recover(self.home.store, self.home.ledger) if self.home.has_ledger() else []
 
     def exists(self) -> bool:
         """Return whether anything was ever kept here."""

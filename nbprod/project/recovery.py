@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from nbprod.ledger import RunQuery, RunRow
 from nbprod.project.project import Project
 from nbprod.record.ids import RunId
 
-__all__ = ["close_lapsed", "has_ledger"]
-
-_SQLITE = "sqlite:///"
+__all__ = ["close_lapsed", "has_ledger", "open_runs"]
 
 
 def has_ledger(project: Project) -> bool:
     """Return whether anything was ever kept in the project's ledger. Opening one would make it."""
-    path = project.home.ledger_url.removeprefix(_SQLITE)
-    return "://" in path or (project.root / Path(path).expanduser()).is_file()
+    return project.home.has_ledger()
 
 
 def close_lapsed(project: Project) -> list[RunId]:
@@ -24,4 +20,9 @@ def close_lapsed(project: Project) -> list[RunId]:
     Returns:
         The runs that were closed.
     """
-    return project.recover() if has_ledger(project) else []
+    return project.recover()
+
+
+def open_runs(project: Project) -> list[RunRow]:
+    """Return the runs that have not ended, with the ends of their leases."""
+    return list(project.home.ledger.runs(RunQuery(running=True))) if has_ledger(project) else []

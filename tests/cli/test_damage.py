@@ -2,11 +2,14 @@
 
 import json
 import os
+import pickle
 import shutil
 
 import pytest
 
+import nbprod
 from nbprod.digest import Digest
+from nbprod.errors import IntegrityError, NotFound
 from nbprod.project import Project
 from tests.cli.conftest import Nbprod
 
@@ -121,3 +124,30 @@ def test_an_executed_notebook_that_was_deleted_comes_from_the_store(copied):
     done = copied("open", "best", "--print")
     assert (copied.folder / done.stdout.strip()).read_bytes() == recorded
     assert done.stderr == ""
+
+
+def test_reading_a_run_of_a_project_that_was_moved_makes_nothing_at_the_old_place(copied):
+    data = pickle.dumps(Project.find(copied.folder).run("best"))
+    moved = copied.folder.with_name("moved")
+    copied.folder.rename(moved)
+    run = pickle.loads(data)
+    for look in (
+        lambda: run.notebook,
+        run.artifacts["model.bin"].path,
+        lambda: run.home.read(run.record.journal.digest),
+    ):
+        with pytest.raises(IntegrityError, match="is not there any more"):
+            look()
+    assert run.scraps["auc"] == 0.9  # the record came along
+    assert not copied.folder.exists()
+    assert Project.find(moved).run("best").notebook.is_relative_to(moved)  # positive control
+
+
+def test_looking_for_runs_where_there_are_none_makes_nothing(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.nbprod]\n")
+    project = Project.find(tmp_path)
+    assert list(nbprod.runs(project=project)) == []
+    assert project.recover() == []
+    with pytest.raises(NotFound, match="there are no runs in"):
+        project.run("@latest")
+    assert [path.name for path in tmp_path.iterdir()] == ["pyproject.toml"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 import time
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ def test_steps(nbprod):
 def test_looking_at_nothing_makes_nothing(nbprod):
     assert (nbprod("runs").returncode, nbprod("runs").stderr) == (0, "No runs.\n")
     assert nbprod("runs", "--json").stdout == "[]\n"
-    assert nbprod("recover").stdout == "Nothing to close: no run has lost its runner.\n"
+    assert nbprod("recover").stdout == "Nothing to close: no run is open.\n"
     for args in (["show", "x"], ["logs", "x"], ["cancel", "x"], ["tag", "x", "y"], ["open", "x"]):
         done = nbprod(*args)
         assert done.returncode == 2
@@ -59,13 +60,12 @@ def test_wrong_settings_are_told_in_one_paragraph(nbprod):
     assert done.stderr.startswith("Error: [tool.nbprod] has an unknown key 'hoem'. Did you mean 'home'?")
 
 
-@pytest.fixture
-def lapsed(nbprod):
-    """Leave a run in the ledger whose lease is over."""
-    (nbprod.folder / ".nbprod").mkdir()
+def left_open(nbprod, lease_seconds, number=0):
+    """Leave a run in the ledger that nobody closes."""
+    (nbprod.folder / ".nbprod").mkdir(exist_ok=True)
     ledger = open_ledger(str(nbprod.folder / ".nbprod/ledger.db"))
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    run_id = RunId.new(at, bytes(10))
+    run_id = RunId.new(at, bytes([number] * 10))
     ledger.append(
         RunStarted(
             at=at,
@@ -77,12 +77,31 @@ def lapsed(nbprod):
             user="u",
             host="elsewhere",
             runner_pid=1,
-            lease_seconds=0.0,
+            lease_seconds=lease_seconds,
             folder="/nowhere/lost",
         )
     )
     ledger.close()
     return run_id
+
+
+@pytest.fixture
+def lapsed(nbprod):
+    """Leave a run in the ledger whose lease is over."""
+    return left_open(nbprod, 0.0)
+
+
+def test_recover_tells_which_runs_are_open_and_how_long_they_may_be(nbprod):
+    alive, gone = left_open(nbprod, 600.0), left_open(nbprod, 0.0, 1)
+    done = nbprod("recover")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no run" not in done.stdout
+    first, *rest = done.stdout.splitlines()
+    assert first == "Nothing to close yet: 2 runs are open."
+    [told] = [line for line in rest if alive.short in line]
+    assert re.search(r" of lost on elsewhere: its runner counts as alive until \d{4}-\d\d-\d\d [\d:]+ UTC", told)
+    [told] = [line for line in rest if gone.short in line]
+    assert "no sign of life since its lease ended at" in told
 
 
 def test_doctor_finds_this_machine_fit(nbprod):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from nbprod.ledger import RunRow
 
 __all__ = ["recover"]
 
@@ -16,14 +22,31 @@ def recover(*, as_json: bool) -> int:
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import open_project  # noqa: PLC0415
-    from nbprod.project.recovery import close_lapsed  # noqa: PLC0415
+    from nbprod.project.recovery import close_lapsed, open_runs  # noqa: PLC0415
 
-    closed = close_lapsed(open_project(recover=False))
+    project = open_project(recover=False)
+    closed = close_lapsed(project)
     if as_json:
         print_json([str(run_id) for run_id in closed])
         return 0
     for run_id in closed:
         click.echo(f"Closed run {run_id.short} as crashed; see `nbprod show {run_id.short}`.")
-    if not closed:
-        click.echo("Nothing to close: no run has lost its runner.")
+    going = open_runs(project)
+    if not closed and not going:
+        click.echo("Nothing to close: no run is open.")
+    elif not closed:
+        click.echo(f"Nothing to close yet: {'1 run is' if len(going) == 1 else f'{len(going)} runs are'} open.")
+    for row in going:
+        click.echo(_open_still(row))
     return 0
+
+
+def _open_still(row: RunRow) -> str:
+    from nbprod.cli.values import moment, plain_text  # noqa: PLC0415
+
+    told = f"Open: run {row.run_id.short} of {plain_text(row.step)} on {plain_text(row.host)}"
+    if row.lease_until is None:
+        return told
+    if row.lease_until > datetime.now(UTC):
+        return f"{told}: its runner counts as alive until {moment(row.lease_until)}."
+    return f"{told}: no sign of life since its lease ended at {moment(row.lease_until)}; run this on that machine."
