@@ -7,7 +7,6 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import AnyStr
 from urllib.parse import quote, quote_plus
 
 from nbprod.digest import Json
@@ -37,7 +36,7 @@ class Masker:
         CallerError: a value is shorter than 4 characters, contains `«` or `»`, or stands in a mask's own text.
     """
 
-    __slots__ = ("_bytes", "_in_bytes", "_in_text", "_numbers", "_text", "longest")
+    __slots__ = ("_in_text", "_numbers", "_text", "longest")
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         masks = {name: f"«secret:{name}»" for name in secrets}
@@ -51,12 +50,10 @@ class Masker:
         found = {form: masks[name] for name, value in secrets.items() for form in _forms(value)}
         forms = sorted((form for form in found if not any(form in mask for mask in masks.values())), key=_longest_first)
         self._in_text = {form: found[form] for form in forms}
-        self._in_bytes = {form.encode(): found[form].encode() for form in forms}
         self._numbers = {form: found[form] for form in forms if _NUMBER.fullmatch(form)}
         self.longest = len(forms[0]) if forms else 0
         # A lookahead finds a match at every position, so also those that overlap.
         self._text = re.compile(f"(?=({'|'.join(map(re.escape, self._in_text))}))")
-        self._bytes = re.compile(b"(?=(%b))" % b"|".join(map(re.escape, self._in_bytes)))
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to mask."""
@@ -85,12 +82,6 @@ class Masker:
             end = max(end, match.end(1))
         return start if start < edge < end else edge
 
-    def mask_bytes(self, data: bytes) -> bytes:
-        """Return UTF-8 bytes with every secret replaced."""
-        if not any(form in data for form in self._in_bytes):
-            return data
-        return _replaced(data, self._bytes, self._in_bytes)
-
     def mask_json(self, value: Json) -> Json:
         """Return the value with secrets replaced in texts and keys, and numbers that are one replaced by its mask."""
         return self._masked(value) if self._in_text else value
@@ -107,11 +98,11 @@ class Masker:
         return self._numbers.get(json.dumps(value), value) if self._numbers else value
 
 
-def _replaced(text: AnyStr, pattern: re.Pattern[AnyStr], masks: Mapping[AnyStr, AnyStr]) -> AnyStr:
+def _replaced(text: str, pattern: re.Pattern[str], masks: Mapping[str, str]) -> str:
     """Replace each run of overlapping matches by one mask, that of its longest match: no end of a secret stays."""
-    pieces: list[AnyStr] = []
+    pieces: list[str] = []
     done = start = end = 0
-    longest = text[:0]
+    longest = ""
     for match in pattern.finditer(text):
         if match.start(1) >= end:
             pieces += [text[done:start], masks[longest]] if longest else []
@@ -119,7 +110,7 @@ def _replaced(text: AnyStr, pattern: re.Pattern[AnyStr], masks: Mapping[AnyStr, 
         longest = max(longest, match[1], key=len)
         end = max(end, match.end(1))
     pieces += [text[done:start], masks[longest], text[end:]]
-    return text[:0].join(pieces)
+    return "".join(pieces)
 
 
 def _longest_first(form: str) -> tuple[int, str]:
