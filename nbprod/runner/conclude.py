@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from os.path import isfile, islink
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Ended:
         seconds: since the start, monotonic.
         collects: whether files in the output folder are artifacts.
         notes: what a reader should know, beside what was known at the start.
+        mask: replaces secrets in a text; None where their values are not known, as in recovery.
     """
 
     plan: Plan
@@ -58,6 +60,7 @@ class Ended:
     seconds: float
     collects: bool = True
     notes: tuple[str, ...] = ()
+    mask: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         StoreUnavailable, LedgerUnavailable: it could not be closed; it stays open for `nbprod recover`.
     """
     scraps, scrap_fault = _read_scraps(ended)
-    artifacts, artifact_faults = _keep_artifacts(folder.output, store) if ended.collects else ((), ())
+    told = _telling(started, ended)
+    artifacts, artifact_faults = _keep_artifacts(folder.output, store, told) if ended.collects else ((), ())
     verdict = _judge(started, ended, scraps, artifacts, scrap_fault)
     started = replace(started, notes=(*started.notes, *ended.notes, *artifact_faults))
     notebook = _executed(started, ended, verdict, scraps, artifacts)
@@ -131,21 +135,42 @@ def _read_scraps(ended: Ended) -> tuple[tuple[Scrap, ...], str | None]:
         return (), str(error)
 
 
-def _keep_artifacts(output: Path, store: Store) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
+def _telling(started: Started, ended: Ended) -> Callable[[str], str]:
+    """Return how a file's name may stand in the record (law 7).
+
+    Where secrets' values are not known, any name may hold one. Of such a name no more is told than what the contract
+    says of it already: the pattern that it matches, which meets the contract as the name did.
+    """
+    if ended.mask is not None:
+        return ended.mask
+    if not started.request.secrets:
+        return str
+    patterns = Contract.parse(started.request.contract, "the contract").artifacts
+    return lambda name: next((pattern for pattern in patterns if fnmatchcase(name, pattern)), "(name withheld)")
+
+
+def _keep_artifacts(
+    output: Path, store: Store, told: Callable[[str], str]
+) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
     """Put every regular file below the output folder into the store; links and other things are named in notes."""
     kept: list[Artifact] = []
     notes: list[str] = []
-    for folder, folders, files in os.walk(output, onerror=lambda error: notes.append(_unread(error, output))):
+    for folder, folders, files in os.walk(output, onerror=lambda error: notes.append(_unread(error, output, told))):
         folders.sort()
         # Unlike Path's methods, islink and isfile bear a path that is too long for the system.
         links = [name for name in folders if islink(f"{folder}/{name}")]  # noqa: PTH114
         for name in sorted([*files, *links]):
             path = Path(folder, name)
-            shown = _shown(path, output)
+            plain = _shown(path, output)
+            shown = told(plain)
             if islink(path) or not isfile(path):  # noqa: PTH113, PTH114
                 notes.append(f"{shown} in the output folder is not a regular file and was not kept")
                 continue
             digest, size = store.put_file(path)
+            if shown != plain:
+                alike = sum(entry.name == shown or entry.name.startswith(f"{shown} (") for entry in kept)
+                shown = f"{shown} ({alike + 1})" if alike else shown
+                notes.append(f"artifact {shown} had another name, which held a secret or may have held one")
             kept.append(Artifact(name=shown, digest=digest, size=size))
     return tuple(kept), tuple(notes)
 
@@ -155,8 +180,8 @@ def _shown(path: Path, output: Path) -> str:
     return os.fsencode(path.relative_to(output).as_posix()).decode("utf-8", "backslashreplace")
 
 
-def _unread(error: OSError, output: Path) -> str:
-    what = "the output folder" if error.filename == str(output) else f"{_shown(Path(error.filename), output)}/"
+def _unread(error: OSError, output: Path, told: Callable[[str], str]) -> str:
+    what = "the output folder" if error.filename == str(output) else f"{told(_shown(Path(error.filename), output))}/"
     return f"{what} could not be read, so that nothing in it was kept: {error.strerror}"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from nbprod.digest import canonical
 from nbprod.environment.git import GitState, git_state
+from nbprod.environment.key import EnvironmentKey
 from nbprod.errors import CallerError, EnvironmentFault
 from nbprod.execution.plan import Plan
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
@@ -59,6 +60,7 @@ def prepare(job: Job, ports: Ports) -> Prepared:
             expected=f"secrets only in the environment ({', '.join(secrets)})",
             hint="Let the notebook read the variable with os.environ, and leave the parameter away.",
         )
+    _refuse_secrets_in_words(job, masker)
     plan, _ = plan_of(job, bound.overrides)
     try:
         (folder.output if bound.collects else folder.path).mkdir(parents=True)
@@ -82,6 +84,19 @@ def prepare(job: Job, ports: Ports) -> Prepared:
     )
 
 
+def _refuse_secrets_in_words(job: Job, masker: Masker) -> None:
+    """Refuse a secret in what goes into ledger and record as it is given."""
+    paths = [str(path) for path in (job.output, *(job.paths or ())[1:]) if path is not None]
+    words = {"name": job.name, "note": job.note, "tags": list(job.tags), "output": paths}
+    found = [what for what, said in words.items() if masker.mask_json(said) != said]
+    if found:
+        raise CallerError(
+            f"the run's {' and '.join(found)} would hold the value of a secret",
+            expected="secrets only in the environment",
+            hint="Choose other words: these stand in the ledger and in the record, for everybody to read.",
+        )
+
+
 def _secrets(job: Job, ports: Ports) -> dict[str, str]:
     names = job.step.settings.secrets
     missing = [name for name in names if name not in ports.environ]
@@ -99,7 +114,8 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
     job = prepared.job
     step, settings = job.step, job.step.settings
     environment = ports.probe.environment_of(prepared.spec.python, _spec_json(prepared.spec), ports.environ)
-    ports.store.put(_json_bytes(environment.key.to_json()))
+    key = _without_secrets(environment.key, prepared.masker)
+    ports.store.put(_json_bytes(key.to_json()))
     git = git_state(step.path.parent if step.path is not None else prepared.cwd, ports.environ)
     where = "(standard input)" if step.path is None else display_path(step.path, ports.root)
     request = RunRequest(
@@ -110,7 +126,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         parameters=prepared.bound.values,
         given=tuple(name for name in prepared.bound.overrides if name != OUTPUT_DIR or not prepared.bound.collects),
         inputs=prepared.bound.inputs,
-        environment=environment.key.digest,
+        environment=key.digest,
         limits=settings.limits_json(),
         contract=settings.expect.to_json(),
         secrets=settings.secrets,
@@ -136,6 +152,16 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         notes=prepared.bound.notes,
         labels={str(cell.cell): cell.label for cell in prepared.plan.cells},
     )
+
+
+def _without_secrets(key: EnvironmentKey, masker: Masker) -> EnvironmentKey:
+    """Mask what a kernel spec takes from variables: `{"env": {"DSN": "user:${PASSWORD}"}}`."""
+    if not masker:
+        return key
+    kernel = dict(key.kernel)
+    kernel["argv"] = [masker.mask_text(word) for word in kernel["argv"]]
+    kernel["env"] = {name: masker.mask_text(value) for name, value in kernel["env"].items()}
+    return replace(key, kernel=kernel)
 
 
 def _spec_json(spec: KernelSpec) -> dict[str, object]:

@@ -209,6 +209,7 @@ class Runner:
             seconds=self._ports.monotonic() - begun,
             collects=prepared.bound.collects,
             notes=notes,
+            mask=prepared.masker.mask_text,
         )
 
     # --- after ---------------------------------------------------------------------------------

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 
 import nbprod
-from nbprod.project import Project
-from tests.notebooks import project_in, write
+from nbprod.errors import CallerError
+from nbprod.ledger.memory import MemoryLedger
+from nbprod.project import Project, RunOptions
+from nbprod.runner.closer import close_crashed
+from nbprod.runner.started import RunFolder
+from nbprod.store.memory import MemoryStore
+from tests.notebooks import PARAMETERS, Cell, project_in, write
 from tests.processes import nothing_survives
 
 pytestmark = pytest.mark.kernel
@@ -46,23 +54,39 @@ STEPS = f"""
 notebook = "nasty.ipynb"
 secrets = {NAMES}
 
+[tool.nbprod.steps.leaves]
+notebook = "leaves.ipynb"
+secrets = ["NBPROD_TEST_PASSWORD"]
+expect.artifacts = ["model.bin", "*.txt"]
+
 [tool.nbprod.steps.five]
 notebook = "five.ipynb"
 secrets = ["NBPROD_TEST_FIVE"]
+"""
+PASSWORD = "correct-horse-battery"
+LEAVE = """
+import os, shutil
+pw = os.environ["NBPROD_TEST_PASSWORD"]
+os.makedirs(output_dir + f"/{pw}x")
+open(output_dir + f"/{pw}x/{pw}.txt", "w").close()
+open(output_dir + f"/{pw}.csv", "w").close()
+os.symlink("/nowhere", output_dir + f"/link-{pw}")
+open(output_dir + "/model.bin", "w").close()
+shutil.copytree(output_dir + "/..", "as-it-was", symlinks=True)
 """
 FIRST = "import scrapbook as sb\nprint('hello 12345'); display({'a': 12345}); sb.glue('n', 12345); sb.glue('t', 'x')"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    environ = {**dict(zip(NAMES, NASTY, strict=True)), "NBPROD_TEST_FIVE": "12345"}
+    environ = {**dict(zip(NAMES, NASTY, strict=True)), "NBPROD_TEST_FIVE": "12345", "NBPROD_TEST_PASSWORD": PASSWORD}
     root = tmp_path_factory.mktemp("nasty")
     with nothing_survives() as mark, project_in(root, mark, STEPS, environ) as project:
         yield project
 
 
-def run(project: Project, name: str, *cells: str) -> nbprod.Run:
-    return nbprod.run(write(project.root / f"{name}.ipynb", *cells), project=project)
+def run(project: Project, name: str, /, *cells: Cell, **options: Any) -> nbprod.Run:
+    return nbprod.run(write(project.root / f"{name}.ipynb", *cells), project=project, **options)
 
 
 def kinds_of(run: nbprod.Run) -> list[list[str]]:
@@ -88,3 +112,67 @@ def test_a_number_that_is_a_secret_stands_nowhere_in_what_was_put_out(project: P
     assert "12345" not in str(outputs)
     assert "hello «secret:NBPROD_TEST_FIVE»" in str(outputs)
     assert done.scraps["n"] == "«secret:NBPROD_TEST_FIVE»"
+
+
+def test_file_names_that_hold_a_secret_are_masked_by_the_run_and_withheld_by_recovery(project: Project) -> None:
+    done = run(project, "leaves", ("output_dir = 'x'", PARAMETERS), LEAVE)
+    assert done, done.reason
+    mask = "«secret:NBPROD_TEST_PASSWORD»"
+    assert [kept.name for kept in done.record.artifacts] == [f"{mask}.csv", "model.bin", f"{mask}x/{mask}.txt"]
+    assert PASSWORD not in str(done.record)
+    assert any(f"link-{mask} in the output folder" in note for note in done.record.notes)
+    assert any(f"artifact {mask}.csv had another name" in note for note in done.record.notes)
+
+    ledger, store = MemoryLedger(), MemoryStore()
+    ledger.append(next(e.event for e in project.home.ledger.events() if str(e.event.run_id) == str(done.id)))
+    record = close_crashed(RunFolder(project.root / "as-it-was"), store, ledger)
+    assert record is not None
+    assert [kept.name for kept in record.artifacts] == ["(name withheld)", "model.bin", "*.txt"]
+    assert [line.met for line in record.verdict.contract] == [True, True]
+    assert PASSWORD not in str(record)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": f"my {PASSWORD}"},
+        {"note": PASSWORD},
+        {"tags": ("fine", PASSWORD)},
+        {"output": f"{PASSWORD}.ipynb"},
+    ],
+    ids=["name", "note", "tag", "output"],
+)
+def test_words_about_a_run_that_hold_a_secret_are_refused(
+    project: Project, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
+    before = len(list(project.home.ledger.events()))
+    with pytest.raises(CallerError, match="would hold the value of a secret") as caught:
+        run(project, "leaves", "1", **options)
+    assert PASSWORD not in str(caught.value)
+    assert len(list(project.home.ledger.events())) == before
+
+
+def test_neither_a_kernel_specs_variables_nor_its_last_words_tell_a_secret(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    folder = tmp_path / "kernels" / "telling"
+    folder.mkdir(parents=True)
+    spec = {
+        "argv": ["/bin/sh", "-c", "echo died of $NBPROD_TEST_PASSWORD; exit 3"],
+        "env": {"DSN": "user:${NBPROD_TEST_PASSWORD}@host"},
+        "display_name": "telling",
+        "language": "sh",
+    }
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    path = write(project.root / "leaves.ipynb", "1")
+    done = project.run_job(project.job(project.step(path), {}, RunOptions(kernel="telling")))
+    assert done.status == "kernel_died"
+    assert "its last words: died of «secret:NBPROD_TEST_PASSWORD»" in done.reason
+    record, store = done.record, project.home.store
+    key = store.get(record.request.environment).decode()
+    assert "user:«secret:NBPROD_TEST_PASSWORD»@host" in key
+    assert record.environment_facts is not None
+    for text in (key, str(record), store.get(record.environment_facts).decode()):
+        assert PASSWORD not in text
