@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from click import ClickException
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import write_ipynb
 from papermill.log import logger
 
-from nbprod.errors import ParameterError
 from nbprod.execution.assemble import progress_of
 from nbprod.execution.events import CellFinished, Event, KernelReady, StreamText
 from nbprod.project import Project, Run, RunOptions
@@ -27,14 +25,6 @@ from nbprod.record.status import CellStatus
 from nbprod.step.step import Step
 
 __all__ = ["execute_for_papermill"]
-
-
-class RefusedParameters(ParameterError, ClickException):
-    """A refusal that papermill's command line, which is made with click, shows without a traceback."""
-
-    def format_message(self) -> str:
-        """Return the message that click shows."""
-        return str(self)
 
 
 def execute_for_papermill(nb: Any, kernel_name: str, output_path: str | None, options: Mapping[str, Any]) -> Any:
@@ -47,10 +37,7 @@ def execute_for_papermill(nb: Any, kernel_name: str, output_path: str | None, op
         cell_timeout=options.get("execution_timeout"),
         start_timeout=options.get("start_timeout"),
     )
-    try:
-        job = project.job(step, dict(about.get("parameters") or {}), run_options)
-    except ParameterError as error:
-        raise RefusedParameters(error.what, error.faults, hint=error.hint) from None
+    job = project.job(step, dict(about.get("parameters") or {}), run_options)
     job = replace(job, paths=(about.get("input_path"), about.get("output_path")))
     bar = progress_of(nb, options.get("progress_bar", True))
     run = project.run_job(job, listener=_Listener(options, bar))
