@@ -95,7 +95,7 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunR
     except AlreadyFinished:
         return None
     with contextlib.suppress(OSError):  # the store has this copy, too
-        write_atomically(folder.executed(started.request.step), conclusion.notebook)
+        write_atomically(folder.executed(started.request.step), conclusion.notebook, mode=0o444)
     tidy(folder)
     return conclusion.record
 

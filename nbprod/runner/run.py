@@ -219,7 +219,7 @@ class Runner:
         folder, job = prepared.folder, prepared.job
         # A notebook can remove even its run's folder. The run is recorded by now, and the store has this copy, too.
         with contextlib.suppress(OSError):
-            write_atomically(folder.executed(job.step.name), conclusion.notebook)
+            write_atomically(folder.executed(job.step.name), conclusion.notebook, mode=0o444)
         tidy(folder)
         if job.output is not None:
             try:
