@@ -259,7 +259,7 @@ class _Masked:
     def _tree(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._tree(item) for item in value]
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):  # asking for Mapping takes long, and there may be many numbers
             return self._masker.mask_json(value)
         kind = value.get(_TAG)
         if isinstance(kind, str) and kind in _KINDS and "value" in value and value.keys() <= _TAGGED:
