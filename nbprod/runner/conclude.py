@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.digest import Json
-from nbprod.errors import ScrapError
+from nbprod.errors import CallerError, ScrapError
 from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
@@ -166,7 +166,11 @@ def _keep_artifacts(
             if islink(path) or not isfile(path):  # noqa: PTH113, PTH114
                 notes.append(f"{shown} in the output folder is not a regular file and was not kept")
                 continue
-            digest, size = store.put_file(path)
+            try:
+                digest, size = store.put_file(path)
+            except CallerError as error:  # unreadable, or somebody outside the run still writes it
+                notes.append(f"{shown} in the output folder was not kept: {told(str(error))}")
+                continue
             if shown != plain:
                 alike = sum(entry.name == shown or entry.name.startswith(f"{shown} (") for entry in kept)
                 shown = f"{shown} ({alike + 1})" if alike else shown
