@@ -32,7 +32,7 @@ EXIT_CODES: Mapping[int, str] = {
     3: "The environment is at fault: the kernel, the store or the ledger cannot be used.",
     4: "Integrity: stored bytes or events are not what they claim to be.",
     5: "A bug in nbprod. Please report it with what `--debug` prints.",
-    10: "The run exited early: the notebook called `sys.exit(0)` or `exit()` before its last cell.",
+    10: "The run exited early: the notebook called `sys.exit(0)`, or `exit()` with cells still to run.",
     11: "The run timed out: `--timeout`, `--cell-timeout` or `--start-timeout` was over.",
     12: "The kernel died.",
     13: "The run was cancelled by somebody else: `nbprod cancel`, Prefect.",

@@ -6,7 +6,7 @@ The same collector serves the live run and the replay of a journal, so both give
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,10 +105,6 @@ class Collector:
         cell = self._cell(position)
         cell.settle()
         return cell.outputs
-
-    def positions(self) -> Iterator[int]:
-        """Return the positions of cells that have put something out."""
-        return iter(self._cells)
 
     def admit(self, position: int, kind: str, content: Mapping[str, Any], size: int) -> Message | None:
         """Count a message against the limits; return it, what of it is kept, or None.

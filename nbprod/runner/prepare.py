@@ -148,9 +148,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         given=plain_json(prepared.bound.overrides),
         paths=job.paths or (where, None if job.output is None else str(job.output)),
         report_mode=job.report_mode,
-        title=step.notebook.title or "",
         notes=prepared.bound.notes,
-        labels={str(cell.cell): cell.label for cell in prepared.plan.cells},
     )
 
 

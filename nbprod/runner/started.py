@@ -77,9 +77,7 @@ class Started:
         given: the parameters given as plain JSON, for papermill's metadata.
         paths: papermill's input and output path.
         report_mode: whether code is hidden.
-        title: the notebook's title.
         notes: what a reader of the record should know.
-        labels: by source index as text, the cells' labels.
     """
 
     run_id: RunId
@@ -95,9 +93,7 @@ class Started:
     given: Mapping[str, Any]
     paths: tuple[str | None, str | None]
     report_mode: bool
-    title: str
     notes: tuple[str, ...]
-    labels: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is kept in the run's folder."""
@@ -115,9 +111,7 @@ class Started:
             "given": dict(self.given),
             "paths": list(self.paths),
             "report_mode": self.report_mode,
-            "title": self.title,
             "notes": list(self.notes),
-            "labels": dict(self.labels),
         }
 
     @classmethod
@@ -143,7 +137,5 @@ class Started:
             given=data["given"],
             paths=(data["paths"][0], data["paths"][1]),
             report_mode=data["report_mode"],
-            title=data["title"],
             notes=tuple(data["notes"]),
-            labels=data["labels"],
         )

@@ -135,3 +135,26 @@ def test_no_journal_is_an_empty_one(tmp_path: Path) -> None:
 def test_a_full_disk_is_the_environments_fault() -> None:
     with Journal(Path("/dev/full")) as journal, pytest.raises(EnvironmentFault, match="No space left"):
         journal.event("note", AT, text="x")
+
+
+def test_a_cut_that_was_under_way_is_told_by_the_replay() -> None:
+    from nbprod.execution.outputs import Collector, OutputLimits
+    from nbprod.execution.plan import Plan
+    from nbprod.execution.replay import replay
+
+    node = {"cells": [{"cell_type": "code", "source": "loop()", "metadata": {"nbprod": {"cell": 0}}}]}
+    live = Collector(OutputLimits(cell=10, run=100))
+    live.admit(0, "stream", {"name": "stdout", "text": "0123456789 and the last of it\n"}, 1)
+    begun = {"e": "cell_started", "at": "2026-01-01T00:00:00+00:00", "p": 0, "cell": 0}
+    cut = {"e": "dropped", "at": "2026-01-01T00:00:07+00:00", "p": 0, "drops": live.drops(0)}
+
+    def replayed(*events: dict[str, object]) -> tuple[str, bool, float | None]:
+        collector = Collector(OutputLimits())
+        (outcome,), _ = replay(events, Plan.of(node, {}), collector)
+        return "".join(o["text"] for o in collector.outputs(0)), outcome.truncated, outcome.seconds
+
+    text, truncated, seconds = replayed(begun, cut)
+    assert "Output cut here: 20 of this cell's 30 bytes" in text
+    assert text.endswith("and the last of it\n")
+    assert (truncated, seconds) == (True, 7.0)
+    assert replayed(begun) == ("", False, 0.0)  # the control: without the event nobody would know

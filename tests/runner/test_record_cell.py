@@ -53,9 +53,7 @@ def cell_of(text: str, *, zone: str = "UTC", status: Status = Status.FAILED, val
         given={},
         paths=(None, None),
         report_mode=False,
-        title="",
         notes=(text,),
-        labels={},
     )
     verdict = Verdict(
         status=status,
