@@ -13,12 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import nbformat
+from nbformat.v4.rwbase import split_lines, strip_transient
 from papermill import __version__ as papermill_version
 from papermill.engines import NotebookExecutionManager
 from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_STYLE
 
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
+from nbprod.notebook.layout import laid_out
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
 
@@ -118,8 +120,9 @@ def assemble(
 
 def to_bytes(nb: Any) -> bytes:
     """Return the notebook file's bytes, laid out as Jupyter lays them out."""
-    text: str = nbformat.v4.writes_json(nb)
-    return (text + "\n").encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
+    # What nbformat's own writer does, but for the encoding.
+    plain = strip_transient(split_lines(copy.deepcopy(nb)))
+    return (laid_out(plain) + "\n").encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
 
 
 def _broken(outcome: CellOutcome) -> bool:

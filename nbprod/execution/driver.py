@@ -154,6 +154,8 @@ class Driver:
                 self._keeper.pump()
             if "iopub" in ready:
                 self._take_iopub("", reply, None)
+            while self._client.receive("control") is not None:
+                pass  # the reply says nothing; unread, it would keep us from waiting
         self._take_last_words("", reply)
         for seen in () if self._held is None else self._held.flush():
             self._take_output(seen)

@@ -10,37 +10,22 @@ from importlib.resources import files
 
 __all__ = ["bootstrap_source"]
 
-_KEEP_ALL = """try:
-    import sys
-    thread = sys.modules["IPython"].get_ipython().kernel.iopub_thread
-    thread.schedule(lambda: setattr(thread.socket, "sndhwm", 0))
-except Exception:
-    pass
-"""
-"""ZeroMQ drops what a publisher sends beyond 1,000 waiting messages: outputs, scraps and `idle` of a chatty cell,
-without a word, when the runner does not get to read for a second. Its own thread must set the socket's option."""
-
-_NO_GHOSTS = """try:
-    kernel = sys.modules["IPython"].get_ipython().kernel
-    children = kernel._process_children
-    kernel._process_children = lambda: [child for child in children() if child.status() != "zombie"]
-except Exception:
-    pass
-"""
-"""At its shutdown ipykernel waits up to 14 s for its children to be gone, and counts those that have ended but that
-the notebook never waited for."""
+_FILES = ("_in_ipykernel.py", "_in_kernel.py")
 
 
 def bootstrap_source() -> str:
     """Return one expression statement of standard-library Python that prepares the kernel.
 
-    It has ipykernel keep every output until it is read and not wait for the dead, and makes `sb.glue` take None, NaN,
-    numpy values, datetimes, Series and more (`_in_kernel.py`). It never raises: where it can't do its work, stock
-    behaviour stays as it is.
+    It has ipykernel keep every output until it is read, print quickly and not wait for the dead (`_in_ipykernel.py`),
+    and makes `sb.glue` take None, NaN, numpy values, datetimes, Series and more (`_in_kernel.py`). It never raises:
+    where it can't do its work, stock behaviour stays as it is.
     """
-    source = files(__package__).joinpath("_in_kernel.py").read_text("utf-8")
-    guarded = (
-        f"{_KEEP_ALL}{_NO_GHOSTS}try:\n    exec(compile({source!r}, '<nbprod>', 'exec'))\nexcept Exception:\n    pass\n"
+    folder = files(__package__)
+    sources = [folder.joinpath(name).read_text("utf-8") for name in _FILES]
+    # A namespace of its own for each: nothing of ours may be found in, or overwritten from, the user's.
+    guarded = "".join(
+        f"try:\n    exec(compile({source!r}, '<nbprod>', 'exec'), {{'__name__': 'nbprod_in_kernel'}})\n"
+        "except Exception:\n    pass\n"
+        for source in sources
     )
-    # A namespace of its own: nothing of ours may be found in, or overwritten from, the user's.
-    return f"exec({guarded!r}, {{'__name__': 'nbprod_in_kernel'}})\n"
+    return f"exec({guarded!r}, {{}})\n"

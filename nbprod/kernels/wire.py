@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from nbprod.errors import KernelUnavailable
 
 __all__ = ["Message", "Wire", "loads"]
 
-_LONG = re.compile(rb"[0-9]{19}")
+_LONG = 2.0**63
+"""No integer below it is too long for orjson, which makes floats of those beyond 64 bits."""
 _DELIMITER = b"<IDS|MSG>"
 _PARTS = 4
 VERSION = "5.4"
@@ -52,8 +52,21 @@ def loads(data: bytes) -> Any:
     Raises:
         ValueError: NaN, infinities, or bytes that are no UTF-8.
     """
-    # orjson makes floats of integers beyond 64 bits; digits in such a row are rare, and may stand in a text.
-    return json.loads(data) if _LONG.search(data) else orjson.loads(data)
+    value = orjson.loads(data)
+    return json.loads(data) if _has_long(value) else value
+
+
+def _has_long(value: Any) -> bool:
+    """Return whether there is a number that may have been an integer too long for orjson."""
+    left = [value]
+    for item in left:
+        if isinstance(item, dict):
+            left.extend(item.values())
+        elif isinstance(item, list):
+            left.extend(item)
+        elif isinstance(item, float) and abs(item) >= _LONG:
+            return True
+    return False
 
 
 def _read(data: bytes) -> tuple[Any, bytes]:

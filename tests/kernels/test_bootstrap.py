@@ -101,16 +101,76 @@ print(inspect.getsource(sb.encoders.JsonEncoder)[:20], type(sb.encoders.__spec__
 """
 
 
+PRINTED = """
+import contextlib, io, os, sys, threading
+from IPython.display import display, HTML
+from IPython.utils.capture import capture_output
+print("a", 1, sep="-", end="")
+print("", end="")
+print("b")
+print("err", file=sys.stderr)
+sys.stdout.writelines(["x\\n", "", "y\\n"])
+class Loud(str):
+    def __str__(self):
+        return "loud"
+print(sys.stdout.write("four"), sys.stdout.write(""), sys.stdout.write(Loud("sub")))
+for wrong in (1, b"x", None):
+    try:
+        sys.stdout.write(wrong)
+    except TypeError as error:
+        print(error)
+try:
+    sys.stdout.write("one", "too many")
+except TypeError as error:
+    print("TypeError")
+display(HTML("<b>shown</b>"))
+print("after")
+def work():
+    print("thread")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+with contextlib.redirect_stdout(io.StringIO()) as held:
+    print("redirected")
+print(repr(held.getvalue()))
+with capture_output() as captured:
+    print("captured")
+    display(HTML("hidden"))
+print(repr(captured.stdout), len(captured.outputs))
+print("before the fork", flush=True)
+pid = os.fork()
+if pid == 0:
+    print("child")
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(pid, 0)
+print("after the fork", flush=True)
+get_ipython().run_cell("print('inner')", store_history=False)
+print("\U0001f600 \\x1b[31mred\\x1b[0m \\r\\n")
+"""
+
+HISTORY = """
+manager = get_ipython().history_manager
+print([(entry.output_type, entry.bundle.get("stream")) for entry in manager.outputs[1]])
+print(sys.stdout.isatty(), sys.stdout.closed, sys.stdout.parent_header["msg_type"])
+"""
+
+MAGIC = "%%capture kept\nprint('magic')"
+TOLD = "print(kept.stdout, 'QuickTee' in repr(sys.stdout.write))"
+
+
 async def prepare(client: NotebookClient) -> dict[str, Any]:
     """Send the bootstrap as the driver does."""
     request = {"silent": True, "store_history": False, "reply": True, "timeout": 60}
     return await client.kc.execute(bootstrap_source(), **request)
 
 
-def execute(*sources: str, bootstrap: bool) -> list[nbformat.NotebookNode]:
+def execute(*sources: str, bootstrap: bool, allow_errors: bool = False) -> list[nbformat.NotebookNode]:
     """Run the cells in a real kernel; return them."""
     cells = [nbformat.v4.new_code_cell(source, id=f"c{index}") for index, source in enumerate(sources)]
-    client = NotebookClient(nbformat.v4.new_notebook(cells=cells), timeout=120, record_timing=False)
+    client = NotebookClient(
+        nbformat.v4.new_notebook(cells=cells), timeout=120, record_timing=False, allow_errors=allow_errors
+    )
     with client.setup_kernel():
         if bootstrap:
             assert run_sync(prepare)(client)["content"]["status"] == "ok"
@@ -222,6 +282,39 @@ def test_stock_scrapbook_reads_the_file(prepared: list[nbformat.NotebookNode], t
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == len(scraps_of(prepared))
+
+
+def streams_of(cell: nbformat.NotebookNode) -> tuple[str, str, list[str]]:
+    """Return what a cell wrote to each stream , however cut, and its other outputs."""
+    texts = {name: "".join(o.text for o in cell.outputs if o.get("name") == name) for name in ("stdout", "stderr")}
+    return texts["stdout"], texts["stderr"], [str(o) for o in cell.outputs if o.output_type != "stream"]
+
+
+@pytest.mark.kernel
+def test_quick_printing_has_all_the_effects_of_the_stock_one() -> None:
+    sources = (PRINTED, HISTORY, MAGIC, TOLD, "print('x' * 10)\n1 / 0")
+    ours, stock = (execute(*sources, bootstrap=bootstrap, allow_errors=True) for bootstrap in (True, False))
+    assert ours[3].outputs[0].text == "magic\n True\n"
+    assert stock[3].outputs[0].text == "magic\n False\n"  # the control
+    assert "'four'" in stock[1].outputs[0].text
+    assert "child" in streams_of(stock[0])[0]
+    for number in (0, 1, 2, 4):
+        assert streams_of(ours[number]) == streams_of(stock[number]), sources[number]
+
+
+@pytest.mark.kernel
+def test_threads_that_print_lose_nothing() -> None:
+    source = (
+        "import threading\n"
+        "def work(n):\n    for i in range(2000):\n        print(f'{n}:{i}')\n"
+        "threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]\n"
+        "[t.start() for t in threads]\n[t.join() for t in threads]\nprint('end')"
+    )
+    (cell,) = execute(source, bootstrap=True)
+    # `print` writes text and line end apart, so threads mix them; each part is there once.
+    pieces = sorted("".join(output.text for output in cell.outputs).replace("\n", ""))
+    wanted = sorted("".join(f"{n}:{i}" for n in range(4) for i in range(2000)) + "end")
+    assert pieces == wanted
 
 
 def run_with(package: dict[str, str], script: str, folder: Path) -> str:

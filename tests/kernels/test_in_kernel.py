@@ -233,12 +233,14 @@ def test_without_the_packages_arrays_and_series_are_lists(monkeypatch: pytest.Mo
     assert stamp.value().endswith(".000000001")
 
 
-@pytest.mark.parametrize("module", ["kernels/_in_kernel.py", "environment/_in_interpreter.py"])
+@pytest.mark.parametrize(
+    "module", ["kernels/_in_kernel.py", "kernels/_in_ipykernel.py", "environment/_in_interpreter.py"]
+)
 def test_what_runs_in_other_interpreters_keeps_to_their_syntax_and_library(module: str) -> None:
     tree = ast.parse((Path(nbprod.__file__).parent / module).read_text("utf-8"), feature_version=(3, 8))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names | {"IPython"}
 
 
 def test_importing_it_installs_nothing() -> None:
