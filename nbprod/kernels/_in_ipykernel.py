@@ -6,9 +6,11 @@ syntax of Python 3.8, and any failure leaves stock behaviour as it was. Written 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +33,23 @@ def count_the_living(kernel: Any) -> None:
     """
     children = kernel._process_children
     kernel._process_children = lambda: [child for child in children() if child.status() != "zombie"]
+
+
+def end_in_order(kernel: Any) -> None:
+    """Have the thread of the control channel end before the one that publishes.
+
+    The first flushes the streams once more after it has answered the request to shut down, through the second. Should
+    that have ended just then, it waits 10 s for nobody, and the process with it.
+    """
+    control = kernel.control_thread
+
+    def wait() -> None:
+        with contextlib.suppress(Exception):
+            if control.is_alive() and control is not threading.current_thread():
+                control.stop()
+                control.join(1.0)
+
+    atexit.register(wait)  # registered last, so that it runs before what ipykernel has registered
 
 
 class QuickTee:
@@ -122,6 +141,7 @@ def install() -> None:
     shell = sys.modules["IPython"].get_ipython()
     attempt(keep_all, shell.kernel)
     attempt(count_the_living, shell.kernel)
+    attempt(end_in_order, shell.kernel)
     attempt(print_quickly, shell)
 
 

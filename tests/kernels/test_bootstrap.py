@@ -317,6 +317,41 @@ def test_threads_that_print_lose_nothing() -> None:
     assert pieces == wanted
 
 
+LATE = """
+import collections, threading, time
+class Late(collections.deque):
+    def append(self, item):
+        if threading.current_thread().name == "Control":
+            time.sleep(0.1)
+        super().append(item)
+thread = get_ipython().kernel.iopub_thread
+thread._events = Late(thread._events)
+"""
+"""Holds up the thread of the control channel where it has found the publishing thread alive, and has yet to use it."""
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("bootstrap", [True, False], ids=["bootstrap", "stock"])
+def test_a_kernel_ends_without_waiting_for_a_thread_that_is_gone(bootstrap: bool, tmp_path: Path) -> None:
+    from jupyter_client import KernelManager
+
+    log = tmp_path / "stderr.txt"
+    with log.open("wb") as stderr:
+        manager = KernelManager()
+        manager.start_kernel(stderr=stderr)
+        client = manager.blocking_client()
+        client.start_channels()
+        client.wait_for_ready(60)
+        for source in [bootstrap_source()] * bootstrap + [LATE]:
+            client.execute(source, reply=True, timeout=60)
+        client.shutdown()
+        run_sync(manager.provisioner.wait)()
+        client.stop_channels()
+        manager.cleanup_resources()
+    said = log.read_text()
+    assert ("flush timed out" in said or "ZMQError" in said) is not bootstrap
+
+
 def run_with(package: dict[str, str], script: str, folder: Path) -> str:
     """Run the bootstrap, then the script, in a Python that finds the given modules as `scrapbook`."""
     (folder / "scrapbook").mkdir()
