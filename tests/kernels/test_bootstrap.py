@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import nbformat
 import pytest
+from jupyter_client import KernelManager
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 
@@ -333,8 +334,6 @@ thread._events = Late(thread._events)
 @pytest.mark.kernel
 @pytest.mark.parametrize("bootstrap", [True, False], ids=["bootstrap", "stock"])
 def test_a_kernel_ends_without_waiting_for_a_thread_that_is_gone(bootstrap: bool, tmp_path: Path) -> None:
-    from jupyter_client import KernelManager
-
     log = tmp_path / "stderr.txt"
     with log.open("wb") as stderr:
         manager = KernelManager()
