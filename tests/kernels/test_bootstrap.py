@@ -333,7 +333,7 @@ thread._events = Late(thread._events)
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("bootstrap", [True, False], ids=["bootstrap", "stock"])
-def test_a_kernel_ends_without_waiting_for_a_thread_that_is_gone(bootstrap: bool, tmp_path: Path) -> None:
+def test_a_kernel_ends_without_waiting_for_a_thread_that_is_gone(*, bootstrap: bool, tmp_path: Path) -> None:
     log = tmp_path / "stderr.txt"
     with log.open("wb") as stderr:
         manager = KernelManager()
