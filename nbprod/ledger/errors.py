@@ -6,7 +6,7 @@ from nbprod.errors import CallerError
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 
-__all__ = ["AlreadyFinished", "AlreadyStarted", "AmbiguousRun"]
+__all__ = ["AlreadyFinished", "AlreadyStarted", "AlreadyUnderWay", "AmbiguousRun", "StepMoved"]
 
 
 class AlreadyStarted(CallerError):
@@ -53,3 +53,24 @@ class AmbiguousRun(CallerError):
         )
         self.text = text
         self.candidates = candidates
+
+
+class AlreadyUnderWay(CallerError):
+    """A shared run was to be started for a request that another shared run is under way for.
+
+    Args:
+        run_id: that run.
+        lapsed: whether its lease is over, so that nobody should wait for it.
+    """
+
+    def __init__(self, run_id: RunId, *, lapsed: bool) -> None:
+        super().__init__(f"run {run_id} is under way for the same request", expected="one shared run per request")
+        self.run_id = run_id
+        self.lapsed = lapsed
+
+
+class StepMoved(CallerError):
+    """A step's version or alias is not where the caller believed it to be: somebody else was faster."""
+
+    def __init__(self, what: str, *, expected: str, found: str) -> None:
+        super().__init__(what, expected=expected, found=found, hint="Look again with `nbprod steps`, then decide anew.")

@@ -18,8 +18,10 @@ from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 
 __all__ = [
+    "AliasMoved",
     "Event",
     "RunCancelRequested",
+    "RunEvent",
     "RunFinished",
     "RunHeard",
     "RunNamed",
@@ -27,6 +29,8 @@ __all__ = [
     "RunStarted",
     "RunTagged",
     "RunUntagged",
+    "StepEvent",
+    "StepPublished",
     "from_json",
     "to_json",
 ]
@@ -37,16 +41,14 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened to a run.
+    """Something that happened, to a run or to a step.
 
     Args:
         at: when; aware, kept in UTC with microseconds.
-        run_id: the run.
         unknown: fields of the stored form that this version doesn't know.
     """
 
     at: datetime
-    run_id: RunId
     unknown: Mapping[str, Json] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -55,7 +57,21 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(Event):
+class RunEvent(Event):
+    """Something that happened to a run."""
+
+    run_id: RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvent(Event):
+    """Something that happened to a step, which is known by its name."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(RunEvent):
     """A run was begun: committed before any cell runs.
 
     Args:
@@ -71,6 +87,10 @@ class RunStarted(Event):
         tags: words for people to find it by.
         note: a note for people.
         folder: where the run's working files are, on that host.
+        occasion: what this run is for, so that a second call for the same finds it: a text that the caller makes.
+        retry_of: the run that this one tries again.
+        flow_run: the flow run that it belongs to, as the flow's runner names it.
+        shared: whether those who ask for the same meanwhile wait for this run instead of starting another.
     """
 
     step: str
@@ -85,10 +105,14 @@ class RunStarted(Event):
     tags: tuple[str, ...] = ()
     note: str | None = None
     folder: str
+    occasion: str | None = None
+    retry_of: RunId | None = None
+    flow_run: str | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished(Event):
+class RunFinished(RunEvent):
     """A run got its verdict; the bytes that it names are in the store already (law 3).
 
     Args:
@@ -98,6 +122,7 @@ class RunFinished(Event):
         record: the stored record.
         notebook: the executed notebook, if there is one.
         scraps: values by name, in tagged form as parameters are.
+        of: for a `cached` run, the run that answered.
     """
 
     status: Status
@@ -106,38 +131,39 @@ class RunFinished(Event):
     record: Digest
     notebook: Digest | None = None
     scraps: Mapping[str, Json] = field(default_factory=dict)
+    of: RunId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunNamed(Event):
+class RunNamed(RunEvent):
     """Someone named a run; an empty name takes the name away."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunTagged(Event):
+class RunTagged(RunEvent):
     """Someone put a tag on a run."""
 
     tag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunUntagged(Event):
+class RunUntagged(RunEvent):
     """Someone took a tag off a run."""
 
     tag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunNoted(Event):
+class RunNoted(RunEvent):
     """Someone wrote a run's note, in place of the one before; an empty note takes it away."""
 
     note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunHeard(Event):
+class RunHeard(RunEvent):
     """Something arrived late: it stands beside the verdict and never changes it.
 
     Args:
@@ -150,7 +176,7 @@ class RunHeard(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunCancelRequested(Event):
+class RunCancelRequested(RunEvent):
     """Someone asked, perhaps from another process, that a run be cancelled.
 
     Args:
@@ -158,6 +184,42 @@ class RunCancelRequested(Event):
     """
 
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPublished(StepEvent):
+    """Someone froze a step under its next version; what belongs to it is in the store.
+
+    Args:
+        number: the version, counts up from 1 for each step.
+        manifest: the digest of what names everything that belongs to it.
+        by: who did.
+        note: for people.
+    """
+
+    number: int
+    manifest: Digest
+    by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasMoved(StepEvent):
+    """Someone let a name point at another version of a step.
+
+    Args:
+        alias: the name, such as `production`.
+        number: the version that it points at now; None: it was taken away.
+        before: where it pointed; None: it was new. The ledger refuses the event where this is not so.
+        by: who did.
+        why: the reason given.
+    """
+
+    alias: str
+    number: int | None
+    before: int | None
+    by: str
+    why: str = ""
 
 
 _KINDS: Mapping[str, type[Event]] = {
@@ -171,6 +233,8 @@ _KINDS: Mapping[str, type[Event]] = {
         RunNoted,
         RunHeard,
         RunCancelRequested,
+        StepPublished,
+        AliasMoved,
     )
 }
 
@@ -210,7 +274,10 @@ _CODECS: Mapping[str, _Codec] = {
     "RunId": (str, RunId),
     "str": (_same, _of(str)),
     "str | None": (_same, _optional(_of(str))),
+    "RunId | None": (_optional(str), _optional(RunId)),
+    "bool": (_same, _of(bool)),
     "int": (_same, _of(int)),
+    "int | None": (_same, _optional(_of(int))),
     "float": (_same, _number),  # RFC 8785 writes 30.0 as 30
     "Digest": (str, Digest.parse),
     "Digest | None": (_optional(str), _optional(Digest.parse)),
@@ -221,13 +288,18 @@ _CODECS: Mapping[str, _Codec] = {
 }
 
 
+_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "of"})
+"""Fields that came later: left out where they say nothing, so that events of before are written as they were."""
+
+
 def to_json(event: Event) -> dict[str, Json]:
     """Return the event's stored form."""
     body: dict[str, Json] = dict(event.unknown)
     body |= {"version": VERSION, "kind": type(event).__name__}
     for each in fields(event):
-        if each.name != "unknown":
-            body[each.name] = _CODECS[str(each.type)][0](getattr(event, each.name))
+        value = getattr(event, each.name)
+        if each.name != "unknown" and not (each.name in _LATER and not value):
+            body[each.name] = _CODECS[str(each.type)][0](value)
     return body
 
 

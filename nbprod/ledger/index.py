@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from nbprod.errors import CallerError, NotFound
 from nbprod.ledger.errors import AlreadyFinished, AlreadyStarted
-from nbprod.ledger.events import Event, RunFinished, RunNamed, RunNoted, RunStarted, RunTagged, RunUntagged
+from nbprod.ledger.events import RunEvent, RunFinished, RunNamed, RunNoted, RunStarted, RunTagged, RunUntagged
 from nbprod.ledger.query import RunRow
 from nbprod.record.ids import RunId
 
 __all__ = ["fold", "no_such_run", "search_text"]
 
 
-def fold(row: RunRow | None, event: Event) -> RunRow:
+def fold(row: RunRow | None, event: RunEvent) -> RunRow:
     """Return a run's row after an event.
 
     The lease is not of the events: a started run's is None here, to be set by the ledger's own clock.
@@ -87,6 +87,11 @@ def _started(event: RunStarted) -> RunRow:
         runner_pid=event.runner_pid,
         lease_until=None,
         folder=event.folder,
+        occasion=event.occasion or None,
+        retry_of=event.retry_of,
+        flow_run=event.flow_run or None,
+        shared=event.shared,
+        of=None,
     )
 
 
@@ -100,6 +105,7 @@ def _finished(row: RunRow, event: RunFinished) -> RunRow:
         record=event.record,
         notebook_digest=event.notebook,
         scraps=event.scraps,
+        of=event.of,
         lease_until=None,
     )
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from nbprod.ledger.events import Event
 from nbprod.ledger.query import RunQuery, RunRow
+from nbprod.ledger.steps import StepVersion
 from nbprod.record.ids import RunId
 
 __all__ = ["Ledger", "StoredEvent"]
@@ -44,7 +45,9 @@ class Ledger(Protocol):
         Raises:
             AlreadyStarted: the run was started before.
             AlreadyFinished: the run has its verdict; carries it.
-            NotFound: the run was never started.
+            AlreadyUnderWay: a shared run was to be started while another asks for the same; carries that one.
+            StepMoved: a step's version or alias is not where the event says it was.
+            NotFound: the run was never started, or the step's version never published.
             CallerError: the event holds what has no canonical JSON form.
         """
         ...
@@ -96,6 +99,14 @@ class Ledger(Protocol):
             run_id: only this run's.
             after: only those with a greater sequence number.
         """
+        ...
+
+    def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
+        """Return the versions of a step, or of all steps: by step, the latest version first."""
+        ...
+
+    def step_events(self, step: str) -> Iterator[StoredEvent]:
+        """Yield the events of a step in order of arrival."""
         ...
 
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:

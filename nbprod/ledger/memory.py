@@ -9,12 +9,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nbprod.digest import canonical
-from nbprod.ledger.events import Event, RunCancelRequested, RunStarted, from_json, to_json
+from nbprod.ledger.errors import AlreadyUnderWay
+from nbprod.ledger.events import (
+    AliasMoved,
+    Event,
+    RunCancelRequested,
+    RunEvent,
+    RunStarted,
+    StepEvent,
+    StepPublished,
+    from_json,
+    to_json,
+)
 from nbprod.ledger.index import fold, no_such_run, search_text
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.moment import as_utc, utc_now
 from nbprod.ledger.query import Condition, Order, RunQuery, RunRow
 from nbprod.ledger.reference import CANDIDATES, resolve
+from nbprod.ledger.steps import StepVersion, checked_alias, checked_version
 from nbprod.ledger.values import index_value, read_json, wanted
 from nbprod.record.ids import RunId
 
@@ -34,6 +46,8 @@ class MemoryLedger:
         self._events: list[StoredEvent] = []
         self._rows: dict[RunId, RunRow] = {}
         self._cancelled: set[RunId] = set()
+        self._versions: dict[tuple[str, int], StepVersion] = {}
+        self._aliases: dict[tuple[str, str], int] = {}
 
     @property
     def url(self) -> str:
@@ -45,14 +59,48 @@ class MemoryLedger:
         # Through bytes and back, as in a database: nobody shares a mutable value with the ledger.
         event = from_json(read_json(canonical(to_json(event)).decode()))
         with self._lock:
-            row = fold(self._rows.get(event.run_id), event)
-            if isinstance(event, RunStarted):
-                row = replace(row, lease_until=self._lease(event.lease_seconds))
-            if isinstance(event, RunCancelRequested):
-                self._cancelled.add(event.run_id)
-            self._rows[event.run_id] = row
+            if isinstance(event, RunEvent):
+                self._index_run(event)
+            elif isinstance(event, StepEvent):
+                self._index_step(event)
             self._events.append(StoredEvent(len(self._events) + 1, event))
             return len(self._events)
+
+    def _index_run(self, event: RunEvent) -> None:
+        row = fold(self._rows.get(event.run_id), event)
+        if isinstance(event, RunStarted):
+            if event.shared:
+                self._refuse_second(event)
+            row = replace(row, lease_until=self._lease(event.lease_seconds))
+        if isinstance(event, RunCancelRequested):
+            self._cancelled.add(event.run_id)
+        self._rows[event.run_id] = row
+
+    def _refuse_second(self, event: RunStarted) -> None:
+        for row in self._rows.values():
+            if row.shared and row.status is None and row.request_digest == event.request_digest:
+                until = row.lease_until
+                raise AlreadyUnderWay(row.run_id, lapsed=until is not None and until < as_utc(self._clock()))
+
+    def _index_step(self, event: StepEvent) -> None:
+        versions = {version for step, version in self._versions if step == event.step}
+        if isinstance(event, StepPublished):
+            checked_version(event, max(versions, default=0))
+            self._versions[event.step, event.number] = StepVersion(
+                step=event.step,
+                version=event.number,
+                manifest=event.manifest,
+                published=event.at,
+                by=event.by,
+                note=event.note,
+            )
+        elif isinstance(event, AliasMoved):
+            aliases = {alias: version for (step, alias), version in self._aliases.items() if step == event.step}
+            checked_alias(event, frozenset(versions), aliases)
+            if event.number is None:
+                self._aliases.pop((event.step, event.alias), None)
+            else:
+                self._aliases[event.step, event.alias] = event.number
 
     def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
         """Prolong a lease (see `Ledger.renew`)."""
@@ -91,8 +139,27 @@ class MemoryLedger:
         """Yield events in order of arrival (see `Ledger.events`)."""
         for position in range(max(after, 0), len(self._events)):
             stored = self._events[position]
-            if run_id is None or stored.event.run_id == run_id:
+            if run_id is None or (isinstance(stored.event, RunEvent) and stored.event.run_id == run_id):
                 yield stored
+
+    def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
+        """Return the versions of steps (see `Ledger.published`)."""
+        with self._lock:
+            found = [each for each in self._versions.values() if step is None or each.step == step]
+            aliases = dict(self._aliases)
+        found.sort(key=lambda each: (each.step, -each.version))
+        return tuple(
+            replace(
+                each, aliases=tuple(sorted(a for (s, a), v in aliases.items() if (s, v) == (each.step, each.version)))
+            )
+            for each in found
+        )
+
+    def step_events(self, step: str) -> Iterator[StoredEvent]:
+        """Yield the events of a step (see `Ledger.step_events`)."""
+        yield from (
+            each for each in list(self._events) if isinstance(each.event, StepEvent) and each.event.step == step
+        )
 
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
         """Ask for a run to be cancelled (see `Ledger.request_cancel`)."""
@@ -141,6 +208,9 @@ def _matches(row: RunRow, query: RunQuery) -> bool:
         and (query.running is None or (row.status is None) == query.running)
         and (query.since is None or row.started >= as_utc(query.since))
         and (query.until is None or row.started < as_utc(query.until))
+        and (query.request is None or row.request_digest == query.request)
+        and (query.occasion is None or row.occasion == query.occasion)
+        and (query.flow_run is None or row.flow_run == query.flow_run)
         and set(query.tags) <= set(row.tags)
         and (query.text is None or query.text.casefold() in search_text(row))
         and all(_fulfils(row, condition) for condition in query.where)

@@ -57,6 +57,11 @@ class RunRow:
         tags: sorted.
         lease_until: until when it counts as alive without a heartbeat, by the ledger's clock; None once it finished.
         folder: where its working files are, on `host`.
+        occasion: what it was for (`RunStarted.occasion`).
+        retry_of: the run that it tried again.
+        flow_run: the flow run that it belongs to.
+        shared: whether others wait for it who ask for the same.
+        of: the run that answered, for a `cached` one.
     """
 
     run_id: RunId
@@ -80,6 +85,11 @@ class RunRow:
     runner_pid: int
     lease_until: datetime | None
     folder: str
+    occasion: str | None
+    retry_of: RunId | None
+    flow_run: str | None
+    shared: bool
+    of: RunId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +165,9 @@ class RunQuery:
         until: started before this moment; aware.
         tags: all of these tags.
         where: all of these conditions.
+        request: only those that asked for this.
+        occasion: only those that were for this.
+        flow_run: only those of this flow run.
         text: found, in any case, in step, notebook path, name, note, reason or a tag.
         order: the order.
         limit: at most so many.
@@ -167,6 +180,9 @@ class RunQuery:
     until: datetime | None = None
     tags: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
+    request: Digest | None = None
+    occasion: str | None = None
+    flow_run: str | None = None
     text: str | None = None
     order: Order = field(default_factory=Order)
     limit: int | None = None

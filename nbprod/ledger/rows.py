@@ -39,6 +39,11 @@ def to_columns(row: RunRow) -> dict[str, Any]:
         "host": row.host,
         "runner_pid": row.runner_pid,
         "folder": row.folder,
+        "occasion": row.occasion,
+        "retry_of": None if row.retry_of is None else row.retry_of.text,
+        "flow_run": row.flow_run,
+        "shared": int(row.shared),
+        "of_run": None if row.of is None else row.of.text,
         "search": search_text(row),
     }
 
@@ -67,6 +72,11 @@ def from_columns(columns: Mapping[Any, Any], tags: Iterable[str]) -> RunRow:
         runner_pid=columns["runner_pid"],
         lease_until=None if columns["lease_until"] is None else parse_moment(columns["lease_until"]),
         folder=columns["folder"],
+        occasion=columns["occasion"],
+        retry_of=None if columns["retry_of"] is None else RunId(columns["retry_of"]),
+        flow_run=columns["flow_run"],
+        shared=bool(columns["shared"]),
+        of=None if columns["of_run"] is None else RunId(columns["of_run"]),
     )
 
 

@@ -80,6 +80,12 @@ def selected(query: RunQuery) -> tuple[ColumnElement[bool], ...]:
         terms.append(runs.c.started >= moment_text(query.since))
     if query.until is not None:
         terms.append(runs.c.started < moment_text(query.until))
+    if query.request is not None:
+        terms.append(runs.c.request_digest == str(query.request))
+    if query.occasion is not None:
+        terms.append(runs.c.occasion == query.occasion)
+    if query.flow_run is not None:
+        terms.append(runs.c.flow_run == query.flow_run)
     if query.text is not None:
         terms.append(runs.c.search.contains(query.text.casefold(), autoescape=True))
     terms += [exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag == tag) for tag in query.tags]

@@ -10,7 +10,17 @@ from sqlalchemy import Connection, Select, delete, insert, or_, select, update
 
 from nbprod.digest import canonical
 from nbprod.ledger.connections import Connections, Database
-from nbprod.ledger.events import Event, RunCancelRequested, RunFinished, RunStarted, from_json, to_json
+from nbprod.ledger.errors import AlreadyUnderWay
+from nbprod.ledger.events import (
+    Event,
+    RunCancelRequested,
+    RunEvent,
+    RunFinished,
+    RunStarted,
+    StepEvent,
+    from_json,
+    to_json,
+)
 from nbprod.ledger.index import fold, no_such_run
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.moment import moment_text, utc_now
@@ -19,6 +29,8 @@ from nbprod.ledger.reference import CANDIDATES, resolve
 from nbprod.ledger.rows import from_columns, to_columns, value_columns
 from nbprod.ledger.schema import is_current, migrate
 from nbprod.ledger.selection import selected, stretches
+from nbprod.ledger.step_index import index_step, versions_of
+from nbprod.ledger.steps import StepVersion
 from nbprod.ledger.tables import events, run_tags, run_values, runs
 from nbprod.ledger.values import read_json
 from nbprod.record.ids import RunId
@@ -109,9 +121,14 @@ class SqlLedger:
 
     def events(self, run_id: RunId | None = None, *, after: int = 0) -> Iterator[StoredEvent]:
         """Yield events in order of arrival (see `Ledger.events`)."""
-        base = select(events.c.seq, events.c.body).order_by(events.c.seq).limit(_PAGE)
-        if run_id is not None:
-            base = base.where(events.c.run_id == str(run_id))
+        yield from self._events(after, *(() if run_id is None else (events.c.run_id == str(run_id),)))
+
+    def step_events(self, step: str) -> Iterator[StoredEvent]:
+        """Yield the events of a step (see `Ledger.step_events`)."""
+        yield from self._events(0, events.c.step == step)
+
+    def _events(self, after: int, *conditions: Any) -> Iterator[StoredEvent]:
+        base = select(events.c.seq, events.c.body).where(*conditions).order_by(events.c.seq).limit(_PAGE)
         while True:
             with self._connections.read() as connection:
                 page = connection.execute(base.where(events.c.seq > after)).all()
@@ -120,6 +137,11 @@ class SqlLedger:
             if len(page) < _PAGE:
                 return
             after = page[-1].seq
+
+    def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
+        """Return the versions of steps (see `Ledger.published`)."""
+        with self._connections.read() as connection:
+            return versions_of(connection, step)
 
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
         """Ask for a run to be cancelled (see `Ledger.request_cancel`)."""
@@ -171,17 +193,28 @@ class SqlLedger:
     # --- writing ---
 
     def _append(self, connection: Connection, event: Event, body: str) -> int:
+        about = {"kind": type(event).__name__, "at": moment_text(event.at), "body": body}
+        if isinstance(event, StepEvent):
+            index_step(connection, event)
+            return _kept(connection, step=event.step, **about)
+        assert isinstance(event, RunEvent)  # noqa: S101 - there are no others
         before = _row_or_none(connection, event.run_id)
         after = fold(before, event)
-        kept = connection.execute(
-            insert(events)
-            .values(run_id=str(event.run_id), kind=type(event).__name__, at=moment_text(event.at), body=body)
-            .returning(events.c.seq)
-        )
+        if isinstance(event, RunStarted) and event.shared:
+            self._refuse_second(connection, event)
+        seq = _kept(connection, run_id=str(event.run_id), **about)
         self._index(connection, event, before, after)
-        return int(kept.scalar_one())
+        return seq
 
-    def _index(self, connection: Connection, event: Event, before: RunRow | None, after: RunRow) -> None:
+    def _refuse_second(self, connection: Connection, event: RunStarted) -> None:
+        """Refuse to share a request that another shared run is under way for."""
+        lapsed = runs.c.lease_until < self._database.from_now(0)
+        same = (runs.c.request_digest == str(event.request_digest), runs.c.shared == 1, runs.c.status.is_(None))
+        found = connection.execute(select(runs.c.run_id, lapsed.label("lapsed")).where(*same)).first()
+        if found is not None:
+            raise AlreadyUnderWay(RunId(found.run_id), lapsed=bool(found.lapsed))
+
+    def _index(self, connection: Connection, event: RunEvent, before: RunRow | None, after: RunRow) -> None:
         here = runs.c.run_id == str(event.run_id)
         if isinstance(event, RunStarted):
             lease = self._database.from_now(event.lease_seconds)
@@ -199,6 +232,10 @@ class SqlLedger:
                 first = update(runs).where(here, runs.c.cancel_requested.is_(None))
                 connection.execute(first.values(cancel_requested=moment_text(event.at)))
         _keep_tags(connection, event.run_id, set(before.tags) if before else set(), set(after.tags))
+
+
+def _kept(connection: Connection, **columns: str) -> int:
+    return int(connection.execute(insert(events).values(**columns).returning(events.c.seq)).scalar_one())
 
 
 def _row_or_none(connection: Connection, run_id: RunId) -> RunRow | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, ForeignKey, Integer, MetaData, Table, Text
 
-__all__ = ["VERSION_TABLE", "events", "metadata", "run_tags", "run_values", "runs"]
+__all__ = ["VERSION_TABLE", "events", "metadata", "run_tags", "run_values", "runs", "step_aliases", "step_versions"]
 
 VERSION_TABLE = "nbprod_version"
 """Alembic's table, under a name of our own: a PostgreSQL database may be shared with another application's."""
@@ -15,7 +15,8 @@ events = Table(
     "events",
     metadata,
     Column("seq", Integer, primary_key=True),
-    Column("run_id", Text, nullable=False),
+    Column("run_id", Text),
+    Column("step", Text),
     Column("kind", Text, nullable=False),
     Column("at", Text, nullable=False),
     Column("body", Text, nullable=False),
@@ -48,6 +49,11 @@ runs = Table(
     Column("cancel_requested", Text),
     Column("folder", Text, nullable=False),
     Column("search", Text, nullable=False),
+    Column("occasion", Text),
+    Column("retry_of", Text),
+    Column("flow_run", Text),
+    Column("shared", Integer, nullable=False),
+    Column("of_run", Text),
 )
 
 run_tags = Table(
@@ -65,4 +71,23 @@ run_values = Table(
     Column("name", Text, primary_key=True),
     Column("num", Float),
     Column("text", Text),
+)
+
+step_versions = Table(
+    "step_versions",
+    metadata,
+    Column("step", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("manifest", Text, nullable=False),
+    Column("published", Text, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+step_aliases = Table(
+    "step_aliases",
+    metadata,
+    Column("step", Text, primary_key=True),
+    Column("alias", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
 )

@@ -14,6 +14,7 @@ from telling import DIGEST, START, finished, started
 from nbprod.digest import Digest, canonical
 from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
 from nbprod.ledger.events import (
+    AliasMoved,
     Event,
     RunCancelRequested,
     RunFinished,
@@ -23,6 +24,7 @@ from nbprod.ledger.events import (
     RunStarted,
     RunTagged,
     RunUntagged,
+    StepPublished,
     from_json,
     to_json,
 )
@@ -70,6 +72,10 @@ starts = st.builds(
     tags=st.lists(texts.filter(bool), max_size=3).map(tuple),
     note=st.none() | texts,
     folder=texts,
+    occasion=st.none() | texts.filter(bool),
+    retry_of=st.none() | st.just(RUN),
+    flow_run=st.none() | texts.filter(bool),
+    shared=st.booleans(),
 )
 ends = st.builds(
     RunFinished,
@@ -80,10 +86,25 @@ ends = st.builds(
     record=digests,
     notebook=st.none() | digests,
     scraps=mappings,
+    of=st.none() | st.just(RUN),
+)
+about_step: dict[str, Any] = {"at": moments, "step": texts, "unknown": unknown}
+versions = st.integers(1, 2**31)
+steps = st.one_of(
+    st.builds(StepPublished, **about_step, number=versions, manifest=digests, by=texts, note=texts),
+    st.builds(
+        AliasMoved,
+        **about_step,
+        alias=texts,
+        number=st.none() | versions,
+        before=st.none() | versions,
+        by=texts,
+        why=texts,
+    ),
 )
 
 
-@given(event=starts | ends | annotations)
+@given(event=starts | ends | annotations | steps)
 def test_the_stored_form_reads_back(event: Event) -> None:
     stored = canonical(to_json(event))
     again = from_json(read_json(stored.decode()))
@@ -105,6 +126,10 @@ def test_the_index_is_the_sum_of_the_events(events: Any) -> None:
         row = fold(row, event)
     assert [each.event for each in ledger.events()] == story
     assert ledger.run(RUN) == row
+
+
+def test_a_stored_form_of_before_stays_as_it_was() -> None:
+    assert not {"occasion", "retry_of", "flow_run", "shared", "of"} & {*to_json(started(RUN)), *to_json(finished(RUN))}
 
 
 def test_moments_are_kept_in_utc() -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -204,9 +205,13 @@ def test_settings_of_a_connection(ledger: Ledger) -> None:
         "UPDATE events SET body = '{}'",
         "DELETE FROM events",
         "INSERT OR REPLACE INTO events SELECT * FROM events WHERE seq = 1",
-        "INSERT OR REPLACE INTO events SELECT seq + 9, run_id, kind, at, body FROM events WHERE seq = 1",
-        "INSERT INTO events SELECT seq + 9, run_id, kind, at, body FROM events WHERE seq = 2",
-        "INSERT INTO events SELECT seq + 9, lower(hex(randomblob(18))), 'RunNamed', at, body FROM events",
+        "INSERT OR REPLACE INTO events SELECT seq + 9, run_id, step, kind, at, body FROM events WHERE seq = 1",
+        "INSERT INTO events SELECT seq + 9, run_id, step, kind, at, body FROM events WHERE seq = 2",
+        "INSERT INTO events SELECT seq + 9, lower(hex(randomblob(18))), NULL, 'RunNamed', at, body FROM events",
+        "INSERT INTO events SELECT seq + 9, NULL, NULL, kind, at, body FROM events WHERE seq = 1",
+        "INSERT INTO events SELECT seq + 9, NULL, 'train', kind, at, body FROM events WHERE seq = 1",
+        "UPDATE runs SET shared = 2",
+        "INSERT INTO step_aliases VALUES ('train', 'production', 1)",
         "UPDATE runs SET status = 'failed' WHERE status = 'succeeded'",
         "UPDATE runs SET record = NULL WHERE status IS NOT NULL",
         "UPDATE runs SET status = 'failed' WHERE status IS NULL",
@@ -264,6 +269,36 @@ def test_versions_and_migrations_agree() -> None:
     config.set_main_option("path_separator", "os")
     revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     assert tuple(reversed(revisions)) == VERSIONS
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path, ledger: Ledger, tmp_path: Path) -> None:
+    """Its events are the same to the byte, and all promises hold."""
+    done, running = new_id(), new_id()
+    for event in (started(done), finished(done), started(running)):
+        ledger.append(event)
+    stored = [(each.seq, each.event) for each in ledger.events()]
+    old = tmp_path / "old.db"
+    with sqlite3.connect(old) as raw, sqlite3.connect(path) as new:
+        raw.executescript(files("nbprod.ledger.migrations.versions").joinpath("v0001_sqlite.sql").read_text("utf-8"))
+        raw.execute("CREATE TABLE nbprod_version (version_num VARCHAR(32) NOT NULL)")
+        raw.execute("INSERT INTO nbprod_version VALUES ('0001')")
+        raw.executemany(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
+            new.execute("SELECT seq, run_id, kind, at, body FROM events").fetchall(),
+        )
+        columns = ", ".join(row[1] for row in raw.execute("PRAGMA table_info(runs)"))
+        rows = new.execute(f"SELECT {columns} FROM runs").fetchall()
+        raw.executemany(f"INSERT INTO runs VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        bodies = raw.execute("SELECT body FROM events ORDER BY seq").fetchall()
+    again = open_ledger(str(old))
+    assert [(each.seq, each.event) for each in again.events()] == stored
+    assert list(again.runs(RunQuery())) == list(ledger.runs(RunQuery()))
+    assert again.append(finished(running)) == 4
+    again.close()
+    with sqlite3.connect(old) as raw:
+        assert raw.execute("SELECT body FROM events ORDER BY seq LIMIT 3").fetchall() == bodies
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            raw.execute("DELETE FROM events")
 
 
 def test_a_newer_schema_is_refused(path: Path, ledger: Ledger, raw: sqlite3.Connection) -> None:

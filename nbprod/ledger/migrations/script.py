@@ -1,0 +1,28 @@
+"""A schema version's SQL, run statement by statement."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
+
+from alembic import op
+
+__all__ = ["run_script"]
+
+
+def run_script(revision: str) -> None:
+    """Run the SQL of a schema version for the database at hand: `versions/vREVISION_DIALECT.sql`."""
+    name = f"v{revision}_{op.get_bind().dialect.name}.sql"
+    for statement in _statements(files("nbprod.ledger.migrations.versions").joinpath(name).read_text("utf-8")):
+        op.get_bind().exec_driver_sql(statement)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script where SQLite itself sees a statement's end: triggers hold semicolons."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if line.rstrip().endswith(";") and sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
