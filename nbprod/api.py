@@ -32,6 +32,7 @@ def run(
     cell_timeout: float | None = None,
     start_timeout: float | None = None,
     report_mode: bool = False,
+    reuse: bool = False,
     cancel: CancelToken | None = None,
     listener: Listener | None = None,
     project: Project | None = None,
@@ -51,6 +52,8 @@ def run(
         cell_timeout: seconds for each cell.
         start_timeout: seconds until the kernel answers.
         report_mode: hide the code in the executed notebook.
+        reuse: let an earlier run answer if its request is the same and all that it read is unchanged; the step's
+            setting `reuse` says more.
         cancel: stops the run when it is asked to.
         listener: hears of cells and of what they print.
         project: the project; found from the current folder by default.
@@ -74,6 +77,7 @@ def run(
         cell_timeout=cell_timeout,
         start_timeout=start_timeout,
         report_mode=report_mode,
+        reuse=reuse,
     )
     job = project.job(project.step(notebook), parameters or {}, options)
     return project.run_job(job, cancel=cancel, listener=listener)

@@ -26,6 +26,8 @@ COMMANDS = (
     "cancel",
     "scraps",
     "describe",
+    "explain",
+    "rerun",
     "steps",
     "name",
     "tag",

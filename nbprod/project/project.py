@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from nbprod.project.output import refuse_loss
 from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
 from nbprod.record.ids import RunId
+from nbprod.record.request import RunRequest
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.runner import Job, Ports, Runner, Upstream
+from nbprod.step.reuse import NO_REUSE, Reuse
 from nbprod.step.step import Step, StepSettings
 
 __all__ = ["Project", "RunOptions"]
@@ -48,6 +51,10 @@ class RunOptions:
         cell_timeout: seconds for each cell.
         start_timeout: seconds until the kernel answers.
         report_mode: hide the code in the executed notebook.
+        reuse: whether an earlier run may answer where the step's settings leave it open; None: no.
+        occasion: what the run is for (see `Job.occasion`).
+        retry_of: the run that this one tries again.
+        flow_run: the flow run that it belongs to.
     """
 
     name: str | None = None
@@ -60,6 +67,10 @@ class RunOptions:
     cell_timeout: float | None = None
     start_timeout: float | None = None
     report_mode: bool = False
+    reuse: bool | None = None
+    occasion: str | None = None
+    retry_of: RunId | None = None
+    flow_run: str | None = None
 
 
 @dataclass(slots=True)
@@ -215,6 +226,10 @@ class Project:
             note=options.note,
             output=output,
             report_mode=options.report_mode,
+            reuse=_reuse(step.settings.reuse, asked=options.reuse),
+            occasion=options.occasion,
+            retry_of=options.retry_of,
+            flow_run=options.flow_run,
         )
 
     def _artifact(self, value: Any) -> ArtifactFile | None:
@@ -249,6 +264,14 @@ class Project:
         """Run a job to its end, good or bad (see `Runner.run`)."""
         record = self._runner().run(job, cancel=cancel, listener=listener, on_start=on_start)
         return Run(record, self.home)
+
+    def foresee(self, job: Job) -> RunRequest:
+        """Return what a job would ask for if it were run; nothing is started, and nothing of it is left."""
+        return self._runner().foresee(job).request
+
+    def now(self) -> datetime:
+        """Return the present moment; aware, UTC."""
+        return datetime.now(UTC)
 
     def _runner(self) -> Runner:
         engine = self._engine
@@ -340,3 +363,8 @@ class Project:
     def __repr__(self) -> str:
         """Return the project's place."""
         return f"<Project {self.root}>"
+
+
+def _reuse(setting: Reuse | None, *, asked: bool | None) -> Reuse:
+    """Return whether an earlier run may answer: whoever says no is heeded; how much must be the same, the step says."""
+    return (setting or Reuse()) if asked and setting != NO_REUSE else NO_REUSE

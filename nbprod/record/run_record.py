@@ -71,6 +71,7 @@ class RunRecord:
         finished: aware, UTC.
         seconds: from start to end, monotonic.
         timezone: IANA name or offset of the host's time zone, to show local times.
+        of: for a `cached` run, the run that answered.
         notes: what a reader should know (an input that was unpinned, output that was cut).
         extra: fields of the predicate that this version does not know; kept and written back.
     """
@@ -92,6 +93,7 @@ class RunRecord:
     seconds: float
     timezone: str
     notes: tuple[str, ...] = ()
+    of: RunId | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
 
     def artifact(self, name: str) -> Artifact | None:
@@ -129,6 +131,8 @@ class RunRecord:
             "timezone": self.timezone,
             "notes": list(self.notes),
         }
+        if self.of is not None:
+            predicate["of"] = str(self.of)
         return {"_type": STATEMENT_TYPE, "subject": subjects, "predicateType": PREDICATE_TYPE, "predicate": predicate}
 
     def to_bytes(self) -> bytes:
@@ -180,6 +184,7 @@ class RunRecord:
             seconds=float(predicate["seconds"]),
             timezone=predicate["timezone"],
             notes=tuple(predicate["notes"]),
+            of=None if predicate.get("of") is None else RunId(predicate["of"]),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
 
@@ -209,6 +214,7 @@ _KNOWN = frozenset(
         "seconds",
         "timezone",
         "notes",
+        "of",
     ]
 )
 

@@ -6,7 +6,10 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+from nbprod.errors import EnvironmentFault
+from nbprod.record.ids import RunId
+
+__all__ = ["leave_output", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
@@ -29,3 +32,19 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def leave_output(path: Path, data: bytes, run_id: RunId) -> None:
+    """Write the executed notebook where the caller asked for it.
+
+    Raises:
+        EnvironmentFault: it cannot be written there; the run is recorded all the same.
+    """
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"the executed notebook cannot be written to {path}",
+            found=error.strerror,
+            hint=f"The run is recorded all the same: see `nbprod show {run_id}`.",
+        ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from nbprod.digest import Digest
 from nbprod.parameters import Parameters
 from nbprod.record.ids import RunId
+from nbprod.step.reuse import NO_REUSE, Reuse
 from nbprod.step.step import Step
 
 __all__ = ["Job", "Upstream"]
@@ -45,6 +46,10 @@ class Job:
         output: where to write the executed notebook as well; None for nowhere else.
         report_mode: hide the code in the executed notebook.
         paths: input and output path for papermill's metadata, where papermill itself has chosen them.
+        reuse: whether an earlier run may answer.
+        occasion: what the run is for; with the request's digest it tells a second call for the same from a new one.
+        retry_of: the run that this one tries again.
+        flow_run: the flow run that it belongs to.
     """
 
     step: Step
@@ -56,3 +61,7 @@ class Job:
     output: Path | None = None
     report_mode: bool = False
     paths: tuple[str | None, str | None] | None = None
+    reuse: Reuse = NO_REUSE
+    occasion: str | None = None
+    retry_of: RunId | None = None
+    flow_run: str | None = None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 import sys
 import threading
@@ -12,7 +10,6 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from nbprod.errors import EnvironmentFault
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.driven import Deadlines, Driven, Stop
 from nbprod.execution.driver import Driver
@@ -24,14 +21,16 @@ from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.replay import replay
 from nbprod.kernels.bootstrap import bootstrap_source
 from nbprod.kernels.masked import mask_content
-from nbprod.ledger.events import RunStarted
+from nbprod.ledger.errors import AlreadyUnderWay
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
+from nbprod.runner.answer import Asked, answer, retried
+from nbprod.runner.begin import begin
 from nbprod.runner.conclude import Conclusion, Ended, conclude
-from nbprod.runner.files import write_atomically
+from nbprod.runner.files import leave_output, write_atomically
 from nbprod.runner.job import Job
-from nbprod.runner.leases import LEASE_SECONDS, Leases
+from nbprod.runner.leases import Leases
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared, describe, prepare
 from nbprod.runner.started import RunFolder, Started
@@ -76,14 +75,79 @@ class Runner:
             CallerError: refused before anything started (no such kernel, working directory, secret …).
             EnvironmentFault: store or ledger do not work.
         """
-        ports = self._ports
-        begun = ports.monotonic()
         token = cancel if cancel is not None else CancelToken()
-        prepared = prepare(job, ports)
+        try:
+            return self._answer_or_run(job, token, listener, on_start)
+        finally:
+            if cancel is None:
+                token.close()
+
+    def foresee(self, job: Job) -> Started:
+        """Return what would be known of a run at its start; nothing is started, and nothing of it is left.
+
+        Raises:
+            CallerError: the run would be refused.
+        """
+        prepared = prepare(job, self._ports)
+        try:
+            return describe(prepared, self._ports)
+        finally:
+            shutil.rmtree(prepared.folder.path, ignore_errors=True)
+
+    def _answer_or_run(
+        self, job: Job, token: CancelToken, listener: Listener | None, on_start: Callable[[RunId], None] | None
+    ) -> RunRecord:
+        begun = self._ports.monotonic()
+        shared, behind = bool(job.reuse), None
+        while True:
+            prepared = prepare(job, self._ports)
+            started: Started | None = None
+            if job.reuse or job.occasion is not None:
+                ask = partial(Asked, ports=self._ports, cancel=token, begun=begun, behind=behind, on_start=on_start)
+                started, found = self._ask(prepared, ask)
+                if found is not None:
+                    return found
+            try:
+                return self._run(
+                    prepared, started, token=token, listener=listener, on_start=on_start, begun=begun, shared=shared
+                )
+            except AlreadyUnderWay as other:
+                # Somebody was faster by a moment. Where its runner has vanished, nobody waits for it.
+                shared = not other.lapsed and not token
+                behind = other.run_id if shared else None
+
+    def _ask(self, prepared: Prepared, ask: Callable[..., Asked]) -> tuple[Started, RunRecord | None]:
+        """Find out whether another run answers; return what was learnt of this one's start, and the answer."""
+        folder = prepared.folder
+        try:
+            started = describe(prepared, self._ports)
+            found = answer(ask(prepared=prepared, started=started))
+        except BaseException:
+            if not folder.started.exists():  # else its start may be committed: recovery needs the folder
+                shutil.rmtree(folder.path, ignore_errors=True)
+            raise
+        if found is not None:
+            shutil.rmtree(folder.path, ignore_errors=True)
+        return started, found
+
+    def _run(
+        self,
+        prepared: Prepared,
+        started: Started | None,
+        *,
+        token: CancelToken,
+        listener: Listener | None,
+        on_start: Callable[[RunId], None] | None,
+        begun: float,
+        shared: bool,
+    ) -> RunRecord:
+        ports = self._ports
         kernel: Kernel | None = None
         try:
             kernel = self._launch(prepared)
-            started = self._begin(prepared)
+            if started is None:  # while the kernel starts
+                started = describe(prepared, ports)
+            begin(prepared, started, ports, shared=shared, retry_of=retried(prepared, started, ports))
         except BaseException:
             if kernel is not None:
                 kernel.release()
@@ -102,8 +166,6 @@ class Runner:
             raise
         finally:
             self._leases.remove(prepared.run_id)
-            if cancel is None:
-                token.close()
         self._leave(prepared, conclusion)
         if problem is not None:
             raise problem
@@ -124,33 +186,6 @@ class Runner:
             closer=(sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path)),
             mask=partial(mask_content, masker=prepared.masker) if prepared.secrets else None,
         )
-
-    def _begin(self, prepared: Prepared) -> Started:
-        """While the kernel starts: write down what is known and commit the start."""
-        ports, job = self._ports, prepared.job
-        started = describe(prepared, ports)
-        prepared.folder.prepared.write_text(json.dumps(prepared.plan.node), encoding="utf-8")
-        home = {"store": ports.store.url, "ledger": ports.ledger.url, "collects": prepared.bound.collects}
-        prepared.folder.started.write_text(json.dumps({**started.to_json(), "home": home}), encoding="utf-8")
-        ports.ledger.append(
-            RunStarted(
-                at=started.at,
-                run_id=started.run_id,
-                step=started.request.step,
-                notebook=started.request.notebook,
-                request_digest=started.request.digest,
-                parameters=started.request.parameters,
-                user=started.user,
-                host=started.host,
-                runner_pid=os.getpid(),
-                lease_seconds=LEASE_SECONDS,
-                name=job.name,
-                tags=job.tags,
-                note=job.note,
-                folder=str(prepared.folder.path),
-            )
-        )
-        return started
 
     # --- during --------------------------------------------------------------------------------
 
@@ -222,14 +257,7 @@ class Runner:
             write_atomically(folder.executed(job.step.name), conclusion.notebook, mode=0o444)
         tidy(folder)
         if job.output is not None:
-            try:
-                write_atomically(job.output, conclusion.notebook)
-            except OSError as error:
-                raise EnvironmentFault(
-                    f"the executed notebook cannot be written to {job.output}",
-                    found=error.strerror,
-                    hint=f"The run is recorded all the same: see `nbprod show {prepared.run_id}`.",
-                ) from error
+            leave_output(job.output, conclusion.notebook, prepared.run_id)
 
 
 def tidy(folder: RunFolder) -> None:

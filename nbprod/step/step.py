@@ -14,6 +14,7 @@ from nbprod.errors import SettingsError
 from nbprod.notebook import Notebook, source_digest
 from nbprod.parameters import Schema
 from nbprod.step.contract import Contract
+from nbprod.step.reuse import Reuse
 
 __all__ = ["Step", "StepSettings"]
 
@@ -37,6 +38,7 @@ class StepSettings:
         exit_ok: `sys.exit(0)` half-way is a success.
         secrets: names of environment variables whose values the kernel gets and every output is masked of.
         expect: what a run must leave.
+        reuse: whether an earlier run may answer; None: as whoever runs it says (flows: yes, the command line: no).
     """
 
     notebook: str | None = None
@@ -51,6 +53,7 @@ class StepSettings:
     exit_ok: bool = False
     secrets: tuple[str, ...] = ()
     expect: Contract = field(default_factory=Contract)
+    reuse: Reuse | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> StepSettings:
@@ -103,6 +106,8 @@ def _read(key: str, value: Any, where: str) -> Any:
     expected, fine = _KINDS[key]
     if not fine(value):
         raise SettingsError(f"{where}: {key} is wrong", expected=expected, found=repr(value))
+    if key == "reuse":
+        return Reuse.parse(value, f"{where}: reuse")
     if key == "secrets":
         return tuple(value)
     if key == "expect":
@@ -139,6 +144,7 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
     "run_output_limit": ("a number of bytes above 0", _size),
     "exit_ok": ("true or false", lambda value: isinstance(value, bool)),
     "secrets": ("a list of names of environment variables", _names),
+    "reuse": ("true, false or a text", lambda value: isinstance(value, bool | str)),
     "expect": ("a table", lambda value: isinstance(value, Mapping)),
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbprod.cli import exit_codes
-from nbprod.cli.inputs import GivenParameters
+from nbprod.cli.given import given_values, parameter_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,17 +39,7 @@ _WITHOUT_EFFECT = {
 @click.command(epilog=_EPILOG)
 @click.argument("notebook", metavar="NOTEBOOK|STEP")
 @click.argument("output", required=False)
-@click.option("--parameters", "-p", "texts", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
-@click.option(
-    "--parameters_raw", "-r", "raw", nargs=2, multiple=True, metavar="NAME TEXT", help="A parameter, as text."
-)
-@click.option(
-    "--parameters_file", "-f", "files", multiple=True, metavar="FILE", help="A YAML file; - is standard input."
-)
-@click.option("--parameters_yaml", "-y", "yaml", multiple=True, metavar="YAML", help="Parameters as YAML.")
-@click.option(
-    "--parameters_base64", "-b", "encoded", multiple=True, metavar="TEXT", help="Parameters as YAML in base64."
-)
+@parameter_options
 @click.option("--inject-input-path", is_flag=True, help="Give the parameter PAPERMILL_INPUT_PATH.")
 @click.option("--inject-output-path", is_flag=True, help="Give the parameter PAPERMILL_OUTPUT_PATH.")
 @click.option("--inject-paths", is_flag=True, help="Give both of them.")
@@ -74,6 +64,9 @@ _WITHOUT_EFFECT = {
 @click.option("--name", help="A name for people.")
 @click.option("--tag", "tags", multiple=True, help="A word to find the run by; may be repeated.")
 @click.option("--note", help="A note for people.")
+@click.option(
+    "--reuse/--no-reuse", default=None, help="Let an earlier run answer if nothing has changed.  [default: no]"
+)
 @click.option("--report-mode/--no-report-mode", default=False, help="Hide the code in the executed notebook.")
 @click.option("--progress-bar/--no-progress-bar", default=None, help="Show progress.  [default: on a terminal]")
 @click.option("--log-output/--no-log-output", default=None, help="Show the output's lines.  [default: on a terminal]")
@@ -132,14 +125,6 @@ def _job(project: Project, step: Step, asked: Mapping[str, Any]) -> Job:
         injected["PAPERMILL_INPUT_PATH"] = asked["notebook"]
     if asked["inject_output_path"] or asked["inject_paths"]:
         injected["PAPERMILL_OUTPUT_PATH"] = asked["output"] or ""
-    given = GivenParameters(
-        injected=injected,
-        encoded=asked["encoded"],
-        files=asked["files"],
-        yaml=asked["yaml"],
-        texts=asked["texts"],
-        raw=asked["raw"],
-    )
     options = RunOptions(
         name=asked["name"],
         tags=asked["tags"],
@@ -150,9 +135,10 @@ def _job(project: Project, step: Step, asked: Mapping[str, Any]) -> Job:
         cell_timeout=asked["cell_timeout"],
         start_timeout=asked["start_timeout"],
         report_mode=asked["report_mode"],
+        reuse=asked["reuse"],
     )
     template = None if asked["output"] in (None, "", _PIPE) else asked["output"]
-    return order(project, step, given.values(), options, output=template)
+    return order(project, step, given_values(asked, injected), options, output=template)
 
 
 def _prepare(job: Job, asked: Mapping[str, Any]) -> int:

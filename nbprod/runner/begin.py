@@ -1,0 +1,64 @@
+"""The start of a run: what is known of it is written into its folder, then its start is committed."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from nbprod.ledger.events import RunStarted
+from nbprod.record.ids import RunId
+from nbprod.runner.leases import LEASE_SECONDS
+from nbprod.runner.ports import Ports
+from nbprod.runner.prepare import Prepared
+from nbprod.runner.started import Started
+
+__all__ = ["begin", "occasion_of"]
+
+
+def occasion_of(prepared: Prepared, started: Started) -> str | None:
+    """Return what tells a second call for the same from a new one; None where nobody said what the run is for."""
+    occasion = prepared.job.occasion
+    return None if occasion is None else f"{occasion} {started.request.digest}"
+
+
+def begin(
+    prepared: Prepared, started: Started, ports: Ports, *, shared: bool = False, retry_of: RunId | None = None
+) -> None:
+    """Write down what is known, so that anybody can close the run, and commit its start.
+
+    Args:
+        prepared: the run.
+        started: what is known of it.
+        ports: the outside world.
+        shared: whether others wait for it who ask for the same.
+        retry_of: the run that it tries again.
+
+    Raises:
+        AlreadyUnderWay: it was to be shared, and another one is.
+    """
+    job, folder = prepared.job, prepared.folder
+    folder.prepared.write_text(json.dumps(prepared.plan.node), encoding="utf-8")
+    home = {"store": ports.store.url, "ledger": ports.ledger.url, "collects": prepared.bound.collects}
+    folder.started.write_text(json.dumps({**started.to_json(), "home": home}), encoding="utf-8")
+    ports.ledger.append(
+        RunStarted(
+            at=started.at,
+            run_id=started.run_id,
+            step=started.request.step,
+            notebook=started.request.notebook,
+            request_digest=started.request.digest,
+            parameters=started.request.parameters,
+            user=started.user,
+            host=started.host,
+            runner_pid=os.getpid(),
+            lease_seconds=LEASE_SECONDS,
+            name=job.name,
+            tags=job.tags,
+            note=job.note,
+            folder=str(folder.path),
+            occasion=occasion_of(prepared, started),
+            retry_of=job.retry_of or retry_of,
+            flow_run=job.flow_run,
+            shared=shared,
+        )
+    )
