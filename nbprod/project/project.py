@@ -23,6 +23,8 @@ from nbprod.project.labels import run_name
 from nbprod.project.output import refuse_loss
 from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
+from nbprod.publish.reference import StepReference, resolve
+from nbprod.publish.tree import frozen_step
 from nbprod.record.ids import RunId
 from nbprod.record.request import RunRequest
 from nbprod.record.run_record import RunRecord
@@ -123,10 +125,10 @@ class Project:
     # --- steps ---------------------------------------------------------------------------------
 
     def step(self, what: str | os.PathLike[str]) -> Step:
-        """Load a step by its name in the settings, or by its notebook's path.
+        """Load a step by its name in the settings, by its notebook's path, or a published one by its version or alias.
 
         Args:
-            what: a name, or a path relative to the current folder or to the root.
+            what: a name, a path relative to the current folder or to the root, or `NAME@VERSION`, `NAME@ALIAS`.
 
         Raises:
             NotFound: neither a step nor a notebook is called so.
@@ -139,6 +141,11 @@ class Project:
                 raise CallerError(f"step {text} has no notebook", hint=f"Set `notebook` in [tool.nbprod.steps.{text}].")
             return self._load(text, self.root / settings.notebook, settings)
         path = next((p for p in (Path(text), self.root / text) if p.is_file()), None)
+        reference = StepReference.parse(text) if path is None else None
+        if reference is not None and self.home.has_ledger():
+            found = resolve(reference, self.home.ledger)
+            label = f"{found.step}@{found.version}"
+            return frozen_step(label, found.manifest, store=self.home.store, trees=self.home.folder / "steps")
         if path is None:
             steps = ", ".join(self.settings.steps) or "none"
             raise NotFound(
@@ -216,6 +223,7 @@ class Project:
             path=step.path,
             folder=folder,
             settings=settings,
+            published=step.published,
         )
         return Job(
             step=changed,

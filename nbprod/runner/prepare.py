@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from nbprod.digest import canonical
+from nbprod.digest import Json, canonical
 from nbprod.environment.git import GitState, git_state
 from nbprod.environment.key import EnvironmentKey
 from nbprod.errors import CallerError, EnvironmentFault
@@ -116,8 +117,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
     environment = ports.probe.environment_of(prepared.spec.python, _spec_json(prepared.spec), ports.environ)
     key = _without_secrets(environment.key, prepared.masker)
     ports.store.put(_json_bytes(key.to_json()))
-    git = git_state(step.path.parent if step.path is not None else prepared.cwd, ports.environ)
-    where = "(standard input)" if step.path is None else display_path(step.path, ports.root)
+    git, where = _origin(prepared, ports)
     request = RunRequest(
         step=step.name,
         notebook=where,
@@ -139,7 +139,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         request=request,
         source_file=Kept(digest=ports.store.put(step.data), size=len(step.data)),
         environment_facts=ports.store.put(_json_bytes(environment.facts)),
-        git=None if git is None else _git_json(git),
+        git=git,
         user=ports.user,
         host=ports.host,
         at=prepared.at,
@@ -150,6 +150,16 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         report_mode=job.report_mode,
         notes=prepared.bound.notes,
     )
+
+
+def _origin(prepared: Prepared, ports: Ports) -> tuple[Mapping[str, Json] | None, str]:
+    """Return what git says of where the notebook comes from, and how the notebook is called."""
+    step = prepared.job.step
+    if step.published is not None:
+        return step.published.git, step.published.label
+    git = git_state(step.path.parent if step.path is not None else prepared.cwd, ports.environ)
+    where = "(standard input)" if step.path is None else display_path(step.path, ports.root)
+    return None if git is None else _git_json(git), where
 
 
 def _without_secrets(key: EnvironmentKey, masker: Masker) -> EnvironmentKey:

@@ -61,6 +61,12 @@ class Reuse:
             )
         return cls(longest=longest)
 
+    def to_json(self) -> bool | str:
+        """Return the setting that `parse` reads."""
+        if self.longest is not None:
+            return format_duration(self.longest)
+        return self.mode.value if self.mode is ReuseMode.ALWAYS else bool(self)
+
     def __bool__(self) -> bool:
         """Return whether any run may answer."""
         return self.mode is not ReuseMode.NEVER

@@ -16,7 +16,7 @@ from nbprod.parameters import Schema
 from nbprod.step.contract import Contract
 from nbprod.step.reuse import Reuse
 
-__all__ = ["Step", "StepSettings"]
+__all__ = ["Published", "Step", "StepSettings"]
 
 MIB = 1 << 20
 
@@ -89,6 +89,19 @@ class StepSettings:
                 raise SettingsError(f"{key} is wrong", expected=expected, found=repr(value))
         return replace(self, **made)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the table that `parse` reads, without what is not set."""
+        table: dict[str, Any] = {
+            "notebook": self.notebook,
+            "kernel": self.kernel,
+            "cwd": self.cwd,
+            **self.limits_json(),
+            "secrets": list(self.secrets),
+            "expect": self.expect.to_json(),
+            "reuse": None if self.reuse is None else self.reuse.to_json(),
+        }
+        return {key: value for key, value in table.items() if value is not None}
+
     def limits_json(self) -> dict[str, Any]:
         """Return deadlines and limits in the record's form."""
         return {
@@ -150,6 +163,21 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Where a published step comes from.
+
+    Args:
+        label: `train@3`.
+        manifest: the digest of what belongs to it.
+        git: the commit that it was published from, as the record has it; None outside a repository.
+    """
+
+    label: str
+    manifest: Digest
+    git: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """A notebook as a pipeline step.
 
@@ -160,6 +188,7 @@ class Step:
         path: where it was read from (None for standard input).
         folder: where it runs unless told otherwise.
         settings: how it is run.
+        published: the version that it is; None for a step of the working tree.
     """
 
     name: str
@@ -168,6 +197,7 @@ class Step:
     path: Path | None
     folder: Path
     settings: StepSettings
+    published: Published | None = None
 
     @property
     def schema(self) -> Schema:
