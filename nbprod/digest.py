@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,23 @@ import rfc8785
 
 from nbprod.errors import CallerError
 
-__all__ = ["Digest", "Json", "canonical", "digest_bytes", "digest_file", "digest_json", "digest_stream"]
+__all__ = [
+    "Digest",
+    "Json",
+    "canonical",
+    "digest_bytes",
+    "digest_file",
+    "digest_json",
+    "digest_stream",
+    "read_canonical",
+]
 
 Json = Any
 """A JSON value: None, bool, int within ±(2^53 - 1), finite float, str, list, dict with str keys."""
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _BLOCK = 1 << 20
+_GREATEST = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,6 +83,21 @@ def canonical(value: Json) -> bytes:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise CallerError("this value has no canonical JSON form", found=str(error)) from error
+
+
+def read_canonical(data: bytes) -> Json:
+    """Return the value that `canonical` wrote.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return json.loads(data, parse_int=_number)
+
+
+def _number(digits: str) -> int | float:
+    """Read an integer; RFC 8785 writes 1e20 without point or exponent, and has no integers that big."""
+    value = int(digits)
+    return value if abs(value) <= _GREATEST else float(digits)
 
 
 def digest_bytes(data: bytes) -> Digest:

@@ -6,13 +6,12 @@ notebook, the artifacts and the verdict; the predicate holds the rest. Stored as
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from nbprod.digest import Digest, Json, canonical, digest_json
+from nbprod.digest import Digest, Json, canonical, digest_json, read_canonical
 from nbprod.errors import IntegrityError, UnsupportedVersion
 from nbprod.record.ids import RunId
 from nbprod.record.request import RunRequest
@@ -23,7 +22,6 @@ __all__ = ["PREDICATE_TYPE", "Artifact", "Kept", "RunRecord"]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://nbprod.dev/attestation/run/v1"
-_GREATEST = 2**53 - 1
 _PREDICATE_FAMILY = "https://nbprod.dev/attestation/run/"
 
 
@@ -148,7 +146,7 @@ class RunRecord:
             IntegrityError: it is no record.
         """
         try:
-            statement = json.loads(data, parse_int=_number)
+            statement = read_canonical(data)
             kind = str(statement["predicateType"])
             if kind != PREDICATE_TYPE and kind.startswith(_PREDICATE_FAMILY):
                 raise UnsupportedVersion(
@@ -187,12 +185,6 @@ class RunRecord:
             of=None if predicate.get("of") is None else RunId(predicate["of"]),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
-
-
-def _number(digits: str) -> int | float:
-    """Read an integer; RFC 8785 writes 1e20 without point or exponent, and has no integers that big."""
-    value = int(digits)
-    return value if abs(value) <= _GREATEST else float(digits)
 
 
 _KNOWN = frozenset(
