@@ -29,6 +29,8 @@ COMMANDS = (
     "explain",
     "rerun",
     "steps",
+    "publish",
+    "step",
     "name",
     "tag",
     "untag",

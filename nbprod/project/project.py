@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nbprod.digest import Digest
 from nbprod.environment.probe import EnvironmentProbe
 from nbprod.errors import CallerError, NotebookInvalid, NotFound
 from nbprod.execution.cancel import CancelToken
@@ -276,6 +277,10 @@ class Project:
     def foresee(self, job: Job) -> RunRequest:
         """Return what a job would ask for if it were run; nothing is started, and nothing of it is left."""
         return self._runner().foresee(job).request
+
+    def environment_of(self, step: Step) -> Digest:
+        """Return the digest of the environment key that a step's runs would have now; the key is in the store."""
+        return self._runner().environment_of(step)
 
     def now(self) -> datetime:
         """Return the present moment; aware, UTC."""

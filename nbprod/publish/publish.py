@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +55,7 @@ def publish(
     by: str,
     note: str = "",
     allow_dirty: bool = False,
-    seen: Mapping[str, Digest] | None = None,
+    seen: tuple[str, ...] = (),
 ) -> Publication:
     """Freeze a step: its notebook, settings, contract and local modules go into the store under the next version.
 
@@ -73,7 +72,7 @@ def publish(
         by: who publishes.
         note: for people.
         allow_dirty: whether changes that were not committed are fine.
-        seen: modules below the root that a run was seen to import, which reading the notebook may not find.
+        seen: paths below the root of modules that a run was seen to import, which reading the notebook may not find.
 
     Raises:
         CallerError: the git tree is dirty; or the step has no file below the root.
@@ -85,7 +84,7 @@ def publish(
             found="changes that are not committed",
             hint="Commit them, or publish all the same with --allow-dirty: the record then says so.",
         )
-    manifest = _manifest(step, root, git, environment, store, tuple(seen or ()))
+    manifest = _manifest(step, root, git=git, environment=environment, store=store, seen=seen)
     data = manifest.to_bytes()
     for _ in range(_ATTEMPTS):
         there = ledger.published(step.name)
@@ -102,7 +101,7 @@ def publish(
 
 
 def _manifest(
-    step: Step, root: Path, git: GitState | None, environment: Digest, store: Store, seen: tuple[str, ...]
+    step: Step, root: Path, *, git: GitState | None, environment: Digest, store: Store, seen: tuple[str, ...]
 ) -> Manifest:
     if step.path is None or not step.path.resolve().is_relative_to(root.resolve()):
         raise CallerError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from nbprod.digest import Json, canonical
+from nbprod.digest import Digest, Json, canonical
 from nbprod.environment.git import GitState, git_state
 from nbprod.environment.key import EnvironmentKey
 from nbprod.errors import CallerError, EnvironmentFault
@@ -22,7 +22,7 @@ from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, pla
 from nbprod.runner.ports import Ports
 from nbprod.runner.started import RunFolder, Started
 
-__all__ = ["Prepared", "describe", "prepare"]
+__all__ = ["Prepared", "describe", "keep_environment", "prepare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +114,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
     """Find out everything that is known of a run before its cells run, and keep what the record will point at."""
     job = prepared.job
     step, settings = job.step, job.step.settings
-    environment = ports.probe.environment_of(prepared.spec.python, _spec_json(prepared.spec), ports.environ)
-    key = _without_secrets(environment.key, prepared.masker)
-    ports.store.put(_json_bytes(key.to_json()))
+    key, facts = keep_environment(prepared.spec, prepared.masker, ports)
     git, where = _origin(prepared, ports)
     request = RunRequest(
         step=step.name,
@@ -126,7 +124,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         parameters=prepared.bound.values,
         given=tuple(name for name in prepared.bound.overrides if name != OUTPUT_DIR or not prepared.bound.collects),
         inputs=prepared.bound.inputs,
-        environment=key.digest,
+        environment=key,
         limits=settings.limits_json(),
         contract=settings.expect.to_json(),
         secrets=settings.secrets,
@@ -138,7 +136,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         run_id=prepared.run_id,
         request=request,
         source_file=Kept(digest=ports.store.put(step.data), size=len(step.data)),
-        environment_facts=ports.store.put(_json_bytes(environment.facts)),
+        environment_facts=facts,
         git=git,
         user=ports.user,
         host=ports.host,
@@ -150,6 +148,13 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         report_mode=job.report_mode,
         notes=prepared.bound.notes,
     )
+
+
+def keep_environment(spec: KernelSpec, masker: Masker, ports: Ports) -> tuple[Digest, Digest]:
+    """Keep what is known of a kernel's environment; return the digests of its key and of its facts."""
+    environment = ports.probe.environment_of(spec.python, _spec_json(spec), ports.environ)
+    key = _without_secrets(environment.key, masker)
+    return ports.store.put(_json_bytes(key.to_json())), ports.store.put(_json_bytes(environment.facts))
 
 
 def _origin(prepared: Prepared, ports: Ports) -> tuple[Mapping[str, Json] | None, str]:

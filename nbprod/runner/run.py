@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
+from nbprod.digest import Digest
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.driven import Deadlines, Driven, Stop
 from nbprod.execution.driver import Driver
@@ -21,7 +22,9 @@ from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.replay import replay
 from nbprod.kernels.bootstrap import bootstrap_source
 from nbprod.kernels.masked import mask_content
+from nbprod.kernels.spec import find_kernel_spec
 from nbprod.ledger.errors import AlreadyUnderWay
+from nbprod.masking import Masker
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
@@ -32,8 +35,9 @@ from nbprod.runner.files import leave_output, write_atomically
 from nbprod.runner.job import Job
 from nbprod.runner.leases import Leases
 from nbprod.runner.ports import Ports
-from nbprod.runner.prepare import Prepared, describe, prepare
+from nbprod.runner.prepare import Prepared, describe, keep_environment, prepare
 from nbprod.runner.started import RunFolder, Started
+from nbprod.step.step import Step
 
 __all__ = ["Runner"]
 
@@ -93,6 +97,15 @@ class Runner:
             return describe(prepared, self._ports)
         finally:
             shutil.rmtree(prepared.folder.path, ignore_errors=True)
+
+    def environment_of(self, step: Step) -> Digest:
+        """Return the digest of the environment key that a step's runs would have now; the key is in the store.
+
+        Raises:
+            NotFound: its kernel spec is not installed.
+        """
+        masker = Masker({name: self._ports.environ.get(name, "") for name in step.settings.secrets})
+        return keep_environment(find_kernel_spec(step.kernel_name), masker, self._ports)[0]
 
     def _answer_or_run(
         self, job: Job, token: CancelToken, listener: Listener | None, on_start: Callable[[RunId], None] | None

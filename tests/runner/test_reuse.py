@@ -245,7 +245,8 @@ def test_explain_names_what_differs(project: Project, counted: Counted, first: R
     told = explain_job(project, counted.job(1.5))
     assert told.answer is None
     (value,) = [str(each) for each in told.differences if each.name == "value"]
-    assert value.startswith("parameter value: ") and value.endswith(" → 1.5")
+    assert value.startswith("parameter value: ")
+    assert value.endswith(" → 1.5")
     assert explain_job(project, always(counted.job())).answer is not None
     assert json.loads(json.dumps(told.to_json()))["nearest"] == str(told.nearest.id if told.nearest else "")
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from nbprod.ledger.steps import StepVersion
 
 __all__ = ["steps"]
 
@@ -10,9 +15,9 @@ __all__ = ["steps"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def steps(*, as_json: bool) -> int:
-    """List the steps of pyproject.toml.
+    """List the steps: those of pyproject.toml, and what was published.
 
-    Their notebooks, deadlines, and what a run must leave.
+    Their notebooks, deadlines, what a run must leave, published versions and the aliases that point at them.
     """
     from nbprod.cli.screen import output, print_json, table  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import text as escaped  # noqa: PLC0415
@@ -20,6 +25,10 @@ def steps(*, as_json: bool) -> int:
 
     project = open_project(recover=False)
     found = project.settings.steps
+    versions = project.home.ledger.published() if project.home.has_ledger() else ()
+    frozen: dict[str, list[StepVersion]] = {}
+    for each in versions:
+        frozen.setdefault(each.step, []).append(each)
     if as_json:
         print_json(
             [
@@ -31,20 +40,46 @@ def steps(*, as_json: bool) -> int:
                     **step.limits_json(),
                     "secrets": list(step.secrets),
                     "expect": step.expect.to_json(),
+                    "published": [_version(each) for each in frozen.pop(name, [])],
                 }
                 for name, step in found.items()
             ]
+            + [
+                {"step": name, "published": [_version(each) for each in published]}
+                for name, published in frozen.items()
+                if name not in found
+            ]
         )
         return 0
-    if not found:
+    if not found and not frozen:
         click.echo("No steps. Name them in pyproject.toml: [tool.nbprod.steps.NAME] with `notebook = …`.", err=True)
         return 0
-    shown = table("step", "notebook", "deadline", "must leave")
+    shown = table("step", "notebook", "deadline", "must leave", "published")
     for name, step in found.items():
         there = step.notebook is not None and (project.root / step.notebook).is_file()
         notebook = escaped(step.notebook or "(none)") + ("" if there else "  [red]not there[/]")
         deadline = "" if step.timeout is None else f"{step.timeout:g} s"
         expected = [rule.text for rule in step.expect.scraps] + [f"artifact {a}" for a in step.expect.artifacts]
-        shown.add_row(escaped(name), notebook, deadline, escaped("; ".join(expected)))
+        shown.add_row(escaped(name), notebook, deadline, escaped("; ".join(expected)), _told(frozen.pop(name, [])))
+    for name, published in frozen.items():
+        shown.add_row(escaped(name), "", "", "", _told(published))
     output().print(shown)
     return 0
+
+
+def _told(published: list[StepVersion]) -> str:
+    if not published:
+        return ""
+    names = [f"{alias} → {each.version}" for each in published for alias in each.aliases]
+    return f"latest → {published[0].version}" + "".join(f", {name}" for name in names)
+
+
+def _version(version: StepVersion) -> dict[str, object]:
+    return {
+        "version": version.version,
+        "aliases": list(version.aliases),
+        "manifest": str(version.manifest),
+        "published": version.published.isoformat(),
+        "by": version.by,
+        "note": version.note,
+    }

@@ -1,0 +1,111 @@
+"""`nbprod step`: published steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from nbprod.ledger import StoredEvent
+
+__all__ = ["step"]
+
+
+@click.group()
+def step() -> None:
+    """Look at published steps, and let aliases point at their versions.
+
+    `step history STEP` tells who published and moved what, `step diff train@2 train@3` in what two versions differ,
+    `step alias train production 3` lets train@production be version 3.
+    """
+
+
+@step.command()
+@click.argument("name", metavar="STEP")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def history(name: str, *, as_json: bool) -> int:
+    """Tell who published a step and moved its aliases, when and why."""
+    from nbprod.cli.screen import output, print_json, table  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.screen import text as escaped  # noqa: PLC0415
+    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
+    from nbprod.cli.values import moment  # noqa: PLC0415
+    from nbprod.errors import NotFound  # noqa: PLC0415
+    from nbprod.ledger.events import to_json  # noqa: PLC0415
+
+    found = list(ledger_of(open_project(recover=False)).step_events(name))
+    if not found:
+        raise NotFound(f"step {name!r} was never published", hint=f"Freeze it with `nbprod publish {name}`.")
+    if as_json:
+        print_json([to_json(each.event) for each in found])
+        return 0
+    shown = table("when", "what", "who", "why")
+    for each in found:
+        what, who, why = _told(each)
+        shown.add_row(moment(each.event.at), escaped(what), escaped(who), escaped(why))
+    output().print(shown)
+    return 0
+
+
+def _told(stored: StoredEvent) -> tuple[str, str, str]:
+    from nbprod.ledger.events import AliasMoved, StepPublished  # noqa: PLC0415
+
+    event = stored.event
+    if isinstance(event, StepPublished):
+        return f"published version {event.number}", event.by, event.note
+    assert isinstance(event, AliasMoved)  # noqa: S101 - there are no others
+    came = "" if event.before is None else f", from version {event.before}"
+    where = "was taken away" if event.number is None else f"points at version {event.number}"
+    return f"{event.alias} {where}{came}", event.by, event.why
+
+
+@step.command()
+@click.argument("before", metavar="STEP@VERSION")
+@click.argument("after", metavar="STEP@VERSION")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def diff(before: str, after: str, *, as_json: bool) -> int:
+    """Show in what two versions differ: cells, parameters, settings and contract, modules."""
+    from nbprod.cli.screen import output, print_json  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.screen import text as escaped  # noqa: PLC0415
+    from nbprod.cli.session import open_project  # noqa: PLC0415
+    from nbprod.cli.values import plain_text  # noqa: PLC0415
+    from nbprod.project.published import diff_versions  # noqa: PLC0415
+
+    changes = diff_versions(open_project(recover=False), before, after)
+    if as_json:
+        print_json([each.to_json() for each in changes])
+        return 0
+    console = output()
+    if not changes:
+        console.print("No difference.")
+    for each in changes:
+        console.print(f"[bold]{each.part} {escaped(plain_text(each.name))}[/]")
+        for line in each.lines:
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            console.print(f"  {line}", style=style or None, markup=False, soft_wrap=True)
+    return 0
+
+
+@step.command()
+@click.argument("name", metavar="STEP")
+@click.argument("alias")
+@click.argument("version", type=int, required=False)
+@click.option("--remove", is_flag=True, help="Take the alias away.")
+@click.option("--why", "-m", default="", help="The reason, for people.")
+def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str) -> int:
+    """Let an alias point at a version of a step."""
+    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.project.published import set_alias  # noqa: PLC0415
+
+    if (version is None) is not remove:
+        raise click.UsageError("Give either the VERSION that the alias is to point at, or --remove.")
+    project = open_project(recover=False)
+    ledger_of(project)
+    moved = set_alias(project, name, alias, version, why=why)
+    if moved is None:
+        click.echo(f"{name}@{alias} is where it was.")
+    elif version is None:
+        click.echo(f"{name}@{alias} was taken away; it pointed at version {moved.before}.")
+    else:
+        click.echo(f"{name}@{alias} points at version {version}.")
+    return 0
