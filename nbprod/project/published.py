@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from nbprod.environment.git import git_state
@@ -64,6 +65,7 @@ def publish_step(
         ledger=project.home.ledger,
         at=at,
         by=by,
+        nbprod=version("nbprod"),
         note=note,
         allow_dirty=allow_dirty,
         seen=_seen(project, step.name),

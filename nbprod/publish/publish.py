@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nbprod import __version__
 from nbprod.digest import Digest
 from nbprod.environment.git import GitState
 from nbprod.errors import CallerError
@@ -53,6 +52,7 @@ def publish(
     ledger: Ledger,
     at: datetime,
     by: str,
+    nbprod: str,
     note: str = "",
     allow_dirty: bool = False,
     seen: tuple[str, ...] = (),
@@ -70,6 +70,7 @@ def publish(
         ledger: takes the event, last (law 3).
         at: aware.
         by: who publishes.
+        nbprod: this version of nbprod.
         note: for people.
         allow_dirty: whether changes that were not committed are fine.
         seen: paths below the root of modules that a run was seen to import, which reading the notebook may not find.
@@ -84,7 +85,7 @@ def publish(
             found="changes that are not committed",
             hint="Commit them, or publish all the same with --allow-dirty: the record then says so.",
         )
-    manifest = _manifest(step, root, git=git, environment=environment, store=store, seen=seen)
+    manifest = _manifest(step, root, git=git, environment=environment, store=store, seen=seen, nbprod=nbprod)
     data = manifest.to_bytes()
     for _ in range(_ATTEMPTS):
         there = ledger.published(step.name)
@@ -101,7 +102,14 @@ def publish(
 
 
 def _manifest(
-    step: Step, root: Path, *, git: GitState | None, environment: Digest, store: Store, seen: tuple[str, ...]
+    step: Step,
+    root: Path,
+    *,
+    git: GitState | None,
+    environment: Digest,
+    store: Store,
+    seen: tuple[str, ...],
+    nbprod: str,
 ) -> Manifest:
     if step.path is None or not step.path.resolve().is_relative_to(root.resolve()):
         raise CallerError(
@@ -127,7 +135,7 @@ def _manifest(
         schema=json_schema(step.schema, title=step.name, description=step.notebook.title or ""),
         environment=environment,
         git=None if git is None else git.to_json(),
-        nbprod=__version__,
+        nbprod=nbprod,
     )
 
 
