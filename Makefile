@@ -9,7 +9,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 export PYTHON
-.PHONY: help demo test lint check bench torture lock lowest clean
+.PHONY: help demo up down test lint check bench torture lock lowest clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ $(READY): requirements.lock pyproject.toml scripts/set_up.sh
 
 demo: $(READY) ## run the flight-delay pipeline in a Prefect flow
 	@$(PY) flows/demo.py
+
+up: $(READY) ## start Prefect's server with its UI, the deployments of prefect.yaml and a worker, in the background
+	@$(PY) flows/up.py up
+
+down: $(READY) ## stop what `make up` started
+	@$(PY) flows/up.py down
 
 test: $(READY) ## run all tests but the torture, with branch coverage (floor: 90)
 	@scripts/system_packages.sh

@@ -83,8 +83,8 @@ class NotebookCall:
         """Return a task run's name."""
         return describe(self.__name__, parameters)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Run | State[Any]:
-        """Run the notebook; a run that is not good comes back as a state that says so (see `states`)."""
+    def __call__(self, *args: Any, **kwargs: Any) -> State[Any]:
+        """Run the notebook; return a state that says how it ended (see `states`)."""
         bound = self.__signature__.bind(*args, **kwargs).arguments
         project = project_at(self.ordered.root)
         step = self.ordered.step()
@@ -112,9 +112,18 @@ class NotebookCall:
         # artifact leads to the run that wrote it and not to the project's last one.
         run = replace(attended.run, home=replace(attended.run.home))
         tell(Notice(step=step.name, task=task, news=run))
-        if attended.interrupt is None:
-            report.finish(run)
+        _finish(report, run, hurry=attended.interrupt is not None)
         return outcome_of(run, attended.interrupt)
+
+
+def _finish(report: Report, run: Run, *, hurry: bool) -> None:
+    """Tell Prefect of the finished run; the record stands, whatever goes wrong in here."""
+    try:
+        report.finish(run, hurry=hurry)
+    except FlowRunTimeoutError:
+        raise
+    except Exception:
+        logging.getLogger(__name__).exception("the end of a run could not be told to Prefect")
 
 
 def _in_context(options: RunOptions) -> RunOptions:

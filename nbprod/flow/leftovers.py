@@ -10,11 +10,11 @@ from prefect.states import Crashed
 __all__ = ["close_flow_runs"]
 
 
-def close_flow_runs(tag: str, reason: str) -> list[str]:
+def close_flow_runs(tag: str | None, reason: str) -> list[str]:
     """Set the running and pending flow runs with a tag to Crashed. Call it only when nothing with that tag can run.
 
     Args:
-        tag: the flow runs' tag.
+        tag: the flow runs' tag; None for all.
         reason: the state's message.
 
     Returns:
@@ -23,7 +23,7 @@ def close_flow_runs(tag: str, reason: str) -> list[str]:
     unfinished = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
     wanted = FlowRunFilter(
         state=FlowRunFilterState(type=unfinished),
-        tags=FlowRunFilterTags(all_=[tag]),
+        tags=None if tag is None else FlowRunFilterTags(all_=[tag]),
     )
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs(flow_run_filter=wanted)

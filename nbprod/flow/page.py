@@ -1,18 +1,26 @@
-"""A finished run as a markdown page for Prefect's pages."""
+"""A finished run as Prefect's pages show it: a page in markdown, and a table of what it glued."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from nbprod.flow.states import notebook_url
 from nbprod.project import Run
 
-__all__ = ["page_of"]
+__all__ = ["page_of", "scraps_of"]
 
 _CELL_WIDTH = 120
 
 
-def page_of(run: Run) -> str:
-    """Return the page: status, scraps, artifacts, and where the executed notebook lies."""
+def page_of(run: Run, *, left_out: int = 0) -> str:
+    """Return the page: status, artifacts, and where the executed notebook lies.
+
+    Args:
+        run: the run.
+        left_out: how many of its figures are not shown beside the page.
+    """
+    url = notebook_url(run)
     lines = [
         f"# {run.step}: {run.status}",
         "",
@@ -24,17 +32,27 @@ def page_of(run: Run) -> str:
                 ("run", f"`{run.id}`"),
                 ("started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC"),
                 ("seconds", f"{run.seconds:.1f}"),
-                ("executed notebook", f"`{run.notebook}`"),
+                ("executed notebook", f"[{run.notebook.name}]({url}): `{url}`"),
+                ("as a web page", f"`nbprod open {run.id.short}`"),
+                ("the record", f"`nbprod show {run.id.short}`"),
             ],
         ),
     ]
-    scraps = [(entry.name, _shown(run, entry.name)) for entry in run.record.scraps if entry.encoder != "display"]
-    if scraps:
-        lines += ["", "## Scraps", "", *_table(("name", "value"), scraps)]
+    if left_out:
+        lines += ["", f"{left_out} more figures are in the executed notebook only: too many, or too big for this page."]
     artifacts = [(entry.name, f"{entry.size:,} bytes") for entry in run.record.artifacts]
     if artifacts:
         lines += ["", "## Artifacts", "", *_table(("name", "size"), artifacts)]
     return "\n".join(lines) + "\n"
+
+
+def scraps_of(run: Run) -> list[dict[str, Any]]:
+    """Return a row per scrap; empty if there are none, displays aside."""
+    return [
+        {"name": entry.name, "value": _shown(run, entry.name), "type": entry.type, "cell": entry.cell}
+        for entry in run.record.scraps
+        if entry.encoder != "display"
+    ]
 
 
 def _shown(run: Run, name: str) -> str:

@@ -1,10 +1,12 @@
-"""Telling Prefect how a run goes: log lines, a progress artifact, and a page at the end.
+"""Telling Prefect how a run goes: log lines and progress while it does, then a page, a table and figures.
 
-Nothing here may fail or hold up a run: where Prefect's API doesn't answer, the rest is left out.
+Nothing here may fail or hold up a run: a request is tried once, and where Prefect's API doesn't answer, the rest is
+left out. The end is told anew: by then it may be back.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import time
@@ -12,21 +14,35 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
 from prefect.flow_engine import FlowRunTimeoutError
 from prefect.logging import get_run_logger
 
 from nbprod.execution.events import CellFinished, CellStarted, Event, KernelReady, StreamText
+from nbprod.flow.assets import note_assets
+from nbprod.flow.figures import figures_of
 from nbprod.flow.lines import Lines
-from nbprod.flow.page import page_of
+from nbprod.flow.page import page_of, scraps_of
+from nbprod.flow.patience import brief
+from nbprod.flow.states import notebook_url
 from nbprod.project import Run
 
 __all__ = ["Report"]
 
 # Called with `_sync=True`, which their types don't tell: else they return coroutines inside an async flow.
 _page_artifact: Any = create_markdown_artifact
+_link_artifact: Any = create_link_artifact
+_table_artifact: Any = create_table_artifact
+_image_artifact: Any = create_image_artifact
 _new_progress: Any = create_progress_artifact
 _move_progress: Any = update_progress_artifact
 
@@ -49,7 +65,8 @@ class Report:
         self._told = 0
         self._progress: UUID | None = None
         self._updated = 0.0
-        self._mute = TaskRunContext.get() is None  # artifacts belong to a task run
+        self._belongs = TaskRunContext.get() is not None  # artifacts belong to a task run
+        self._mute = False
         try:
             self._log: Any = get_run_logger()
         except MissingContextError:
@@ -72,10 +89,34 @@ class Report:
                     self._updated = now
                     self._tell(lambda: self._advance(event.done, event.total))
 
-    def finish(self, run: Run) -> None:
-        """Leave the page about the finished run."""
+    def finish(self, run: Run, *, hurry: bool = False) -> None:
+        """Leave the page about the finished run, and what goes with it.
+
+        Args:
+            run: the finished run.
+            hurry: leave out what can be looked up elsewhere: the process has been told to stop.
+        """
         self._say(self._lines.end())
-        self._tell(lambda: _page_artifact(page_of(run), key=self._key, description=repr(run), _sync=True))
+        self._mute = False
+        self._tell(lambda: note_assets(run))
+        url = notebook_url(run)
+        link, text = f"{self._key}-notebook", f"executed notebook of run {run.id.short}"
+        self._tell(lambda: _link_artifact(url, link_text=text, key=link, description=repr(run), _sync=True))
+        if hurry:
+            return
+        figures = figures_of(run)
+        page = page_of(run, left_out=figures.left_out)
+        self._tell(lambda: _page_artifact(page, key=self._key, description=repr(run), _sync=True))
+        rows = scraps_of(run)
+        if rows:
+            key = f"{self._key}-scraps"
+            self._tell(lambda: _table_artifact(rows, key=key, description=f"Scraps of {run!r}", _sync=True))
+        for number, figure in enumerate(figures.shown, 1):
+            self._tell(functools.partial(self._show, number, figure.url, run))
+
+    def _show(self, number: int, url: str, run: Run) -> None:
+        described = f"Figure {number} of {run!r}"
+        _image_artifact(url, key=f"{self._key}-figure-{number}", description=described, _sync=True)
 
     def _say(self, lines: list[tuple[int | None, str]]) -> None:
         for cell, line in lines:
@@ -95,10 +136,11 @@ class Report:
             _move_progress(self._progress, 100.0 * done / max(total, 1), description=text, _sync=True)
 
     def _tell(self, what: Callable[[], object]) -> None:
-        if self._mute:
+        if self._mute or not self._belongs:
             return
         try:
-            what()
+            with brief():
+                what()
         except FlowRunTimeoutError:
             raise  # an alarm of the flow's that happened to go off in here
         except Exception as error:  # noqa: BLE001 - whatever Prefect's API raises, the run goes on

@@ -1,4 +1,4 @@
-"""A Prefect server of one's own: on a free loopback port, its data in one folder, gone with its process.
+"""A Prefect server of one's own: on a loopback port, its data in one folder, gone with its process.
 
 Prefect's own temporary server survives a `kill -9` of its flow, and gives up after 20 seconds, which a first start on
 a small machine does not keep to. This module imports nothing slow: the server starts while its caller imports Prefect.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from nbprod.errors import CallerError, EnvironmentFault
+from nbprod.flow.patience import PATIENT
 
 __all__ = ["LocalServer"]
 
@@ -35,6 +36,11 @@ _UNNEEDED = (
     "TRIGGERS",
 )
 """Services that only deployments and workers need."""
+_FEW = {
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNNEEDED},
+}
+_WHOLE = {"PREFECT_SERVER_UI_ENABLED": "true", "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false"}
 
 
 class LocalServer:
@@ -45,25 +51,27 @@ class LocalServer:
     Args:
         home: folder for Prefect's database, log and lock; made where it is not there.
         environ: the environment to start from.
+        whole: serve the UI too, and run what deployments and workers need.
+        port: the port that is wanted; a free one where it is 0, or taken.
 
     Raises:
         CallerError: another process has a server on this folder.
     """
 
-    def __init__(self, home: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, environ: Mapping[str, str], *, whole: bool = False, port: int = 0) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(home / "server.lock")
         self._note = home / "server.json"
         _end_left_over(self._note)
         with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
+            _bind(listener, port)
             listener.listen(128)
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
             with (home / "server.log").open("wb") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "nbprod.flow.serve", str(listener.fileno()), str(os.getpid())],
-                    env=_server_environ(home, environ),
+                    env=_server_environ(home, environ, self.url if whole else None),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -80,7 +88,18 @@ class LocalServer:
             "PREFECT_API_URL": self.url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
+            **PATIENT,
         }
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process has ended."""
+        return self._process.poll() is not None
 
     @property
     def up(self) -> bool:
@@ -135,17 +154,32 @@ class LocalServer:
         self.stop()
 
 
-def _server_environ(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def _bind(listener: socket.socket, port: int) -> None:
+    """Bind to a port of the loopback interface, to a free one where that is taken."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that has just ended holds no port
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.bind(("127.0.0.1", 0))
+
+
+def _server_environ(home: Path, environ: Mapping[str, str], url: str | None) -> dict[str, str]:
+    """Return the server's environment.
+
+    Args:
+        home: its folder.
+        environ: what to start from.
+        url: its API's address if it shall serve the UI and run all services, else None.
+    """
     kept = {name: value for name, value in environ.items() if not name.startswith("PREFECT_")}
     return {
         **kept,
         "PREFECT_HOME": str(home),
         "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "DO_NOT_TRACK": "1",
-        **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNNEEDED},
+        **(_FEW if url is None else {**_WHOLE, "PREFECT_SERVER_UI_API_URL": url}),
     }
 
 

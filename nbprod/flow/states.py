@@ -11,13 +11,13 @@ from nbprod.errors import CallerError, RunNotSuccessful
 from nbprod.project import Run
 from nbprod.record.status import Status
 
-__all__ = ["outcome_of", "result_of", "worth_retrying"]
+__all__ = ["message_of", "notebook_url", "outcome_of", "result_of", "worth_retrying"]
 
-_NAMES = {Status.TIMED_OUT: "TimedOut"}
+_NAMES = {Status.TIMED_OUT: "TimedOut", Status.CACHED: "Cached"}
 
 
-def outcome_of(run: Run, interrupt: BaseException | None = None) -> Run | State[Any]:
-    """Return what a task function returns to Prefect: the run itself if it succeeded, else a state that tells.
+def outcome_of(run: Run, interrupt: BaseException | None = None) -> State[Any]:
+    """Return what a task function returns to Prefect: a state that tells how the run ended, and holds it.
 
     A returned Failed state is retried as an exception would be; its data is the error that a caller gets.
 
@@ -25,13 +25,11 @@ def outcome_of(run: Run, interrupt: BaseException | None = None) -> Run | State[
         run: the finished run.
         interrupt: what was raised in the attending thread; kept as the error's cause.
     """
-    if run.status is Status.SUCCEEDED:
-        return run
-    if run.status is Status.CACHED:
-        return Completed(name="Cached", message=run.reason, data=run)
+    message = message_of(run)
+    if run.status.good:
+        return Completed(name=_NAMES.get(run.status), message=message, data=run)
     error = _error_of(run)
     error.__cause__ = interrupt
-    message = f"{run.reason} (run {run.id.short}, executed notebook: {run.notebook})"
     if run.status is Status.CANCELLED:
         return Cancelled(message=message, data=error)
     if run.status is Status.CRASHED:
@@ -39,6 +37,16 @@ def outcome_of(run: Run, interrupt: BaseException | None = None) -> Run | State[
     if run.status in (Status.KERNEL_DIED, Status.EXITED_EARLY):
         message = f"{run.status}: {message}"  # Prefect's state is called Failed like any other
     return Failed(name=_NAMES.get(run.status), message=message, data=error)
+
+
+def message_of(run: Run) -> str:
+    """Return a state's message: the verdict's reason, and where the executed notebook can be opened."""
+    return f"{run.reason} (run {run.id.short}, executed notebook: {notebook_url(run)})"
+
+
+def notebook_url(run: Run) -> str:
+    """Return the executed notebook's address as a URL."""
+    return run.notebook.as_uri()
 
 
 def _error_of(run: Run) -> RunNotSuccessful:

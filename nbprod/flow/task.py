@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import Task, unmapped
+from prefect import Flow, Task, unmapped
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
 from nbprod.errors import CallerError
+from nbprod.flow.alone import flow_of
 from nbprod.flow.arguments import EXTRA, shown_signature
 from nbprod.flow.call import NotebookCall, Ordered, project_at
 from nbprod.flow.states import result_of, worth_retrying
@@ -77,6 +78,14 @@ class NotebookTask(Task[..., Any]):
         twin.fn = self.fn if timeout is None else self.fn.with_timeout(timeout)
         twin.__dict__.update(__wrapped__=twin.fn, __signature__=inspect.signature(self), task_key=self.task_key)
         return twin
+
+    def as_flow(self, **options: Any) -> Flow[..., Any]:
+        """Return a flow that runs this notebook, with the notebook's types, help and defaults as Prefect's form.
+
+        Args:
+            options: of `prefect.Flow`; what a value must be is for the notebook's schema to say, not for Prefect.
+        """
+        return flow_of(self, options)
 
 
 def _refuse_caching(options: Mapping[str, Any]) -> None:
