@@ -88,7 +88,7 @@ class NotebookCall:
         bound = self.__signature__.bind(*args, **kwargs).arguments
         project = project_at(self.ordered.root)
         step = self.ordered.step()
-        job = project.job(step, given(bound, step.name), _in_context(self.ordered.options))
+        job = project.job(step, given(bound, step.name), _in_context(self.ordered.options, project.environ))
         task = describe(step.name, bound)
         tell(Notice(step=step.name, task=task, news=None))
         report = Report(step.name)
@@ -126,15 +126,37 @@ def _finish(report: Report, run: Run, *, hurry: bool) -> None:
         logging.getLogger(__name__).exception("the end of a run could not be told to Prefect")
 
 
-def _in_context(options: RunOptions) -> RunOptions:
-    """Return options with the tags of the Prefect task run, and a note of where the run belongs."""
+def _in_context(options: RunOptions, environ: Mapping[str, str]) -> RunOptions:
+    """Return options with what Prefect's contexts know of the run: its tags, its flow run, what it is for.
+
+    In a flow, an earlier run may answer unless somebody says no.
+    """
     context, flow = TaskRunContext.get(), FlowRunContext.get()
     if context is None:
         return options
-    note = options.note
-    if flow is not None and flow.flow_run is not None:
-        note = note or f"Prefect flow run {flow.flow_run.name} ({flow.flow_run.id}), task run {context.task_run.id}"
-    return replace(options, tags=tuple(sorted({*options.tags, *context.task_run.tags})), note=note)
+    options = replace(options, tags=tuple(sorted({*options.tags, *context.task_run.tags})))
+    if flow is None or flow.flow_run is None:
+        return options
+    note = f"Prefect flow run {flow.flow_run.name} ({flow.flow_run.id}), task run {context.task_run.id}"
+    return replace(
+        options,
+        note=options.note or note,
+        reuse=environ.get("NBPROD_REUSE", "1") != "0" if options.reuse is None else options.reuse,
+        occasion=_occasion(flow, context),
+        flow_run=str(flow.flow_run.id),
+    )
+
+
+def _occasion(flow: FlowRunContext, context: TaskRunContext) -> str:
+    """Return what a call is for: the flow, its logical date, and the call's number among those of its task.
+
+    The same for each attempt of a task run, and for the same call when its flow is tried again; the runner adds the
+    request. The logical date is the scheduled start: Prefect sets it to the creation for runs without a schedule.
+    """
+    run = flow.flow_run
+    date = None if run is None else run.expected_start_time or run.created
+    name = "" if flow.flow is None else flow.flow.name
+    return f"{name} {'' if date is None else date.isoformat()} {context.task_run.dynamic_key}"
 
 
 class _Never:

@@ -106,6 +106,7 @@ def notebook(
     timeout_seconds: float | None = None,
     cell_timeout_seconds: float | None = None,
     tags: Iterable[str] = (),
+    reuse: bool | None = None,
     kernel: str | None = None,
     cwd: str | os.PathLike[str] | None = None,
     root: str | os.PathLike[str] | None = None,
@@ -120,6 +121,7 @@ def notebook(
         timeout_seconds: nbprod's deadline for all cells together; the step's own by default. Prefect never sees it.
         cell_timeout_seconds: the same for each cell.
         tags: for the Prefect task run and for the run.
+        reuse: whether an earlier run may answer; None: as the step's settings say, else yes.
         kernel: name of the kernel spec.
         cwd: working directory of the kernel, relative to the project's root.
         root: the project's root; by default that of the calling file's project, or of the current folder's.
@@ -137,6 +139,7 @@ def notebook(
             timeout=timeout_seconds,
             cell_timeout=cell_timeout_seconds,
             kernel=kernel,
+            reuse=reuse,
             cwd=None if cwd is None else project.root / cwd,
         ),
     )

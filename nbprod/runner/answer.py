@@ -16,7 +16,7 @@ from nbprod.record.ids import RunId
 from nbprod.record.run_record import Kept, RunRecord
 from nbprod.record.status import Status
 from nbprod.record.verdict import Verdict
-from nbprod.runner.begin import begin, occasion_of
+from nbprod.runner.begin import begin
 from nbprod.runner.files import leave_output
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
@@ -80,22 +80,26 @@ def answer(asked: Asked) -> RunRecord | None:
     return None if found is None else _cached(asked, found, "the same request, and what that run read is unchanged")
 
 
-def retried(prepared: Prepared, started: Started, ports: Ports) -> RunId | None:
-    """Return the last run for the same occasion: it was not good, or it would have answered."""
-    occasion = occasion_of(prepared, started)
+def retried(prepared: Prepared, ports: Ports) -> RunId | None:
+    """Return the last run for the same occasion if it was not good: this one tries it again.
+
+    Its request may have been another: what it reads can have changed meanwhile.
+    """
+    occasion = prepared.job.occasion
     if occasion is None:
         return None
     row = next(ports.ledger.runs(RunQuery(occasion=occasion, limit=1)), None)
-    return None if row is None else row.run_id
+    return None if row is None or row.status is None or row.status.good else row.run_id
 
 
 def _under_way(asked: Asked) -> list[RunId]:
-    occasion = occasion_of(asked.prepared, asked.started)
+    job, request = asked.prepared.job, asked.started.request.digest
     found: list[RunId] = [] if asked.behind is None else [asked.behind]
-    if occasion is not None:
-        found += [row.run_id for row in asked.ports.ledger.runs(RunQuery(occasion=occasion, running=True))]
-    if asked.prepared.job.reuse and not found:
-        same = RunQuery(request=asked.started.request.digest, running=True)
+    if job.occasion is not None:
+        same = RunQuery(occasion=job.occasion, request=request, running=True)
+        found += [row.run_id for row in asked.ports.ledger.runs(same)]
+    if job.reuse and not found:
+        same = RunQuery(request=request, running=True)
         found += [row.run_id for row in asked.ports.ledger.runs(same) if row.shared]
     return found
 
@@ -117,11 +121,12 @@ def _wait(run_id: RunId, ports: Ports, cancel: CancelToken) -> RunRow | None:
 
 
 def _of_occasion(asked: Asked) -> RunRecord | None:
-    occasion = occasion_of(asked.prepared, asked.started)
+    occasion = asked.prepared.job.occasion
     if occasion is None:
         return None
     good = tuple(status for status in Status if status.good)
-    row = next(asked.ports.ledger.runs(RunQuery(occasion=occasion, statuses=good, limit=1)), None)
+    same = RunQuery(occasion=occasion, request=asked.started.request.digest, statuses=good, limit=1)
+    row = next(asked.ports.ledger.runs(same), None)
     return None if row is None else _record(row, asked.ports)
 
 
@@ -134,7 +139,7 @@ def _record(row: RunRow, ports: Ports) -> RunRecord | None:
 def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
     """Keep a run of status `cached`: its own request and moment, the other's results."""
     prepared, started, ports = asked.prepared, asked.started, asked.ports
-    begin(prepared, started, ports, retry_of=retried(prepared, started, ports))
+    begin(prepared, started, ports, retry_of=retried(prepared, ports))
     if asked.on_start is not None:
         asked.on_start(prepared.run_id)
     finished = ports.now()

@@ -12,13 +12,7 @@ from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
 from nbprod.runner.started import Started
 
-__all__ = ["begin", "occasion_of"]
-
-
-def occasion_of(prepared: Prepared, started: Started) -> str | None:
-    """Return what tells a second call for the same from a new one; None where nobody said what the run is for."""
-    occasion = prepared.job.occasion
-    return None if occasion is None else f"{occasion} {started.request.digest}"
+__all__ = ["begin"]
 
 
 def begin(
@@ -56,7 +50,7 @@ def begin(
             tags=job.tags,
             note=job.note,
             folder=str(folder.path),
-            occasion=occasion_of(prepared, started),
+            occasion=job.occasion,
             retry_of=job.retry_of or retry_of,
             flow_run=job.flow_run,
             shared=shared,

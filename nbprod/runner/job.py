@@ -47,7 +47,8 @@ class Job:
         report_mode: hide the code in the executed notebook.
         paths: input and output path for papermill's metadata, where papermill itself has chosen them.
         reuse: whether an earlier run may answer.
-        occasion: what the run is for; with the request's digest it tells a second call for the same from a new one.
+        occasion: what the run is for: of two calls for the same occasion and with the same request, the second finds
+            the first one's run.
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to.
     """

@@ -23,7 +23,7 @@ def trace_of(record: RunRecord, store: Store) -> Trace:
     Raises:
         NotFound, IntegrityError: the trace is not in the store any more, or spoilt.
     """
-    if getattr(record, "trace", None) is None:
+    if record.trace is None:
         return Trace(on=False, why_off="its record holds no trace")
     return Trace.from_bytes(store.get(record.trace.digest))
 
