@@ -20,8 +20,8 @@ class Input:
     """Something that the run reads and that could change its result.
 
     Args:
-        kind: `file`, `folder`, `artifact` (of another run), `missing` or `unpinned`.
-        name: the parameter that names it.
+        kind: `file`, `folder`, `artifact` (of another run), `root` (declared in the settings), `missing` or `unpinned`.
+        name: the parameter that names it; empty for a declared root.
         path: where it was found (an artifact's name in its run); for people, never part of a digest.
         digest: its digest; None where it could not be pinned.
         size: bytes, None if unknown.
@@ -99,14 +99,16 @@ class RunRequest:
 
         A file or folder that a parameter names stands in it as the digest of the bytes, never as a path. Where it
         could not be pinned, its note stands there; what is not there stays as it was named. `output_dir` has no part
-        in it.
+        in it. Declared roots stand in it in the same way, in their order.
         """
         pins = {entry.name: _pin(entry) for entry in self.inputs if entry.kind != "missing"}
         parameters = {
             name: with_pins(name, value, pins) for name, value in self.parameters.items() if name != "output_dir"
         }
+        declared = [_pin(entry) for entry in self.inputs if not entry.name]
         return digest_json(
             {
+                **({"roots": declared} if declared else {}),
                 "form": _FORM,
                 "source": str(self.source),
                 "kernel": self.kernel,

@@ -70,6 +70,7 @@ class RunRecord:
         seconds: from start to end, monotonic.
         timezone: IANA name or offset of the host's time zone, to show local times.
         notes: what a reader should know (an input that was unpinned, output that was cut).
+        trace: what it touched (see `nbprod.record.trace`); None in records of before there was one.
         extra: fields of the predicate that this version does not know; kept and written back.
     """
 
@@ -90,6 +91,7 @@ class RunRecord:
     seconds: float
     timezone: str
     notes: tuple[str, ...] = ()
+    trace: Kept | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
 
     def artifact(self, name: str) -> Artifact | None:
@@ -126,6 +128,7 @@ class RunRecord:
             "seconds": round(self.seconds, 6),
             "timezone": self.timezone,
             "notes": list(self.notes),
+            **({} if self.trace is None else {"trace": _kept(self.trace)}),
         }
         return {"_type": STATEMENT_TYPE, "subject": subjects, "predicateType": PREDICATE_TYPE, "predicate": predicate}
 
@@ -157,6 +160,7 @@ class RunRecord:
     @classmethod
     def _from_predicate(cls, predicate: Mapping[str, Any]) -> RunRecord:
         facts = predicate["environment_facts"]
+        trace = predicate.get("trace")
         return cls(
             run_id=RunId(predicate["run"]),
             request=RunRequest.from_json(predicate["request"]),
@@ -178,6 +182,7 @@ class RunRecord:
             seconds=float(predicate["seconds"]),
             timezone=predicate["timezone"],
             notes=tuple(predicate["notes"]),
+            trace=None if trace is None else _read_kept(trace),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
 
@@ -201,6 +206,7 @@ _KNOWN = frozenset(
         "seconds",
         "timezone",
         "notes",
+        "trace",
     ]
 )
 

@@ -37,6 +37,8 @@ class StepSettings:
         exit_ok: `sys.exit(0)` half-way is a success.
         secrets: names of environment variables whose values the kernel gets and every output is masked of.
         expect: what a run must leave.
+        trace: whether it is observed what a run touches; None for the project's setting.
+        roots: folders that are pinned whole as inputs, relative to the project's root.
     """
 
     notebook: str | None = None
@@ -51,6 +53,8 @@ class StepSettings:
     exit_ok: bool = False
     secrets: tuple[str, ...] = ()
     expect: Contract = field(default_factory=Contract)
+    trace: bool | None = None
+    roots: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> StepSettings:
@@ -103,7 +107,7 @@ def _read(key: str, value: Any, where: str) -> Any:
     expected, fine = _KINDS[key]
     if not fine(value):
         raise SettingsError(f"{where}: {key} is wrong", expected=expected, found=repr(value))
-    if key == "secrets":
+    if key in ("secrets", "roots"):
         return tuple(value)
     if key == "expect":
         return Contract.parse(value, f"{where} expect")
@@ -139,6 +143,8 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
     "run_output_limit": ("a number of bytes above 0", _size),
     "exit_ok": ("true or false", lambda value: isinstance(value, bool)),
     "secrets": ("a list of names of environment variables", _names),
+    "trace": ("true or false", lambda value: isinstance(value, bool)),
+    "roots": ("a list of paths", _names),
     "expect": ("a table", lambda value: isinstance(value, Mapping)),
 }
 
