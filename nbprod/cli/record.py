@@ -18,6 +18,7 @@ from nbprod.record.verdict import CellOutcome
 if TYPE_CHECKING:
     from nbprod.ledger import RunRow
     from nbprod.project import Run
+    from nbprod.record.trace import Touched
 
 __all__ = ["show_record"]
 
@@ -68,6 +69,7 @@ def show_record(console: Console, run: Run, row: RunRow) -> None:
         ("file", "sha256", "size"),
         [(a.name, a.digest.short, size(a.size)) for a in record.artifacts],
     )
+    _touched(console, run)
     _section(
         console,
         "Contract",
@@ -75,6 +77,34 @@ def show_record(console: Console, run: Run, row: RunRow) -> None:
         [(line.text, "met" if line.met else "NOT MET", line.found) for line in record.verdict.contract],
     )
     _cells(console, record.verdict.cells)
+
+
+def _touched(console: Console, run: Run) -> None:
+    trace = run.trace
+    if trace is None or not trace.on:
+        why = "the record is older than that" if trace is None else trace.why_off
+        console.print(f"\n[bold]Touched[/]\nNot observed: {_safe(why)}")
+        return
+    kinds = {"read": trace.reads, "module": trace.modules, "written": trace.written}
+    rows = [
+        (entry.path, kind, "" if entry.digest is None else entry.digest.short, size(entry.size), _told(entry))
+        for kind, entries in kinds.items()
+        for entry in entries
+    ]
+    rows += [
+        (entry.path, "listed", "" if entry.digest is None else entry.digest.short, "", "") for entry in trace.listings
+    ]
+    rows += [(entry.path, "missing", "", "", "") for entry in trace.missing]
+    rows += [(str(contact), "host", "", "", "") for contact in trace.hosts]
+    rows += [(e.program, e.how, "", "", "" if e.observed else "not observed") for e in trace.subprocesses]
+    rows += [(e.name, "library", "", "", f"reaches {e.reach} past Python, unobserved") for e in trace.native]
+    rows += [(note, "not complete", "", "", "") for note in trace.notes]
+    _section(console, "Touched", ("what", "kind", "sha256", "size", "note"), rows)
+
+
+def _told(entry: Touched) -> str:
+    means = "" if entry.seen == ("audit",) else f"seen by {', '.join(entry.seen)}"
+    return "; ".join(filter(None, (entry.note, means)))
 
 
 def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:

@@ -6,26 +6,55 @@ user's namespace, no outputs, and uses no execution count. For kernels of other 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
-__all__ = ["bootstrap_source"]
+__all__ = ["Observed", "bootstrap_source"]
 
 _FILES = ("_in_ipykernel.py", "_in_kernel.py")
+_TRACER = ("_in_places.py", "_in_trace.py")
 
 
-def bootstrap_source() -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """How the kernel observes what its notebook touches.
+
+    Args:
+        file: where it writes that.
+        roots: folders in which all is told of: the project's and the declared ones.
+        own: the run's own folder, of which nothing is told.
+    """
+
+    file: Path
+    roots: Sequence[Path]
+    own: Path
+
+
+def bootstrap_source(observed: Observed | None = None) -> str:
     """Return one expression statement of standard-library Python that prepares the kernel.
 
     It has ipykernel keep every output until it is read, print quickly and not wait for the dead (`_in_ipykernel.py`),
-    and makes `sb.glue` take None, NaN, numpy values, datetimes, Series and more (`_in_kernel.py`). It never raises:
-    where it can't do its work, stock behaviour stays as it is.
+    makes `sb.glue` take None, NaN, numpy values, datetimes, Series and more (`_in_kernel.py`), and writes down what the
+    notebook touches (`_in_trace.py`). It never raises: where it can't do its work, stock behaviour stays as it is.
+
+    Args:
+        observed: how to write down what the notebook touches; None for not at all.
     """
-    folder = files(__package__)
-    sources = [folder.joinpath(name).read_text("utf-8") for name in _FILES]
-    # A namespace of its own for each: nothing of ours may be found in, or overwritten from, the user's.
-    guarded = "".join(
-        f"try:\n    exec(compile({source!r}, '<nbprod>', 'exec'), {{'__name__': 'nbprod_in_kernel'}})\n"
-        "except Exception:\n    pass\n"
-        for source in sources
-    )
+    guarded = "".join(_guarded((name,)) for name in _FILES)
+    if observed is not None:
+        told = f"*{[os.fsencode(root) for root in observed.roots]!r}"
+        guarded += _guarded(_TRACER, f"{os.fsencode(observed.file)!r}, {os.fsencode(observed.own)!r}, {told}")
     return f"exec({guarded!r}, {{}})\n"
+
+
+def _guarded(names: Sequence[str], arguments: str = "") -> str:
+    sources = [files(__package__).joinpath(name).read_text("utf-8") for name in names]
+    # A namespace of its own for each: nothing of ours may be found in, or overwritten from, the user's.
+    space = f"{{'__name__': 'nbprod_in_kernel', 'ARGUMENTS': ({arguments})}}"
+    return (
+        f"try:\n    space = {space}\n    for source in {sources!r}:\n"
+        "        exec(compile(source, '<nbprod>', 'exec'), space)\nexcept Exception:\n    pass\n"
+    )

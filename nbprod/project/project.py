@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -212,6 +212,12 @@ class Project:
             timeout=options.timeout,
             cell_timeout=options.cell_timeout,
             start_timeout=options.start_timeout,
+        )
+        common = self.settings
+        settings = replace(
+            settings,
+            trace=common.trace if settings.trace is None else settings.trace,
+            roots=tuple(dict.fromkeys((*common.roots, *settings.roots))),
         )
         output = None if options.output is None else options.output.absolute()
         if output is not None:

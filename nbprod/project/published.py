@@ -24,6 +24,10 @@ from nbprod.runner.unchanged import trace_of
 __all__ = ["Changed", "diff_versions", "publish_step", "set_alias"]
 
 
+_LOOKED_AT = 10
+"""Good runs of a step among which one of the working tree is looked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
     """A part in which two versions of a step differ.
@@ -89,10 +93,11 @@ def _user() -> str:
 
 def _seen(project: Project, step: str) -> tuple[str, ...]:
     """Return the modules that the step's last good run was seen to import: some names are computed."""
-    query = RunQuery(steps=(step,), statuses=(Status.SUCCEEDED,), limit=1)
+    query = RunQuery(steps=(step,), statuses=(Status.SUCCEEDED,), limit=_LOOKED_AT)
     with suppress(NbprodError):  # a trace that cannot be read: then what reading the notebook finds has to do
         for run in project.runs(query):
-            return tuple(entry.path for entry in trace_of(run.record, project.home.store).modules)
+            if run.record.request.published is None:
+                return tuple(entry.path for entry in trace_of(run.record, project.home.store).modules)
     return ()
 
 

@@ -16,6 +16,7 @@ from nbprod.project.home import Home
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import Artifact, RunRecord
 from nbprod.record.status import Status
+from nbprod.record.trace import Trace
 from nbprod.runner import Upstream
 from nbprod.runner.started import RunFolder
 from nbprod.scraps import Scrap
@@ -191,6 +192,16 @@ class Run:
             )
             return ArtifactFile(upstream, self.home)
         return untag(value)
+
+    @property
+    def trace(self) -> Trace | None:
+        """What it touched; None for a record of before that was looked at.
+
+        Raises:
+            IntegrityError: the trace is not in the store, or not what it was.
+        """
+        kept = self.record.trace
+        return None if kept is None else Trace.from_bytes(self.home.read(kept.digest))
 
     @property
     def scraps(self) -> Scraps:

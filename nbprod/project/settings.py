@@ -15,7 +15,7 @@ from nbprod.step.step import StepSettings
 __all__ = ["Settings", "find_root", "read_settings"]
 
 HOME = ".nbprod"
-_KEYS = ("home", "store", "ledger", "steps")
+_KEYS = ("home", "store", "ledger", "trace", "roots", "steps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,16 @@ class Settings:
         home: folder for all that nbprod keeps locally, relative to the root.
         store: the store's address: a folder, or `file://`; None for `HOME/store`.
         ledger: the ledger's address: a file, or `sqlite:///`; None for `HOME/ledger.db`.
+        trace: whether it is observed what runs touch, unless a step says otherwise.
+        roots: folders that every run has as inputs, relative to the root; a step may add more.
         steps: by name.
     """
 
     home: str = HOME
     store: str | None = None
     ledger: str | None = None
+    trace: bool = True
+    roots: tuple[str, ...] = ()
     steps: Mapping[str, StepSettings] = field(default_factory=dict)
 
 
@@ -65,11 +69,19 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
             table[key] = environ[f"NBPROD_{key.upper()}"]
         if key in table and not (isinstance(table[key], str) and table[key]):
             raise SettingsError(f"[tool.nbprod] {key} is wrong", expected="a path or URL", found=repr(table[key]))
+    common = StepSettings.parse({key: table[key] for key in ("trace", "roots") if key in table}, "[tool.nbprod]")
     steps = table.get("steps", {})
     if not isinstance(steps, Mapping):
         raise SettingsError("[tool.nbprod.steps] is wrong", expected="a table per step", found=repr(steps))
     parsed = {name: _step(name, step) for name, step in steps.items()}
-    return Settings(home=table.get("home", HOME), store=table.get("store"), ledger=table.get("ledger"), steps=parsed)
+    return Settings(
+        home=table.get("home", HOME),
+        store=table.get("store"),
+        ledger=table.get("ledger"),
+        trace=common.trace is not False,
+        roots=common.roots,
+        steps=parsed,
+    )
 
 
 def _step(name: str, table: Any) -> StepSettings:

@@ -22,7 +22,7 @@ class Difference:
     """One thing that is not the same.
 
     Args:
-        component: `source`, `kernel`, `parameter`, `input`, `environment`, `package` or `secrets`.
+        component: `source`, `published`, `kernel`, `parameter`, `input`, `environment`, `package` or `secrets`.
         name: which one of its kind; empty where there is only one.
         before: as the earlier run had it, in words.
         after: as it is now, in words.
@@ -54,6 +54,9 @@ def compare_requests(before: RunRequest, after: RunRequest) -> tuple[Difference,
 def _differences(before: RunRequest, after: RunRequest) -> Iterator[Difference]:
     if before.source != after.source:
         yield Difference(component="source", name="", before=_short(before.source), after=_short(after.source))
+    if before.published != after.published:
+        names = [_ABSENT if each is None else _short(each) for each in (before.published, after.published)]
+        yield Difference(component="published", name="", before=names[0], after=names[1])
     if before.kernel != after.kernel:
         yield Difference(component="kernel", name="", before=before.kernel, after=after.kernel)
     pinned = {entry.name: _pin(entry) for entry in before.inputs}, {entry.name: _pin(entry) for entry in after.inputs}

@@ -20,8 +20,8 @@ class Input:
     """Something that the run reads and that could change its result.
 
     Args:
-        kind: `file`, `folder`, `artifact` (of another run), `missing` or `unpinned`.
-        name: the parameter that names it.
+        kind: `file`, `folder`, `artifact` (of another run), `root` (declared in the settings), `missing` or `unpinned`.
+        name: the parameter that names it; empty for a declared root.
         path: where it was found (an artifact's name in its run); for people, never part of a digest.
         digest: its digest; None where it could not be pinned.
         size: bytes, None if unknown.
@@ -79,6 +79,8 @@ class RunRequest:
         limits: deadlines and limits (`StepSettings.limits_json`).
         contract: what the run must leave (`Contract.to_json`).
         secrets: names of the secrets that the kernel gets.
+        published: for a published step the digest of its manifest, which names its modules; None for one of the
+            working tree, whose modules are only known once it has run.
     """
 
     step: str
@@ -92,6 +94,7 @@ class RunRequest:
     limits: Mapping[str, Json]
     contract: Mapping[str, Json]
     secrets: tuple[str, ...] = ()
+    published: Digest | None = None
 
     @property
     def digest(self) -> Digest:
@@ -99,20 +102,23 @@ class RunRequest:
 
         A file or folder that a parameter names stands in it as the digest of the bytes, never as a path. Where it
         could not be pinned, its note stands there; what is not there stays as it was named. `output_dir` has no part
-        in it.
+        in it. Declared roots stand in it in the same way, in their order.
         """
         pins = {entry.name: _pin(entry) for entry in self.inputs if entry.kind != "missing"}
         parameters = {
             name: with_pins(name, value, pins) for name, value in self.parameters.items() if name != "output_dir"
         }
+        declared = [_pin(entry) for entry in self.inputs if not entry.name]
         return digest_json(
             {
+                **({"roots": declared} if declared else {}),
                 "form": _FORM,
                 "source": str(self.source),
                 "kernel": self.kernel,
                 "parameters": parameters,
                 "environment": str(self.environment),
                 "secrets": sorted(self.secrets),
+                **self._published(),
             }
         )
 
@@ -131,7 +137,11 @@ class RunRequest:
             "limits": dict(self.limits),
             "contract": dict(self.contract),
             "secrets": list(self.secrets),
+            **self._published(),
         }
+
+    def _published(self) -> dict[str, Json]:
+        return {} if self.published is None else {"published": str(self.published)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunRequest:
@@ -148,6 +158,7 @@ class RunRequest:
             limits=dict(data["limits"]),
             contract=dict(data["contract"]),
             secrets=tuple(data.get("secrets", ())),
+            published=None if data.get("published") is None else Digest.parse(data["published"]),
         )
 
 

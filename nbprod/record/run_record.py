@@ -71,6 +71,7 @@ class RunRecord:
         timezone: IANA name or offset of the host's time zone, to show local times.
         of: for a `cached` run, the run that answered.
         notes: what a reader should know (an input that was unpinned, output that was cut).
+        trace: what it touched (see `nbprod.record.trace`); None in records of before there was one.
         extra: fields of the predicate that this version does not know; kept and written back.
     """
 
@@ -92,6 +93,7 @@ class RunRecord:
     timezone: str
     notes: tuple[str, ...] = ()
     of: RunId | None = None
+    trace: Kept | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
 
     def artifact(self, name: str) -> Artifact | None:
@@ -128,6 +130,7 @@ class RunRecord:
             "seconds": round(self.seconds, 6),
             "timezone": self.timezone,
             "notes": list(self.notes),
+            **({} if self.trace is None else {"trace": _kept(self.trace)}),
         }
         if self.of is not None:
             predicate["of"] = str(self.of)
@@ -161,6 +164,7 @@ class RunRecord:
     @classmethod
     def _from_predicate(cls, predicate: Mapping[str, Any]) -> RunRecord:
         facts = predicate["environment_facts"]
+        trace = predicate.get("trace")
         return cls(
             run_id=RunId(predicate["run"]),
             request=RunRequest.from_json(predicate["request"]),
@@ -183,6 +187,7 @@ class RunRecord:
             timezone=predicate["timezone"],
             notes=tuple(predicate["notes"]),
             of=None if predicate.get("of") is None else RunId(predicate["of"]),
+            trace=None if trace is None else _read_kept(trace),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
 
@@ -207,6 +212,7 @@ _KNOWN = frozenset(
         "timezone",
         "notes",
         "of",
+        "trace",
     ]
 )
 

@@ -85,7 +85,8 @@ class Touched(_Entry):
         path: see `path_text`.
         digest: of its bytes (of a folder: see `pin_path`) as the run had it; None where that is not known.
         size: bytes, None if unknown.
-        seen: which means saw it: `audit` (Python's audit hook), `parameter`, `artifact` or `root`.
+        seen: which means saw it: `audit` (Python's audit hook), `parameter`, `artifact` or `root`. What `audit` did
+            not see stands here as it was pinned in the request, an artifact as `nbprod:RUN/NAME`.
         note: why there is no digest, else empty.
     """
 
@@ -158,13 +159,15 @@ class Process(_Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Native(_Entry):
-    """A loaded library that can open files past Python, where no audit hook hears of it.
+    """A loaded library that can reach files or hosts past Python, where no audit hook hears of it.
 
     Args:
         name: the package.
+        reach: `files`, or `hosts` for what is made to talk to them (a database's driver).
     """
 
     name: str
+    reach: str = "files"
 
 
 _LISTS: Mapping[str, type[_Entry]] = {
@@ -195,7 +198,7 @@ class Trace:
         modules: source files of modules that were imported from outside the environment.
         hosts: hosts that were looked up or connected to.
         subprocesses: what was started; what those did is not known.
-        native: loaded libraries that can open files past Python.
+        native: loaded libraries that can reach files or hosts past Python.
         extra: fields that this version does not know; kept and written back.
     """
 
@@ -219,6 +222,8 @@ class Trace:
             return (f"what it touched was not observed: {self.why_off}",)
         reasons = [] if self.complete else [f"what it touched is not known in full: {'; '.join(self.notes)}"]
         reasons += _told("it contacted", [str(contact) for contact in self.hosts])
+        drivers = [library.name for library in self.native if library.reach == "hosts"]
+        reasons += _told("it loaded what contacts hosts unobserved:", drivers)
         unseen = [process.program for process in self.subprocesses if not process.observed]
         reasons += _told("it started, and nobody observed,", unseen)
         read: tuple[Touched | Listing, ...] = (*self.reads, *self.modules, *self.listings)

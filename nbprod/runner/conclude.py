@@ -21,9 +21,11 @@ from nbprod.ledger.errors import AlreadyFinished
 from nbprod.ledger.events import RunFinished, RunHeard
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
+from nbprod.record.trace import Trace
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.record_cell import record_cell
 from nbprod.runner.started import RunFolder, Started
+from nbprod.runner.touched import touched
 from nbprod.scraps import INLINE_LIMIT, Scrap, ScrapEntry, read_scraps
 from nbprod.step.contract import Contract
 from nbprod.store import Store
@@ -83,7 +85,9 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     artifacts, artifact_faults = _keep_artifacts(folder.output, store, told) if ended.collects else ((), ())
     verdict = _judge(started, ended, scraps, artifacts, scrap_fault)
     started = replace(started, notes=(*started.notes, *ended.notes, *artifact_faults))
-    notebook = _executed(started, ended, verdict, scraps, artifacts)
+    trace = _trace(started, ended, folder)
+    traced = trace.to_bytes()
+    notebook = _executed(started, ended, verdict, scraps, artifacts, trace=trace)
     record = RunRecord(
         run_id=started.run_id,
         request=started.request,
@@ -102,6 +106,7 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         seconds=ended.seconds,
         timezone=started.zone,
         notes=started.notes,
+        trace=Kept(digest=store.put(traced), size=len(traced)),
     )
     data = record.to_bytes()
     digest = store.put(data)
@@ -123,6 +128,13 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what="a second ending", data=late))
         raise
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
+
+
+def _trace(started: Started, ended: Ended, folder: RunFolder) -> Trace:
+    if started.scope is None:
+        return Trace(on=False, why_off="the run began under an nbprod that did not look")
+    mask = ended.mask if started.request.secrets else str
+    return touched(folder.trace, started.scope, started.request.inputs, mask)
 
 
 def _read_scraps(ended: Ended) -> tuple[tuple[Scrap, ...], str | None]:
@@ -230,7 +242,13 @@ def _value(scrap: Scrap) -> Any:
 
 
 def _executed(
-    started: Started, ended: Ended, verdict: Verdict, scraps: Sequence[Scrap], artifacts: Sequence[Artifact]
+    started: Started,
+    ended: Ended,
+    verdict: Verdict,
+    scraps: Sequence[Scrap],
+    artifacts: Sequence[Artifact],
+    *,
+    trace: Trace,
 ) -> bytes:
     from nbprod.execution.assemble import Heading, assemble, to_bytes  # noqa: PLC0415 - imports papermill: slow
 
@@ -248,7 +266,7 @@ def _executed(
         "seconds": round(ended.seconds, 6),
     }
     heading = Heading(
-        record=record_cell(started, verdict, scraps, artifacts, ended.seconds),
+        record=record_cell(started, verdict, scraps, artifacts, ended.seconds, trace=trace),
         banner=None if verdict else f"{verdict.status}: {verdict.reason}",
         started=started.at,
         finished=ended.at,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,14 @@ class Bound:
     notes: tuple[str, ...]
 
 
-def bind_paths(job: Job, *, output: Path, cwd: Path) -> Bound:
+def bind_paths(job: Job, *, output: Path, cwd: Path, roots: Sequence[Path] = ()) -> Bound:
     """Choose the run's output folder and pin every file that a parameter names.
 
     Args:
         job: its parameters are checked already.
         output: the fresh folder for a notebook that declares `output_dir`.
         cwd: where the kernel runs; relative paths start there.
+        roots: declared folders, pinned whole: whatever a library reads below them past Python is known.
 
     Raises:
         ParameterError: `output_dir` is declared as something that no folder fits.
@@ -66,7 +67,8 @@ def bind_paths(job: Job, *, output: Path, cwd: Path) -> Bound:
     declared = {name for name, parameter in schema.items() if _is_path(parameter.type)}
     inputs = [_upstream_input(name, job.upstream[name]) for name in job.upstream]
     inputs += [_file_input(name, path, cwd, pin_path(path)) for name, path in paths_in(read, declared, cwd)]
-    notes += [f"{entry.name} is not pinned: {entry.note}" for entry in inputs if entry.kind == "unpinned"]
+    inputs += [_root_input(path, cwd) for path in roots]
+    notes += [f"{entry.name or entry.path} is not pinned: {entry.note}" for entry in inputs if entry.kind == "unpinned"]
     values = {name: _upstream_value(job.upstream[name]) if name in job.upstream else tag(known[name]) for name in known}
     return Bound(overrides=overrides, values=values, inputs=tuple(inputs), collects=collects, notes=tuple(notes))
 
@@ -111,6 +113,11 @@ def _file_input(name: str, path: Path, cwd: Path, pinned: Pinned) -> Input:
         size=pinned.size,
         note=pinned.reason or "",
     )
+
+
+def _root_input(path: Path, cwd: Path) -> Input:
+    entry = _file_input("", path, cwd, pin_path(path))
+    return entry if entry.kind == "unpinned" else replace(entry, kind="root")
 
 
 def display_path(path: Path, root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,7 +21,7 @@ from nbprod.record.run_record import Kept
 from nbprod.runner.job import Job
 from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, plain_json, plan_of
 from nbprod.runner.ports import Ports
-from nbprod.runner.started import RunFolder, Started
+from nbprod.runner.started import RunFolder, Scope, Started
 
 __all__ = ["Prepared", "describe", "keep_environment", "prepare"]
 
@@ -39,6 +40,7 @@ class Prepared:
     plan: Plan
     secrets: dict[str, str]
     masker: Masker
+    scope: Scope
 
 
 def prepare(job: Job, ports: Ports) -> Prepared:
@@ -54,7 +56,8 @@ def prepare(job: Job, ports: Ports) -> Prepared:
         raise CallerError(f"the executed notebook cannot be written to {job.output}", found="its folder is not there")
     secrets = _secrets(job, ports)
     masker = Masker(secrets)
-    bound = bind_paths(job, output=folder.output, cwd=cwd)
+    scope = _scope(job, spec, ports.root)
+    bound = bind_paths(job, output=folder.output, cwd=cwd, roots=scope.roots)
     if masker.mask_json(dict(bound.values)) != bound.values:
         raise CallerError(
             "a parameter holds the value of a secret",
@@ -82,7 +85,25 @@ def prepare(job: Job, ports: Ports) -> Prepared:
         plan=plan,
         secrets=secrets,
         masker=masker,
+        scope=scope,
     )
+
+
+def _scope(job: Job, spec: KernelSpec, root: Path) -> Scope:
+    """Return where it is looked at what the run touches."""
+    settings = job.step.settings
+    roots = tuple(Path(os.path.normpath(root / Path(folder).expanduser())) for folder in settings.roots)
+    for folder in roots:
+        if not folder.exists():
+            raise CallerError(
+                f"the declared root {folder} of step {job.step.name} is not there",
+                expected="a folder or a file, relative to the project's root",
+                hint="Create it, or take it out of `roots` in pyproject.toml.",
+            )
+    why_off = "" if settings.trace in (None, True) else "`trace = false` is set"
+    if not spec.is_ipykernel:
+        why_off = f"the kernel {spec.name} is not IPython's"
+    return Scope(root=root, cwd=job.step.folder, roots=roots, why_off=why_off)
 
 
 def _refuse_secrets_in_words(job: Job, masker: Masker) -> None:
@@ -128,6 +149,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         limits=settings.limits_json(),
         contract=settings.expect.to_json(),
         secrets=settings.secrets,
+        published=None if step.published is None else step.published.manifest,
     )
     known = job.parameters.values
     given = {name: known.get(name, value) for name, value in prepared.bound.overrides.items()}
@@ -147,6 +169,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         paths=job.paths or (where, None if job.output is None else str(job.output)),
         report_mode=job.report_mode,
         notes=prepared.bound.notes,
+        scope=prepared.scope,
     )
 
 

@@ -11,6 +11,7 @@ from nbprod.digest import Json
 from nbprod.record.request import Input, RunRequest
 from nbprod.record.run_record import Artifact
 from nbprod.record.status import CellStatus, Status
+from nbprod.record.trace import Trace
 from nbprod.record.verdict import Verdict
 from nbprod.runner.order import OUTPUT_DIR
 from nbprod.runner.started import Started
@@ -20,10 +21,17 @@ __all__ = ["origin", "record_cell", "shown"]
 
 _SIGNS = {Status.SUCCEEDED: "✔", Status.CACHED: "✔"}
 _LONGEST = 100
+_READS_SHOWN = 20
 
 
 def record_cell(
-    started: Started, verdict: Verdict, scraps: Sequence[Scrap], artifacts: Sequence[Artifact], seconds: float
+    started: Started,
+    verdict: Verdict,
+    scraps: Sequence[Scrap],
+    artifacts: Sequence[Artifact],
+    seconds: float,
+    *,
+    trace: Trace,
 ) -> str:
     """Return the Markdown of the `nbprod-record` cell.
 
@@ -46,6 +54,7 @@ def record_cell(
     parts += _section("Scraps", ("name", "value", "cell"), glued)
     files = [(entry.name, entry.digest.short, _size(entry.size)) for entry in artifacts]
     parts += _section("Artifacts", ("file", "SHA-256", "size"), files)
+    parts += _touched(trace)
     lines = [(line.text, "met" if line.met else "**not met**", line.found) for line in verdict.contract]
     parts += _section("Contract", ("required", "", "found"), lines)
     parts += [f"> {_text(_flat(note))}" for note in started.notes]
@@ -54,6 +63,29 @@ def record_cell(
         f"`nbprod show {started.run_id}`.</sub>"
     )
     return "\n\n".join(parts)
+
+
+def _touched(trace: Trace) -> list[str]:
+    """Return what the run read beside its inputs, whom it contacted and what it started."""
+    if not trace.on:
+        return [f"**What it read**\n\nNot observed: {_text(_flat(trace.why_off))}."]
+    files = [*trace.reads, *trace.modules]
+    rows = [
+        (_path(f.path), "" if f.digest is None else f.digest.short, _size(f.size), f.note) for f in files[:_READS_SHOWN]
+    ]
+    parts = _section("What it read", ("file", "SHA-256", "size", "note"), rows)
+    if len(files) > len(rows):
+        parts.append(f"… and {len(files) - len(rows):,} more")
+    told = {
+        "Contacted": [str(contact) for contact in trace.hosts],
+        "Started, and nobody observed": [entry.program for entry in trace.subprocesses if not entry.observed],
+        "Not observed in full": list(trace.notes),
+    }
+    return [*parts, *(f"{what}: {_text(_flat(', '.join(names[:20])))}" for what, names in told.items() if names)]
+
+
+def _path(text: str) -> str:
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def _where(entry: Input) -> str:

@@ -20,7 +20,7 @@ from nbprod.execution.journal import Journal, read_journal
 from nbprod.execution.kernel import Kernel, launch_kernel
 from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.replay import replay
-from nbprod.kernels.bootstrap import bootstrap_source
+from nbprod.kernels.bootstrap import Observed, bootstrap_source
 from nbprod.kernels.masked import mask_content
 from nbprod.kernels.spec import find_kernel_spec
 from nbprod.ledger.errors import AlreadyUnderWay
@@ -232,7 +232,7 @@ class Runner:
             problem: BaseException | None = None
             try:
                 importer.start()  # papermill takes half a second to import, which the kernel's start hides
-                driven = driver.drive(bootstrap_source() if prepared.spec.is_ipykernel else None)
+                driven = driver.drive(bootstrap_source(_observed(prepared)) if prepared.spec.is_ipykernel else None)
                 if _alive(driven.stop):
                     driver.see_out(_SHUTDOWN_GRACE)
                 kernel.end()
@@ -276,7 +276,7 @@ class Runner:
 def tidy(folder: RunFolder) -> None:
     """Remove the working files of a closed run: what they held is in the store."""
     shutil.rmtree(folder.output, ignore_errors=True)
-    for path in (folder.journal, folder.prepared, folder.started, folder.kernel_log):
+    for path in (folder.journal, folder.prepared, folder.started, folder.kernel_log, folder.trace):
         with contextlib.suppress(OSError):
             path.unlink()
 
@@ -315,6 +315,13 @@ def _what_was(prepared: Prepared, limits: OutputLimits, error: BaseException) ->
     collector = Collector(limits)
     outcomes, language_info = replay(read_journal(prepared.folder.journal), prepared.plan, collector)
     return collector, Driven(cells=outcomes, stop=stop, language_info=language_info)
+
+
+def _observed(prepared: Prepared) -> Observed | None:
+    scope = prepared.scope
+    if scope.why_off:
+        return None
+    return Observed(file=prepared.folder.trace, roots=(scope.root, *scope.roots), own=prepared.folder.path)
 
 
 def _alive(stop: Stop | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from nbprod.record.ids import RunId
 from nbprod.record.request import RunRequest
 from nbprod.record.run_record import Kept
 
-__all__ = ["RunFolder", "Started"]
+__all__ = ["RunFolder", "Scope", "Started"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class RunFolder:
         return self.path / "kernel.log"
 
     @property
+    def trace(self) -> Path:
+        """What the kernel writes of what its notebook touches."""
+        return self.path / "trace.jsonl"
+
+    @property
     def output(self) -> Path:
         """The fresh folder that the parameter `output_dir` names."""
         return self.path / "output"
@@ -57,6 +63,46 @@ def file_stem(step: str) -> str:
     """Return a step's name as a file name (law 10: nobody trusts a path made from a name)."""
     safe = "".join(letter if letter.isalnum() or letter in "-_. " else "_" for letter in step).strip(". ")
     return safe[:100] or "notebook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where it is looked at what a run touches.
+
+    Args:
+        root: the project's root.
+        cwd: where the kernel runs.
+        roots: further folders, declared in the settings.
+        why_off: why it is not looked; empty where it is.
+    """
+
+    root: Path
+    cwd: Path
+    roots: tuple[Path, ...] = ()
+    why_off: str = ""
+
+    def holds(self, path: str) -> bool:
+        """Return whether the path lies in the project or below a declared root."""
+        return any(Path(path).is_relative_to(folder) for folder in (self.root, *self.roots))
+
+    def called(self, path: str) -> str:
+        """Return the path as the project calls it: a kernel's working directory comes without links."""
+        for folder in (self.root, *self.roots):
+            real = os.path.realpath(folder)
+            if real != str(folder) and Path(path).is_relative_to(real):
+                return str(folder / Path(path).relative_to(real))
+        return path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that is kept in the run's folder."""
+        told = {"root": str(self.root), "cwd": str(self.cwd), "why_off": self.why_off}
+        return {**told, "roots": [str(folder) for folder in self.roots]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Scope:
+        """Read what `to_json` wrote."""
+        roots = tuple(Path(folder) for folder in data["roots"])
+        return cls(root=Path(data["root"]), cwd=Path(data["cwd"]), roots=roots, why_off=data["why_off"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +124,7 @@ class Started:
         paths: papermill's input and output path.
         report_mode: whether code is hidden.
         notes: what a reader of the record should know.
+        scope: where it is looked at what the run touches; None for a run that an earlier nbprod began.
     """
 
     run_id: RunId
@@ -94,6 +141,7 @@ class Started:
     paths: tuple[str | None, str | None]
     report_mode: bool
     notes: tuple[str, ...]
+    scope: Scope | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is kept in the run's folder."""
@@ -112,6 +160,7 @@ class Started:
             "paths": list(self.paths),
             "report_mode": self.report_mode,
             "notes": list(self.notes),
+            "scope": None if self.scope is None else self.scope.to_json(),
         }
 
     @classmethod
@@ -123,6 +172,7 @@ class Started:
         """
         data = json.loads(path.read_bytes())
         facts = data["environment_facts"]
+        scope = data.get("scope")
         return cls(
             run_id=RunId(data["run"]),
             request=RunRequest.from_json(data["request"]),
@@ -138,4 +188,5 @@ class Started:
             paths=(data["paths"][0], data["paths"][1]),
             report_mode=data["report_mode"],
             notes=tuple(data["notes"]),
+            scope=None if scope is None else Scope.from_json(scope),
         )

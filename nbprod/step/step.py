@@ -39,6 +39,8 @@ class StepSettings:
         secrets: names of environment variables whose values the kernel gets and every output is masked of.
         expect: what a run must leave.
         reuse: whether an earlier run may answer; None: as whoever runs it says (flows: yes, the command line: no).
+        trace: whether it is observed what a run touches; None for the project's setting.
+        roots: folders that are pinned whole as inputs, relative to the project's root.
     """
 
     notebook: str | None = None
@@ -54,6 +56,8 @@ class StepSettings:
     secrets: tuple[str, ...] = ()
     expect: Contract = field(default_factory=Contract)
     reuse: Reuse | None = None
+    trace: bool | None = None
+    roots: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> StepSettings:
@@ -99,6 +103,8 @@ class StepSettings:
             "secrets": list(self.secrets),
             "expect": self.expect.to_json(),
             "reuse": None if self.reuse is None else self.reuse.to_json(),
+            "trace": self.trace,
+            "roots": list(self.roots),
         }
         return {key: value for key, value in table.items() if value is not None}
 
@@ -121,7 +127,7 @@ def _read(key: str, value: Any, where: str) -> Any:
         raise SettingsError(f"{where}: {key} is wrong", expected=expected, found=repr(value))
     if key == "reuse":
         return Reuse.parse(value, f"{where}: reuse")
-    if key == "secrets":
+    if key in ("secrets", "roots"):
         return tuple(value)
     if key == "expect":
         return Contract.parse(value, f"{where} expect")
@@ -158,6 +164,8 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
     "exit_ok": ("true or false", lambda value: isinstance(value, bool)),
     "secrets": ("a list of names of environment variables", _names),
     "reuse": ("true, false or a text", lambda value: isinstance(value, bool | str)),
+    "trace": ("true or false", lambda value: isinstance(value, bool)),
+    "roots": ("a list of paths", _names),
     "expect": ("a table", lambda value: isinstance(value, Mapping)),
 }
 

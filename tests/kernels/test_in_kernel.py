@@ -234,7 +234,14 @@ def test_without_the_packages_arrays_and_series_are_lists(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "module", ["kernels/_in_kernel.py", "kernels/_in_ipykernel.py", "environment/_in_interpreter.py"]
+    "module",
+    [
+        "kernels/_in_kernel.py",
+        "kernels/_in_ipykernel.py",
+        "kernels/_in_places.py",
+        "kernels/_in_trace.py",
+        "environment/_in_interpreter.py",
+    ],
 )
 def test_what_runs_in_other_interpreters_keeps_to_their_syntax_and_library(module: str) -> None:
     tree = ast.parse((Path(nbprod.__file__).parent / module).read_text("utf-8"), feature_version=(3, 8))

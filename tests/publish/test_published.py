@@ -80,10 +80,15 @@ def test_it_runs_as_it_was_frozen(project: Project) -> None:
     assert [line.met for line in frozen.record.verdict.contract] == [True]
 
 
-def test_the_request_is_the_same_as_from_the_working_tree(project: Project) -> None:
-    jobs = [project.job(project.step(name), {}, RunOptions()) for name in ("train", "train@1")]
-    first, second = (project.foresee(job) for job in jobs)
-    assert first.digest == second.digest
+def test_a_frozen_run_never_answers_for_the_working_tree(project: Project) -> None:
+    """Its modules are others, even where the notebook is the same."""
+    jobs = [project.job(project.step(name), {}, RunOptions(reuse=True)) for name in ("train", "train@1", "train@1")]
+    requests = [project.foresee(job) for job in jobs]
+    assert requests[1].digest == requests[2].digest != requests[0].digest
+    assert requests[0].published is None
+    first, again = (project.run_job(job) for job in jobs[1:])
+    assert (bool(first), again.status) == (True, Status.CACHED)
+    assert project.run_job(jobs[0]).status is Status.SUCCEEDED
 
 
 def test_publishing_what_has_not_changed_makes_no_version(project: Project) -> None:

@@ -57,7 +57,7 @@ verdicts = st.builds(
 )
 inputs = st.builds(
     Input,
-    kind=st.sampled_from(["file", "folder", "artifact", "missing", "unpinned"]),
+    kind=st.sampled_from(["file", "folder", "artifact", "root", "missing", "unpinned"]),
     name=names,
     path=words,
     digest=st.none() | digests,
@@ -102,5 +102,6 @@ records = st.builds(
     seconds=seconds,
     timezone=words,
     notes=st.lists(words, max_size=2).map(tuple),
+    trace=st.none() | kept,
     extra=st.dictionaries(names.filter(lambda name: name not in KNOWN), json_values, max_size=2),
 )

@@ -47,7 +47,7 @@ traces = st.builds(
     modules=several(touched),
     hosts=several(st.builds(Contact, host=words, port=st.none() | st.integers(0, 65535), extra=extras)),
     subprocesses=several(st.builds(Process, program=words, how=words, observed=st.booleans(), extra=extras)),
-    native=several(st.builds(Native, name=words, extra=extras)),
+    native=several(st.builds(Native, name=words, reach=words, extra=extras)),
     extra=extras,
 )
 

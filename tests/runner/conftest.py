@@ -14,6 +14,18 @@ notebook = "strict.ipynb"
 expect.scraps.auc = { type = "float", min = 0.6 }
 expect.artifacts = ["model.bin"]
 
+[tool.nbprod.steps.observed]
+notebook = "observed.ipynb"
+roots = ["data"]
+
+[tool.nbprod.steps.unobserved]
+notebook = "unobserved.ipynb"
+trace = false
+
+[tool.nbprod.steps.rootless]
+notebook = "rootless.ipynb"
+roots = ["no such folder"]
+
 [tool.nbprod.steps.exits]
 notebook = "exits.ipynb"
 exit_ok = true

@@ -15,12 +15,14 @@ from nbprod.record.ids import RunId
 from nbprod.record.request import Input, RunRequest
 from nbprod.record.run_record import Artifact, Kept
 from nbprod.record.status import CellStatus, Status
+from nbprod.record.trace import Trace
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.record_cell import record_cell, shown
 from nbprod.runner.started import Started
 from nbprod.scraps import Scrap
 from nbprod.step.contract import Requirement
 
+TRACE = Trace(on=False, why_off="so it is set")
 AT = datetime(2026, 7, 8, 12, 0, 0, tzinfo=UTC)
 DIGEST = digest_bytes(b"")
 
@@ -63,7 +65,7 @@ def cell_of(text: str, *, zone: str = "UTC", status: Status = Status.FAILED, val
     )
     scraps = [Scrap(name=text, encoder="json", cell=3, data=text)]
     artifacts = [Artifact(name=text, digest=DIGEST, size=999)]
-    return record_cell(started, verdict, scraps, artifacts, 90.5)
+    return record_cell(started, verdict, scraps, artifacts, 90.5, trace=TRACE)
 
 
 def tables(markdown: str) -> list[list[str]]:

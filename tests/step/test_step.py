@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from nbprod.errors import SettingsError
 from nbprod.step.contract import Contract, ScrapRule
+from nbprod.step.reuse import Reuse
 from nbprod.step.step import StepSettings
 
 WHERE = "[tool.nbprod.steps.train]"
@@ -24,6 +26,9 @@ EVERYTHING: dict[str, Any] = {
     "run_output_limit": 5000,
     "exit_ok": True,
     "secrets": ["TOKEN"],
+    "reuse": "10d",
+    "trace": True,
+    "roots": ["data"],
     "expect": {"scraps": {"auc": {"min": 0.6}}, "artifacts": ["m.skops"]},
 }
 
@@ -34,10 +39,13 @@ def test_every_key_is_read() -> None:
     expected = {
         **EVERYTHING,
         "secrets": ("TOKEN",),
+        "reuse": Reuse(longest=timedelta(days=10)),
+        "roots": ("data",),
         "expect": Contract(scraps=(ScrapRule(name="auc", min=0.6),), artifacts=("m.skops",)),
     }
     assert {key: getattr(settings, key) for key in EVERYTHING} == expected
     assert pickle.loads(pickle.dumps(settings)) == settings
+    assert StepSettings.parse(settings.to_json(), WHERE) == settings
 
 
 def test_defaults_are_those_of_the_documentation() -> None:

@@ -9,11 +9,13 @@ __all__ = ["show"]
 
 @click.command()
 @click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="Write the record's statement as JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write the record's statement as JSON, and beside it what was touched."
+)
 def show(run: str, *, as_json: bool) -> int:
     """Show a run's record.
 
-    Verdict, cells, parameters, inputs, scraps, artifacts, contract, environment, git, who and when.
+    Verdict, cells, parameters, inputs, scraps, artifacts, what was touched, contract, environment, git, who and when.
     """
     from nbprod.cli.record import show_record  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415
@@ -22,7 +24,9 @@ def show(run: str, *, as_json: bool) -> int:
     project = open_project()
     found = finished_run(project, run)
     if as_json:
-        print_json(found.record.to_statement())
+        trace = found.trace
+        touched = {} if trace is None else {"touched": trace.to_json()}
+        print_json({**found.record.to_statement(), **touched})
     else:
         show_record(output(), found, project.home.ledger.run(found.id))
     return 0
