@@ -17,6 +17,7 @@ from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.runner import Job
 from nbprod.runner.reuse import candidates
+from nbprod.runner.unchanged import trace_of
 from nbprod.step.reuse import NO_REUSE, Reuse
 
 __all__ = ["Explanation", "explain_job", "explain_run"]
@@ -78,7 +79,11 @@ def explain_run(project: Project, run: Run) -> Explanation:
         answer = project.run(str(run.record.of))
         return Explanation(step=run.step, request=request.digest, answer=answer, nearest=answer)
     earlier = RunQuery(steps=(run.step,), statuses=(Status.SUCCEEDED,), until=run.started, limit=_LOOKED_AT)
-    return _against(project, request, _nearest(project, request, earlier))
+    found = _against(project, request, _nearest(project, request, earlier))
+    if found.nearest is None or found.differences:
+        return found
+    # An equal request: what else was different then, only the earlier run's own record can tell today.
+    return replace(found, hindrances=trace_of(found.nearest.record, project.home.store).blockers())
 
 
 def _explain(project: Project, request: RunRequest, reuse: Reuse, hindrances: tuple[str, ...]) -> Explanation:

@@ -18,6 +18,8 @@ from nbprod.errors import IntegrityError, UnsupportedVersion
 __all__ = ["Contact", "Listing", "Lookup", "Native", "Process", "Touched", "Trace", "path_from_text", "path_text"]
 
 _FORM = 1
+_TELLERS = frozenset({"arch", "getconf", "ldconfig", "lscpu", "nproc", "uname"})
+"""Programs that only tell of the machine, which libraries ask when they are imported (joblib: `lscpu`)."""
 _NAMED = 3
 """Names that a reason tells before it counts the rest."""
 
@@ -224,7 +226,11 @@ class Trace:
         reasons += _told("it contacted", [str(contact) for contact in self.hosts])
         drivers = [library.name for library in self.native if library.reach == "hosts"]
         reasons += _told("it loaded what contacts hosts unobserved:", drivers)
-        unseen = [process.program for process in self.subprocesses if not process.observed]
+        unseen = [
+            process.program
+            for process in self.subprocesses
+            if not process.observed and process.program.rpartition("/")[2] not in _TELLERS
+        ]
         reasons += _told("it started, and nobody observed,", unseen)
         read: tuple[Touched | Listing, ...] = (*self.reads, *self.modules, *self.listings)
         unpinned = [entry for entry in read if entry.digest is None]
