@@ -24,6 +24,8 @@ EVERYTHING: dict[str, Any] = {
     "run_output_limit": 5000,
     "exit_ok": True,
     "secrets": ["TOKEN"],
+    "trace": False,
+    "roots": ["data"],
     "expect": {"scraps": {"auc": {"min": 0.6}}, "artifacts": ["m.skops"]},
 }
 
@@ -34,6 +36,7 @@ def test_every_key_is_read() -> None:
     expected = {
         **EVERYTHING,
         "secrets": ("TOKEN",),
+        "roots": ("data",),
         "expect": Contract(scraps=(ScrapRule(name="auc", min=0.6),), artifacts=("m.skops",)),
     }
     assert {key: getattr(settings, key) for key in EVERYTHING} == expected
@@ -59,6 +62,8 @@ WRONG = {
     "run_output_limit": [-1, "1 MB"],
     "exit_ok": [1, "yes"],
     "secrets": ["TOKEN", [""], [3]],
+    "trace": [1, "yes"],
+    "roots": ["data", [""], [3]],
     "expect": [[], "auc"],
 }
 
