@@ -11,7 +11,6 @@ docs/decisions/0015.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json.encoder
 import os
@@ -21,6 +20,8 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any
+
+quote: Callable[[str], str] = json.encoder.encode_basestring_ascii
 
 LIMIT = 50_000
 """Facts that are kept; beyond, the trace says that it is not complete."""
@@ -42,6 +43,7 @@ REACH = {name: reach for reach, names in LIBRARIES.items() for name in names.spl
 
 # What looks for a file in these is whoever called them.
 PLUMBING = (
+    "/glob.py",
     "<nbprod>",
     "<frozen genericpath>",
     "<frozen posixpath>",
@@ -63,6 +65,7 @@ LOOKERS = (
     "/importlib_metadata/",
     "/pkg_resources/",
     "/pkgutil.py",
+    "/entrypoints.py",
     "/linecache.py",
     "/inspect.py",
     "/IPython/",
@@ -375,84 +378,3 @@ class Tracer:
 
     def forked(self, *_: Any) -> None:
         self.fact(("fork",), '"fork"')
-
-    # --- lookups -------------------------------------------------------------------------------
-
-    def wrap(self, name: str) -> None:
-        """Have a lookup tell of what was not there, and do all that it did.
-
-        No audit event is raised for these functions.
-        """
-        stock = getattr(os, name)
-        told = self.told_missing
-
-        @functools.wraps(stock)
-        def lookup(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            try:
-                found = stock(*args, **kwargs)
-            except (FileNotFoundError, NotADirectoryError):
-                told(args, kwargs)
-                raise
-            if found is False:
-                told(args, kwargs)
-            return found
-
-        lookup.__module__ = "os"  # so that pickle finds it
-        for supported in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
-            if stock in supported:
-                supported.add(lookup)
-        setattr(os, name, lookup)
-
-    def told_missing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        try:
-            path = args[0] if args else kwargs.get("path")
-            if self.full or type(path) is int or path is None or kwargs.get("dir_fd") is not None:
-                return
-            told = self.absolute(path)
-            if ("missing", told) not in self.facts and self.places.wanted(told) and self.look(told) is None:
-                self.missed(told)
-        except Exception as error:  # noqa: BLE001 - as in the hook
-            self.lose(error)
-
-
-quote: Callable[[str], str] = json.encoder.encode_basestring_ascii
-
-
-def wrap_fork_exec(tracer: Tracer) -> None:
-    """Have multiprocessing tell of the processes that it spawns: no audit event is raised for them."""
-    import _posixsubprocess  # noqa: PLC0415
-
-    stock: Callable[..., Any] = _posixsubprocess.fork_exec
-
-    @functools.wraps(stock)
-    def fork_exec(*args: Any) -> Any:
-        try:
-            tracer.spawned(None, args[0])
-        except Exception as error:  # noqa: BLE001 - as in the hook
-            tracer.lose(error)
-        return stock(*args)
-
-    _posixsubprocess.fork_exec = fork_exec
-
-
-def install(file: bytes, own: bytes, *always: bytes) -> None:
-    # `_in_places.py` has run before, in the same namespace.
-    places = Places(os.fsdecode(own), [os.fsdecode(folder) for folder in always])  # type: ignore[name-defined]  # noqa: F821
-    tracer = Tracer(os.fsdecode(file), places)
-    for name in ("stat", "lstat", "access"):
-        tracer.wrap(name)
-    accessor = getattr(sys.modules.get("pathlib"), "_normal_accessor", None)
-    if accessor is not None:  # up to Python 3.10 it keeps the functions as they were
-        accessor.stat, accessor.lstat = os.stat, os.lstat
-    wrap_fork_exec(tracer)
-    os.register_at_fork(after_in_child=tracer.child)
-    for name in list(sys.modules):
-        if name in REACH:
-            tracer.imported(name, None)
-    sys.addaudithook(tracer.hook)
-    tracer.fact(("on",), '"on","form":1')  # last: a trace without it was none
-
-
-if __name__ == "nbprod_in_kernel":  # the name that the bootstrap runs it under
-    install(*ARGUMENTS)  # type: ignore[name-defined]  # noqa: F821 - handed over by the bootstrap

@@ -15,7 +15,7 @@ from pathlib import Path
 __all__ = ["Observed", "bootstrap_source"]
 
 _FILES = ("_in_ipykernel.py", "_in_kernel.py")
-_TRACER = ("_in_places.py", "_in_trace.py")
+_TRACER = ("_in_places.py", "_in_trace.py", "_in_lookups.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

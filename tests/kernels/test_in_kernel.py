@@ -238,6 +238,7 @@ def test_without_the_packages_arrays_and_series_are_lists(monkeypatch: pytest.Mo
     [
         "kernels/_in_kernel.py",
         "kernels/_in_ipykernel.py",
+        "kernels/_in_lookups.py",
         "kernels/_in_places.py",
         "kernels/_in_trace.py",
         "environment/_in_interpreter.py",

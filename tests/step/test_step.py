@@ -27,7 +27,7 @@ EVERYTHING: dict[str, Any] = {
     "exit_ok": True,
     "secrets": ["TOKEN"],
     "reuse": "10d",
-    "trace": True,
+    "trace": False,
     "roots": ["data"],
     "expect": {"scraps": {"auc": {"min": 0.6}}, "artifacts": ["m.skops"]},
 }
@@ -67,6 +67,8 @@ WRONG = {
     "run_output_limit": [-1, "1 MB"],
     "exit_ok": [1, "yes"],
     "secrets": ["TOKEN", [""], [3]],
+    "trace": [1, "yes"],
+    "roots": ["data", [""], [3]],
     "expect": [[], "auc"],
 }
 
