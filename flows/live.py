@@ -96,7 +96,9 @@ class Live:
     def _finish(self, row: _Row, run: Run) -> None:
         self.runs.append(run)
         mark = "[green]✓[/]" if run else "[red]✗[/]"
-        self._print(f"  {mark} {run.step:<10} {run.seconds:4.0f} s  {row.done} of {row.total} cells")
+        cells = f"{row.done} of {row.total} cells"
+        told = cells if run.record.of is None else f"answered by run {run.record.of.short}: nothing has changed"
+        self._print(f"  {mark} {run.step:<10} {run.seconds:4.0f} s  {told}")
         if not run:
             self._console.print(f"    {run.status}: {run.reason}", style="red", markup=False, soft_wrap=True)
 

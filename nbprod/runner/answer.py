@@ -163,6 +163,7 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
         timezone=started.zone,
         notes=started.notes,
         of=of.run_id,
+        trace=of.trace,
     )
     data = record.to_bytes()
     earlier = ports.ledger.run(of.run_id)
