@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from nbprod.digest import Digest
 from nbprod.errors import IntegrityError, NotFound
 from nbprod.ledger import Ledger, open_ledger
-from nbprod.store import Store, open_store
+from nbprod.store import SPOOL, Store, open_store
 
 __all__ = ["Home"]
 
@@ -39,7 +39,7 @@ class Home:
     @property
     def store(self) -> Store:
         """The store, opened."""
-        return _open_store(self.store_url, self.root, os.getpid())
+        return _open_store(self.store_url, self.root, self.folder / SPOOL, os.getpid())
 
     @property
     def ledger(self) -> Ledger:
@@ -116,8 +116,8 @@ class Home:
 
 # One of each per process: connections must not cross a fork, hence the process id among the arguments.
 @functools.lru_cache(maxsize=32)
-def _open_store(url: str, base: Path, _pid: int) -> Store:
-    return open_store(url, base=base)
+def _open_store(url: str, base: Path, spool: Path, _pid: int) -> Store:
+    return open_store(url, base=base, spool=spool)
 
 
 @functools.lru_cache(maxsize=32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +12,7 @@ from os.path import isfile, islink
 from pathlib import Path
 from typing import Any
 
-from nbprod.digest import Json
+from nbprod.digest import Digest, Json
 from nbprod.errors import CallerError, ScrapError
 from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
@@ -23,10 +24,11 @@ from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.record_cell import record_cell
+from nbprod.runner.spooled import bytes_wait
 from nbprod.runner.started import RunFolder, Started
 from nbprod.scraps import INLINE_LIMIT, Scrap, ScrapEntry, read_scraps
 from nbprod.step.contract import Contract
-from nbprod.store import Store
+from nbprod.store import Store, waiting
 
 __all__ = ["Conclusion", "Ended", "conclude"]
 
@@ -84,14 +86,19 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     verdict = _judge(started, ended, scraps, artifacts, scrap_fault)
     started = replace(started, notes=(*started.notes, *ended.notes, *artifact_faults))
     notebook = _executed(started, ended, verdict, scraps, artifacts)
+    kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), _keep_journal(folder.journal, store)
+    entries = tuple(_entry(scrap, store) for scrap in scraps)
+    held = (kept, journal, started.source_file, *artifacts)
+    digests = {*(each.digest for each in held), *(entry.payload for entry in entries if entry.payload is not None)}
+    spooled = waiting(store, digests | {started.environment_facts, started.request.environment})
     record = RunRecord(
         run_id=started.run_id,
         request=started.request,
         verdict=verdict,
-        notebook=Kept(digest=store.put(notebook), size=len(notebook)),
+        notebook=kept,
         source_file=started.source_file,
-        journal=_keep_journal(folder.journal, store),
-        scraps=tuple(_entry(scrap, store) for scrap in scraps),
+        journal=journal,
+        scraps=entries,
         artifacts=artifacts,
         environment_facts=started.environment_facts,
         git=started.git,
@@ -101,10 +108,13 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         finished=ended.at,
         seconds=ended.seconds,
         timezone=started.zone,
-        notes=started.notes,
+        notes=(*started.notes, *_told_of(spooled, store)),
     )
     data = record.to_bytes()
     digest = store.put(data)
+    if spooled := (*spooled, *waiting(store, [digest])):
+        # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
+        ledger.append(bytes_wait(ended.at, started.run_id, len(spooled)))
     finished = RunFinished(
         at=ended.at,
         run_id=started.run_id,
@@ -123,6 +133,16 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what="a second ending", data=late))
         raise
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
+
+
+def _told_of(spooled: Sequence[Digest], store: Store) -> tuple[str, ...]:
+    if not spooled:
+        return ()
+    count = "1 object of this run waits" if len(spooled) == 1 else f"{len(spooled)} objects of this run wait"
+    host = socket.gethostname()
+    return (
+        f"the store {store.url} could not be reached: {count} in the spool of {host}; `nbprod recover` there delivers",
+    )
 
 
 def _read_scraps(ended: Ended) -> tuple[tuple[Scrap, ...], str | None]:
