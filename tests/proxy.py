@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import struct
 import threading
@@ -41,7 +42,7 @@ class Fault(Enum):
     TRUNCATE = "truncate"
     """The reply ends (FIN) after `Proxy.keep` bytes."""
     GARBLE = "garble"
-    """The last bit of each piece of the reply is flipped."""
+    """One bit of each piece of the reply is flipped, at a random place."""
 
 
 class _Link:
@@ -79,6 +80,7 @@ class Proxy:
         """How many were accepted so far."""
         self._target = target
         self._fault = Fault.NONE
+        self._random = random.Random(7)
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -145,9 +147,15 @@ class Proxy:
                 link.end(reset=self._fault is Fault.RESET)
             else:
                 await asyncio.gather(self._forward(link, from_client), self._reply(link, from_server))
+        except asyncio.CancelledError:  # the proxy is closing; asyncio would log this as an error
+            return
         finally:
             link.end()
             self._links.discard(link)
+
+    def _garbled(self, data: bytes) -> bytes:
+        place = self._random.randrange(len(data))
+        return data[:place] + bytes([data[place] ^ 1 << self._random.randrange(8)]) + data[place + 1 :]
 
     async def _forward(self, link: _Link, source: asyncio.StreamReader) -> None:
         """Pass on what the client sends."""
@@ -167,7 +175,7 @@ class Proxy:
                 if link.silent:
                     continue
                 if self._fault is Fault.GARBLE:
-                    data = data[:-1] + bytes([data[-1] ^ 1])
+                    data = self._garbled(data)
                 if self._fault is Fault.TRUNCATE:
                     data = data[: max(0, self.keep - link.replied)]
                     if not data:

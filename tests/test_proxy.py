@@ -73,9 +73,8 @@ def test_connections_under_way_and_new_ones_end(proxy: Proxy, fault: Fault) -> N
                 connection.recv(5)
         else:
             assert connection.recv(5) == b""
-    new = socket.create_connection((proxy.host, proxy.port), timeout=5)
-    with new as connection, contextlib.suppress(ConnectionError):
-        assert ask(connection) == b""
+    with contextlib.suppress(ConnectionError), socket.create_connection((proxy.host, proxy.port), timeout=5) as new:
+        assert ask(new) == b""
     proxy.switch(Fault.NONE)
     connect(proxy).close()
 
@@ -101,7 +100,8 @@ def test_a_reply_is_late_cut_or_garbled(proxy: Proxy) -> None:
         assert time.monotonic() - begun >= 0.3
         proxy.switch(Fault.GARBLE)
         connection.sendall(b"hello")
-        assert received(connection, 5) == b"helln"
+        garbled = int.from_bytes(received(connection, 5)) ^ int.from_bytes(b"hello")
+        assert garbled.bit_count() == 1
         proxy.switch(Fault.TRUNCATE)
         connection.sendall(b"hello")
         assert received(connection, 5) == b"hel"

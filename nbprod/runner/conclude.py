@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -89,7 +88,7 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), _keep_journal(folder.journal, store)
     entries = tuple(_entry(scrap, store) for scrap in scraps)
     held = (kept, journal, started.source_file, *artifacts)
-    digests = {*(each.digest for each in held), *(entry.payload for entry in entries if entry.payload is not None)}
+    digests = {*(each.digest for each in held), *(entry.ref for entry in entries if entry.ref is not None)}
     spooled = waiting(store, digests | {started.environment_facts, started.request.environment})
     record = RunRecord(
         run_id=started.run_id,
@@ -108,13 +107,13 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         finished=ended.at,
         seconds=ended.seconds,
         timezone=started.zone,
-        notes=(*started.notes, *_told_of(spooled, store)),
+        notes=(*started.notes, *_told_of(spooled, store, started.host)),
     )
     data = record.to_bytes()
     digest = store.put(data)
     if spooled := (*spooled, *waiting(store, [digest])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
-        ledger.append(bytes_wait(ended.at, started.run_id, len(spooled)))
+        ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
     finished = RunFinished(
         at=ended.at,
         run_id=started.run_id,
@@ -135,11 +134,10 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
 
 
-def _told_of(spooled: Sequence[Digest], store: Store) -> tuple[str, ...]:
+def _told_of(spooled: Sequence[Digest], store: Store, host: str) -> tuple[str, ...]:
     if not spooled:
         return ()
     count = "1 object of this run waits" if len(spooled) == 1 else f"{len(spooled)} objects of this run wait"
-    host = socket.gethostname()
     return (
         f"the store {store.url} could not be reached: {count} in the spool of {host}; `nbprod recover` there delivers",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from datetime import datetime
 
 from nbprod.ledger import Ledger
@@ -14,15 +13,16 @@ __all__ = ["bytes_wait", "where_bytes_wait"]
 _WAIT = "bytes wait"
 
 
-def bytes_wait(at: datetime, run_id: RunId, objects: int) -> RunHeard:
+def bytes_wait(at: datetime, run_id: RunId, host: str, objects: int) -> RunHeard:
     """Make the event that says so.
 
     Args:
         at: aware, UTC.
         run_id: the run.
-        objects: how many of its objects wait in this host's spool.
+        host: in whose spool they wait.
+        objects: how many do.
     """
-    return RunHeard(at=at, run_id=run_id, what=_WAIT, data={"host": socket.gethostname(), "objects": objects})
+    return RunHeard(at=at, run_id=run_id, what=_WAIT, data={"host": host, "objects": objects})
 
 
 def where_bytes_wait(ledger: Ledger, run_id: RunId) -> str | None:

@@ -47,7 +47,7 @@ _KEYLESS = frozenset(
         "TokenRetrievalError",
     }
 )
-_WRONG = frozenset({"InvalidRegionError", "ParamValidationError", "UnknownEndpointError", "ValueError"})
+_WRONG = frozenset({"InvalidRegionError", "ParamValidationError", "UnknownEndpointError"})
 _RIGHTS = "s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucket"
 _KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, for the process that runs nbprod"
 
@@ -124,7 +124,9 @@ def _without_reply(error: Exception, doing: str, place: Place) -> NbprodError:
     what, name = place.what(doing), type(error).__name__
     if name in _KEYLESS:
         return StoreUnavailable(what, expected="keys for the server", found=f"none ({name})", hint=_KEYS)
-    if name in _WRONG:  # botocore's own check of bucket, region and endpoint
+    if name in _WRONG or (
+        name == "ValueError" and "endpoint" in str(error)
+    ):  # botocore's own check of bucket, region and endpoint
         return SettingsError(
             f"the store's address {place.url} is wrong",
             expected="s3://bucket/prefix, with a bucket's, a region's and a server's name as S3 allows them",
