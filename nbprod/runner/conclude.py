@@ -87,9 +87,9 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     notebook = _executed(started, ended, verdict, scraps, artifacts)
     kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), _keep_journal(folder.journal, store)
     entries = tuple(_entry(scrap, store) for scrap in scraps)
-    held = (kept, journal, started.source_file, *artifacts)
-    digests = {*(each.digest for each in held), *(entry.ref for entry in entries if entry.ref is not None)}
-    spooled = waiting(store, digests | {started.environment_facts, started.request.environment})
+    parts = [kept.digest, journal.digest, *(each.digest for each in artifacts), *(entry.ref for entry in entries)]
+    known = [started.source_file.digest, started.environment_facts, started.request.environment]
+    spooled = waiting(store, (*parts, *known))
     record = RunRecord(
         run_id=started.run_id,
         request=started.request,

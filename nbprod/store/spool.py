@@ -175,6 +175,8 @@ class SpoolingStore:
         self._resting_until = self._monotonic() + _REST
 
 
-def waiting(store: Store, digests: Iterable[Digest]) -> tuple[Digest, ...]:
-    """Return those objects that wait on this machine, so that no other can read them yet."""
-    return tuple(digest for digest in digests if store.waits(digest)) if isinstance(store, SpoolingStore) else ()
+def waiting(store: Store, digests: Iterable[Digest | None]) -> tuple[Digest, ...]:
+    """Return those objects that wait on this machine, so that no other can read them yet; each once."""
+    if not isinstance(store, SpoolingStore):
+        return ()
+    return tuple(digest for digest in dict.fromkeys(digests) if digest is not None and store.waits(digest))
