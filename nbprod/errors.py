@@ -26,6 +26,7 @@ __all__ = [
     "ScrapError",
     "SettingsError",
     "StoreUnavailable",
+    "StoreUnreachable",
     "UnsupportedVersion",
 ]
 
@@ -192,6 +193,10 @@ class LedgerUnavailable(EnvironmentFault):
 
 class StoreUnavailable(EnvironmentFault):
     """The store cannot be opened, read or written."""
+
+
+class StoreUnreachable(StoreUnavailable):
+    """The store is on another machine, and the link to it does not hold: waiting may mend it."""
 
 
 class UnsupportedVersion(EnvironmentFault):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from nbprod.flow.server import LocalServer
+from tests.object_storage import ObjectStorage, serving
 
 # A job that a shell put in the background starts with Ctrl-C and hang-ups ignored, and its children inherit that.
 for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -31,3 +32,18 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSe
             server.wait()
             yield server
             flush()
+
+
+@pytest.fixture(scope="session")
+def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]:
+    """A real S3 server."""
+    with serving(tmp_path_factory.mktemp("s3")) as storage:
+        yield storage
+
+
+@pytest.fixture
+def s3_environ(object_storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> ObjectStorage:
+    """The server, with keys and address in this process's environment."""
+    for name, value in object_storage.environ.items():
+        monkeypatch.setenv(name, value)
+    return object_storage

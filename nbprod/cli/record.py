@@ -137,7 +137,7 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
 
 
 def _environment(run: Run) -> str:
-    key: dict[str, Any] = json.loads(run.home.read(run.record.request.environment))
+    key: dict[str, Any] = json.loads(run.home.read(run.record.request.environment, run.record.run_id))
     python = key.get("python")
     count = len(key.get("distributions") or ())
     if not isinstance(python, dict):

@@ -20,6 +20,7 @@ from nbprod.project.machine import (
 )
 from nbprod.project.project import Project
 from nbprod.project.recovery import has_ledger
+from nbprod.project.stores import check_remote, quarantines
 
 __all__ = ["Finding", "Health", "examine"]
 
@@ -66,7 +67,7 @@ def _python(_: Project) -> Iterator[Finding]:
 def _store(project: Project) -> Iterator[Finding]:
     url = project.home.store_url
     if "://" in url:
-        yield Finding("store", Health.OK, url.partition("://")[0] + "://")
+        yield from check_remote(project.home)
         return
     wanted = project.root / url
     place = next(folder for folder in (wanted, *wanted.parents) if folder.is_dir())
@@ -80,14 +81,10 @@ def _store(project: Project) -> Iterator[Finding]:
 
 
 def _quarantine(project: Project) -> Iterator[Finding]:
-    from nbprod.store.local import LocalStore  # noqa: PLC0415
-
-    store = project.home.store
-    found = store.quarantined() if isinstance(store, LocalStore) else ()
-    if found:
-        count = "1 object was" if len(found) == 1 else f"{len(found)} objects were"
+    for place, count in quarantines(project.home):
+        told = "1 object was" if count == 1 else f"{count} objects were"
         advice = "Put the right bytes back from a copy of the store, then remove these: the .json beside each names it."
-        yield Finding("quarantine", Health.WARN, f"{count} corrupt and set aside in {found[0].parent}", advice)
+        yield Finding("quarantine", Health.WARN, f"{told} corrupt and set aside in {place}", advice)
 
 
 def _writable(folder: Path) -> bool:

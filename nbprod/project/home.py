@@ -11,9 +11,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from nbprod.digest import Digest
-from nbprod.errors import IntegrityError, NotFound
+from nbprod.errors import IntegrityError, NotFound, StoreUnavailable
 from nbprod.ledger import Ledger, open_ledger
-from nbprod.store import Store, open_store
+from nbprod.record.ids import RunId
+from nbprod.runner.spooled import where_bytes_wait
+from nbprod.store import SPOOL, Delivery, SpoolingStore, Store, open_store
 
 __all__ = ["Home"]
 
@@ -39,33 +41,51 @@ class Home:
     @property
     def store(self) -> Store:
         """The store, opened."""
-        return _open_store(self.store_url, self.root, os.getpid())
+        return _open_store(self.store_url, self.root, self.folder / SPOOL, os.getpid())
 
     @property
     def ledger(self) -> Ledger:
         """The ledger, opened; made where it is not there yet."""
         return _open_ledger(self.ledger_url, self.root, os.getpid())
 
+    def deliver(self) -> Delivery:
+        """Hand over to the store what waits in the spool (see `SpoolingStore.deliver`)."""
+        store = self.store
+        return store.deliver() if isinstance(store, SpoolingStore) else Delivery(delivered=0, waiting=0)
+
     def has_ledger(self) -> bool:
         """Return whether there is a ledger. Opening one would make it, which is for those who start a run."""
         path = self.ledger_url.removeprefix(_SQLITE)
         return "://" in path or (self.root / Path(path).expanduser()).is_file()
 
-    def read(self, digest: Digest) -> bytes:
+    def read(self, digest: Digest, run_id: RunId | None = None) -> bytes:
         """Return the bytes of an object that the ledger or a record points at.
+
+        Args:
+            digest: which object.
+            run_id: the run that they belong to, if any: it knows where they wait.
 
         Raises:
             IntegrityError: they are not there, or not what they were.
+            StoreUnavailable: they wait on the machine that ran it.
         """
-        with self._promised(digest):
+        with self._promised(digest, run_id):
             return self.store.get(digest)
 
     @contextlib.contextmanager
-    def _promised(self, digest: Digest) -> Iterator[None]:
-        """What was kept (bytes first, ledger last) must be there: a store without it has lost it."""
+    def _promised(self, digest: Digest, run_id: RunId | None) -> Iterator[None]:
+        """What was kept (bytes first, ledger last) must be there: a store without it has lost it, or not got it yet."""
         try:
             yield
         except NotFound as error:
+            host = None if run_id is None else where_bytes_wait(self.ledger, run_id)
+            if host is not None:
+                raise StoreUnavailable(
+                    f"bytes of run {run_id} have not reached the store {self.store.url} yet",
+                    expected=f"the object {digest}",
+                    found=f"none: when the run ended, {host} could not reach the store and kept them in its spool",
+                    hint=f"Run `nbprod recover` on {host}; `nbprod doctor` there tells how many wait",
+                ) from error
             raise IntegrityError(
                 f"the ledger points at bytes that are not there: {digest}",
                 expected=f"an object of the store {self.store.url}",
@@ -86,17 +106,19 @@ class Home:
             path = (self.root / Path(ledger).expanduser()).resolve()
             yield from (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
 
-    def view(self, digest: Digest, name: str) -> Path:
+    def view(self, digest: Digest, name: str, run_id: RunId | None = None) -> Path:
         """Return a local, read-only file with an object's bytes under its own name, checked.
 
         Args:
             digest: which object.
             name: the artifact's name; only its last part is used.
+            run_id: the run that left it, if any.
 
         Raises:
             IntegrityError: the bytes are not in the store, or not what they were.
+            StoreUnavailable: they wait on the machine that ran it.
         """
-        with self._promised(digest):
+        with self._promised(digest, run_id):
             return self._view(digest, name)
 
     def _view(self, digest: Digest, name: str) -> Path:
@@ -116,8 +138,8 @@ class Home:
 
 # One of each per process: connections must not cross a fork, hence the process id among the arguments.
 @functools.lru_cache(maxsize=32)
-def _open_store(url: str, base: Path, _pid: int) -> Store:
-    return open_store(url, base=base)
+def _open_store(url: str, base: Path, spool: Path, _pid: int) -> Store:
+    return open_store(url, base=base, spool=spool)
 
 
 @functools.lru_cache(maxsize=32)

@@ -40,7 +40,7 @@ def html_page(run: Run) -> bytes:
     import nbformat  # noqa: PLC0415
     from nbconvert.exporters import HTMLExporter  # noqa: PLC0415
 
-    data = run.home.read(run.record.notebook.digest)
+    data = run.home.read(run.record.notebook.digest, run.record.run_id)
     exporter: Any = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="lab",
         template_file="nbprod.html.j2",

@@ -33,6 +33,7 @@ from nbprod.record.status import Status
 from nbprod.runner import Job, Ports, Runner, Upstream
 from nbprod.step.reuse import NO_REUSE, Reuse
 from nbprod.step.step import Step, StepSettings
+from nbprod.store import Delivery
 
 __all__ = ["Project", "RunOptions"]
 
@@ -277,7 +278,9 @@ class Project:
         on_start: Callable[[RunId], None] | None = None,
     ) -> Run:
         """Run a job to its end, good or bad (see `Runner.run`)."""
-        record = self._runner().run(job, cancel=cancel, listener=listener, on_start=on_start)
+        runner = self._runner()
+        self.home.deliver()  # what an earlier run left waiting goes first
+        record = runner.run(job, cancel=cancel, listener=listener, on_start=on_start)
         return Run(record, self.home)
 
     def foresee(self, job: Job) -> RunRequest:
@@ -357,7 +360,7 @@ class Project:
 
     def _handle(self, row: RunRow) -> Run:
         assert row.record is not None  # noqa: S101 - asked before
-        return Run(RunRecord.from_bytes(self.home.read(row.record)), self.home)
+        return Run(RunRecord.from_bytes(self.home.read(row.record, row.run_id)), self.home)
 
     def runs(self, query: RunQuery) -> Iterator[Run]:
         """Return the finished runs that a query finds."""
@@ -374,6 +377,10 @@ class Project:
         from nbprod.runner.closer import recover  # noqa: PLC0415 - rarely needed
 
         return recover(self.home.store, self.home.ledger) if self.home.has_ledger() else []
+
+    def deliver(self) -> Delivery:
+        """Hand over to the store what waits on this machine because the store could not be reached."""
+        return self.home.deliver()
 
     def exists(self) -> bool:
         """Return whether anything was ever kept here."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from nbprod.ledger import RunQuery, RunRow
 from nbprod.project.project import Project
 from nbprod.record.ids import RunId
+from nbprod.store import Delivery
 
-__all__ = ["close_lapsed", "has_ledger", "open_runs"]
+__all__ = ["close_lapsed", "deliver", "has_ledger", "open_runs"]
 
 
 def has_ledger(project: Project) -> bool:
@@ -21,6 +22,11 @@ def close_lapsed(project: Project) -> list[RunId]:
         The runs that were closed.
     """
     return project.recover()
+
+
+def deliver(project: Project) -> Delivery:
+    """Hand over to the store what waits on this machine because the store could not be reached."""
+    return project.deliver()
 
 
 def open_runs(project: Project) -> list[RunRow]:

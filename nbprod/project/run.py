@@ -48,7 +48,7 @@ class ArtifactFile(os.PathLike[str]):
 
     def path(self) -> Path:
         """Return a local read-only file with its bytes, checked against the digest."""
-        return self.home.view(self.digest, self.name)
+        return self.home.view(self.digest, self.name, self.upstream.run)
 
     def __fspath__(self) -> str:
         """Return `path()` as text, so that `open(artifact)` works."""
@@ -113,7 +113,7 @@ class Scraps(Mapping[str, Any]):
         if name not in self._entries:
             there = ", ".join(self._entries) or "none"
             raise NotFound(f"run {self._run_id} glued no scrap {name!r}", expected=f"one of: {there}")
-        return self._entries[name].scrap(self._home.read)
+        return self._entries[name].scrap(lambda digest: self._home.read(digest, self._run_id))
 
     def __getitem__(self, name: str) -> Any:
         """Return a scrap's value.
@@ -216,8 +216,8 @@ class Run:
     @property
     def notebook(self) -> Path:
         """A local file with the executed notebook, checked; from the store where that in the run's folder won't do."""
-        path = self._left
-        return path if self._is_recorded(path) else self.home.view(self.record.notebook.digest, path.name)
+        path, record = self._left, self.record
+        return path if self._is_recorded(path) else self.home.view(record.notebook.digest, path.name, record.run_id)
 
     @property
     def changed_notebook(self) -> Path | None:

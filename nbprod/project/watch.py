@@ -83,9 +83,9 @@ def watch(home: Home, run_id: RunId, *, follow: bool) -> Iterator[Printed | Cell
 
 def _stored(home: Home, row: RunRow) -> Iterator[Printed | CellEnded]:
     assert row.record is not None  # noqa: S101 - asked before
-    record = RunRecord.from_bytes(home.read(row.record))
+    record = RunRecord.from_bytes(home.read(row.record, row.run_id))
     cells: dict[int, int | None] = {}
-    for line in home.read(record.journal.digest).splitlines():
+    for line in home.read(record.journal.digest, record.run_id).splitlines():
         if (event := parse_line(line)) is not None:
             yield from _heard(event, cells)
 

@@ -21,7 +21,9 @@ from nbprod.runner.files import leave_output
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
 from nbprod.runner.reuse import candidates, contract_of
+from nbprod.runner.spooled import bytes_wait
 from nbprod.runner.started import Started
+from nbprod.store import waiting
 
 __all__ = ["Asked", "answer", "retried"]
 
@@ -166,6 +168,9 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
         trace=of.trace,
     )
     data = record.to_bytes()
+    digest = ports.store.put(data)
+    if spooled := waiting(ports.store, (digest, record.source_file.digest, started.request.environment)):
+        ports.ledger.append(bytes_wait(finished, prepared.run_id, started.host, len(spooled)))
     earlier = ports.ledger.run(of.run_id)
     ports.ledger.append(
         RunFinished(
@@ -174,7 +179,7 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
             status=Status.CACHED,
             reason=reason,
             seconds=record.seconds,
-            record=ports.store.put(data),
+            record=digest,
             notebook=of.notebook.digest,
             scraps=earlier.scraps,
             of=of.run_id,

@@ -32,7 +32,7 @@ from nbprod.runner.files import write_atomically
 from nbprod.runner.leases import LEASE_SECONDS
 from nbprod.runner.run import tidy
 from nbprod.runner.started import RunFolder, Started
-from nbprod.store import Store, open_store
+from nbprod.store import SPOOL, Store, open_store
 
 __all__ = ["close_crashed", "recover"]
 
@@ -148,7 +148,8 @@ def main() -> None:
     if not folder.started.exists():
         return
     home = json.loads(folder.started.read_bytes())["home"]
-    store = open_store(home["store"], base=folder.path)
+    spool = folder.path.parent.parent / SPOOL  # the run's folder is HOME/runs/ID
+    store = open_store(home["store"], base=folder.path, spool=spool)
     ledger = open_ledger(home["ledger"], base=folder.path)
     close_crashed(folder, store, ledger)
 

@@ -11,7 +11,7 @@ from os.path import isfile, islink
 from pathlib import Path
 from typing import Any
 
-from nbprod.digest import Json
+from nbprod.digest import Digest, Json
 from nbprod.errors import CallerError, ScrapError
 from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
@@ -24,11 +24,12 @@ from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.record_cell import record_cell
+from nbprod.runner.spooled import bytes_wait
 from nbprod.runner.started import RunFolder, Started
 from nbprod.runner.touched import touched
 from nbprod.scraps import INLINE_LIMIT, Scrap, ScrapEntry, read_scraps
 from nbprod.step.contract import Contract
-from nbprod.store import Store
+from nbprod.store import Store, waiting
 
 __all__ = ["Conclusion", "Ended", "conclude"]
 
@@ -88,14 +89,20 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     trace = _trace(started, ended, folder)
     traced = trace.to_bytes()
     notebook = _executed(started, ended, verdict, scraps, artifacts, trace=trace)
+    kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), _keep_journal(folder.journal, store)
+    looked = Kept(digest=store.put(traced), size=len(traced))
+    entries = tuple(_entry(scrap, store) for scrap in scraps)
+    parts = [kept.digest, journal.digest, *(each.digest for each in artifacts), *(entry.ref for entry in entries)]
+    known = [looked.digest, started.source_file.digest, started.environment_facts, started.request.environment]
+    spooled = waiting(store, (*parts, *known))
     record = RunRecord(
         run_id=started.run_id,
         request=started.request,
         verdict=verdict,
-        notebook=Kept(digest=store.put(notebook), size=len(notebook)),
+        notebook=kept,
         source_file=started.source_file,
-        journal=_keep_journal(folder.journal, store),
-        scraps=tuple(_entry(scrap, store) for scrap in scraps),
+        journal=journal,
+        scraps=entries,
         artifacts=artifacts,
         environment_facts=started.environment_facts,
         git=started.git,
@@ -105,11 +112,14 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         finished=ended.at,
         seconds=ended.seconds,
         timezone=started.zone,
-        notes=started.notes,
-        trace=Kept(digest=store.put(traced), size=len(traced)),
+        notes=(*started.notes, *_told_of(spooled, store, started.host)),
+        trace=looked,
     )
     data = record.to_bytes()
     digest = store.put(data)
+    if spooled := (*spooled, *waiting(store, [digest])):
+        # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
+        ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
     finished = RunFinished(
         at=ended.at,
         run_id=started.run_id,
@@ -135,6 +145,15 @@ def _trace(started: Started, ended: Ended, folder: RunFolder) -> Trace:
         return Trace(on=False, why_off="the run began under an nbprod that did not look")
     mask = ended.mask if started.request.secrets else str
     return touched(folder.trace, started.scope, started.request.inputs, mask)
+
+
+def _told_of(spooled: Sequence[Digest], store: Store, host: str) -> tuple[str, ...]:
+    if not spooled:
+        return ()
+    count = "1 object of this run waits" if len(spooled) == 1 else f"{len(spooled)} objects of this run wait"
+    return (
+        f"the store {store.url} could not be reached: {count} in the spool of {host}; `nbprod recover` there delivers",
+    )
 
 
 def _read_scraps(ended: Ended) -> tuple[tuple[Scrap, ...], str | None]:

@@ -5,6 +5,18 @@ from __future__ import annotations
 from nbprod.store.address import open_store
 from nbprod.store.local import LocalStore
 from nbprod.store.memory import MemoryStore
+from nbprod.store.remote import RemoteStore
+from nbprod.store.spool import SPOOL, Delivery, SpoolingStore, waiting
 from nbprod.store.store import Store
 
-__all__ = ["LocalStore", "MemoryStore", "Store", "open_store"]
+__all__ = [
+    "SPOOL",
+    "Delivery",
+    "LocalStore",
+    "MemoryStore",
+    "RemoteStore",
+    "SpoolingStore",
+    "Store",
+    "open_store",
+    "waiting",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pickle
 import threading
@@ -9,14 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, NotFound, SettingsError
-from nbprod.store import LocalStore, MemoryStore, Store, open_store
+from nbprod.store import LocalStore, MemoryStore, RemoteStore, SpoolingStore, Store, open_store
 from nbprod.store.files import BLOCK
+from nbprod.store.filesystem import FsspecDriver
+from nbprod.store.link import Patience
+from nbprod.store.spool import Spool
+from tests.object_storage import ObjectStorage, new_prefix
 
 ABSENT = digest_bytes(b"never put")
 
@@ -48,8 +54,39 @@ def memory(folder: Path) -> Kept:
     return Kept(store, store._objects.__setitem__, lambda: [data for _, data in store.quarantine])
 
 
-@pytest.fixture(params=[local, memory], ids=["local", "memory"])
+def over(store: Store, system: fsspec.AbstractFileSystem, root: str) -> Kept:
+    """A remote store, spoilt and looked into through a file system of fsspec's."""
+
+    def spoil(digest: Digest, data: bytes) -> None:
+        system.pipe_file(f"{root}/objects/{digest.hex[:2]}/{digest.hex[2:]}", data)
+
+    def quarantined() -> list[bytes]:
+        return [system.cat_file(path) for path in system.find(f"{root}/quarantine") if not path.endswith(".json")]
+
+    return Kept(store, spoil, quarantined)
+
+
+def s3(folder: Path, storage: ObjectStorage) -> Kept:
+    url = new_prefix()
+    return over(open_store(url, base=folder), storage.client(), url.removeprefix("s3://"))
+
+
+def any_driver(folder: Path) -> Kept:
+    """The way for every driver but S3's; fsspec's own memory stands for what is behind it."""
+    root = f"/{new_prefix()[5:]}"
+    driver = FsspecDriver("memory", root, "test://", patience=Patience(waits=()))
+    return over(RemoteStore(driver), fsspec.filesystem("memory"), root)
+
+
+def spooling(folder: Path) -> Kept:
+    kept = any_driver(folder)
+    return Kept(SpoolingStore(kept.store, Spool(folder / "spool")), kept.spoil, kept.quarantined)
+
+
+@pytest.fixture(params=[local, memory, s3, any_driver, spooling], ids=["local", "memory", "s3", "fsspec", "spooling"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
+    if request.param is s3:
+        return s3(tmp_path, request.getfixturevalue("s3_environ"))
     return request.param(tmp_path)
 
 
@@ -234,8 +271,49 @@ def test_addresses(tmp_path: Path) -> None:
     assert isinstance(open_store("memory://", base=tmp_path), MemoryStore)
 
 
-@pytest.mark.parametrize("url", ["s3://user:secret@bucket", "file://elsewhere/x", "", "http://x"])
-def test_addresses_that_are_refused(url: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as raised:
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "no address"),
+        ("file://elsewhere/x", "names another machine"),
+        ("s3://user:secret@bucket", "holds credentials"),
+        ("s3://secret@bucket", "holds credentials"),
+        ("sftp://user:secret@host/x", "holds credentials"),
+        ("s3://bucket/x?secret_key=secret", "secret_key.*AWS_SECRET_ACCESS_KEY"),
+        ("s3://bucket?endpoint_url=http://user:secret@host", "another endpoint_url"),
+        ("s3://bucket?endpoint_url=host:9000", "another endpoint_url"),
+        ("s3:///x", "no bucket"),
+        ("s3://[bucket", "no URL"),
+        ("http://x", "nothing can be kept at http://"),
+        ("smtp://user@secret", "no kind of store called smtp://"),
+        ("gs://bucket/x", "gcsfs"),
+        ("ftp://", "no place after"),
+        ("ftp://host/x?password=secret", "options after"),
+    ],
+)
+def test_addresses_that_are_refused(url: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=told) as raised:
         open_store(url, base=tmp_path)
-    assert "secret" not in str(raised.value)
+    assert "secret" not in str(raised.value).replace("secret_key", "")
+
+
+@pytest.mark.parametrize(("missing", "told"), [("s3fs", "the package s3fs"), ("fsspec", "the package fsspec")])
+def test_a_missing_driver_names_the_extra(
+    missing: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("nbprod.store.filesystem.find_spec", lambda name: None if name == missing else find_spec(name))
+    with pytest.raises(SettingsError, match=rf"{told}.*pip install 'nbprod\[s3\]'"):
+        open_store("s3://bucket", base=tmp_path)
+
+
+def test_an_address_keeps_its_options_and_reaches_the_same_bytes(
+    s3_environ: ObjectStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    monkeypatch.delenv("AWS_REGION")
+    url = f"{new_prefix()}?endpoint_url={s3_environ.endpoint}&region=us-east-1"
+    store = open_store(f"{url}", base=tmp_path)
+    assert store.url == url
+    digest = store.put(b"x")
+    assert open_store(store.url, base=tmp_path).get(digest) == b"x"

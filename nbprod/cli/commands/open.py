@@ -85,5 +85,5 @@ def _in_jupyter(run: Run) -> int:
             hint="Install it with `pip install jupyterlab`, or open the run in the browser without --jupyter.",
         )
     # A read-only view: the evidence is not to be saved over.
-    notebook = run.home.view(run.record.notebook.digest, run.notebook.name)
+    notebook = run.home.view(run.record.notebook.digest, run.notebook.name, run.record.run_id)
     return subprocess.run([program, str(notebook)], check=False).returncode

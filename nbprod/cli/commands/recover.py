@@ -16,15 +16,20 @@ __all__ = ["recover"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write the closed runs' ids as JSON.")
 def recover(*, as_json: bool) -> int:
-    """Close the runs whose runner vanished.
+    """Close the runs whose runner vanished, and deliver what waits for the store.
 
     They become `crashed`, with all that their journals hold. Every command that looks at runs does so on its way.
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import open_project  # noqa: PLC0415
-    from nbprod.project.recovery import close_lapsed, open_runs  # noqa: PLC0415
+    from nbprod.project.recovery import close_lapsed, deliver, open_runs  # noqa: PLC0415
 
     project = open_project(recover=False)
+    delivery = deliver(project)
+    if delivery.delivered:
+        click.echo(f"Delivered {_objects(delivery.delivered)} to the store.", err=as_json)
+    if delivery.problem is not None:
+        click.echo(f"Waiting here: {_objects(delivery.waiting)}. {delivery.problem}", err=True)
     closed = close_lapsed(project)
     if as_json:
         print_json([str(run_id) for run_id in closed])
@@ -39,6 +44,10 @@ def recover(*, as_json: bool) -> int:
     for row in going:
         click.echo(_open_still(row))
     return 0
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
 
 
 def _open_still(row: RunRow) -> str:

@@ -1,0 +1,220 @@
+"""The driver for S3 and what speaks its protocol, over s3fs.
+
+Three things it does that no file system of fsspec's does for all: a new object is refused where there is one already
+(`If-None-Match: *`), the server checks each request's SHA-256 and keeps the object's, and all is sent in parts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from nbprod.digest import Digest
+from nbprod.store.content import Content
+from nbprod.store.driver import Found
+from nbprod.store.filesystem import FsspecDriver
+from nbprod.store.link import Patience
+from nbprod.store.s3_faults import Place, translated
+
+__all__ = ["S3Driver"]
+
+
+class S3Driver(FsspecDriver):
+    """Objects in a bucket.
+
+    Args:
+        bucket: the bucket's name.
+        prefix: what all keys begin with; may be empty.
+        url: the address, without credentials.
+        patience: with the link.
+        endpoint: the server's URL; None for what the environment says, else Amazon's.
+        region: None for what the environment says.
+        profile: of the files in `~/.aws`; None for what the environment says.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        url: str,
+        *,
+        patience: Patience,
+        endpoint: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+    ) -> None:
+        config = {
+            "connect_timeout": patience.connect,
+            "read_timeout": patience.silence,
+            "retries": {"total_max_attempts": 1},  # there is one loop that tries again: `retried`
+        }
+        named = {"endpoint_url": endpoint, "profile": profile, "client_kwargs": region and {"region_name": region}}
+        options = {name: value for name, value in named.items() if value}
+        root = f"{bucket}/{prefix}" if prefix else bucket
+        super().__init__("s3", root, url, patience=patience, options={"config_kwargs": config, **options})
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._proven = False
+
+    def stat(self, key: str) -> Found | None:
+        """Describe an object (see `Driver.stat`)."""
+        try:
+            told = self._request("head_object", Key=self._prefix + key, ChecksumMode="ENABLED")
+        except FileNotFoundError:
+            self._prove()
+            return None
+        return Found(size=told["ContentLength"], seal=told.get("ChecksumSHA256"), mark=told.get("ETag", ""))
+
+    def read(self, key: str, start: int, size: int) -> bytes:
+        """Return some bytes (see `Driver.read`)."""
+        return self._ask("read", lambda system: self._read(system, key, start, size))
+
+    def create(self, key: str, content: Content, parts: Iterator[bytes]) -> bool:
+        """Write a new object (see `Driver.create`)."""
+        name = self._prefix + key
+        if len(content.parts) > 1:
+            return self._create_in_parts(name, content, parts)
+        (data,) = parts
+        told = self._request(
+            "put_object", size=len(data), Key=name, Body=data, IfNoneMatch="*", ChecksumSHA256=content.seal
+        )
+        return bool(told.get("ChecksumSHA256") == content.seal)
+
+    def keys(self, folder: str) -> Iterator[str]:
+        """Yield the keys below a folder (see `Driver.keys`): S3 lists them in order, a thousand at a time."""
+        prefix, after = f"{self._prefix}{folder}/", ""
+        while True:
+            told = self._request("list_objects_v2", doing="read", Prefix=prefix, StartAfter=after)
+            for entry in told.get("Contents", ()):
+                yield entry["Key"].removeprefix(prefix)
+            if not told.get("IsTruncated"):
+                return
+            after = told["Contents"][-1]["Key"]
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a few bytes (see `Driver.write`)."""
+        self._request("put_object", size=len(data), Key=self._prefix + key, Body=data)
+
+    def remove(self, key: str, mark: str) -> None:
+        """Remove an object (see `Driver.remove`); servers that do not know the condition remove it all the same."""
+        held = self.stat(key)
+        if held is not None and held.mark == mark:
+            self._request("delete_object", Key=self._prefix + key, IfMatch=mark)
+
+    # --- requests ---
+
+    def _create_in_parts(self, name: str, content: Content, parts: Iterator[bytes]) -> bool:
+        upload = self._request("create_multipart_upload", Key=name, ChecksumAlgorithm="SHA256")["UploadId"]
+        try:
+            done = []
+            for number, (data, digest) in enumerate(zip(parts, content.parts, strict=False), 1):
+                seal = _base64(digest)
+                told = self._request(
+                    "upload_part",
+                    size=len(data),
+                    Key=name,
+                    UploadId=upload,
+                    PartNumber=number,
+                    Body=data,
+                    ChecksumSHA256=seal,
+                )
+                done.append({"PartNumber": number, "ETag": told["ETag"], "ChecksumSHA256": seal})
+            told = self._request(
+                "complete_multipart_upload",
+                Key=name,
+                UploadId=upload,
+                MultipartUpload={"Parts": done},
+                IfNoneMatch="*",
+            )
+        except FileNotFoundError as error:  # no such upload: an earlier try completed it, and its reply was lost
+            raise FileExistsError(name) from error
+        except BaseException:
+            # What is left of it costs money. If this fails, too, a lifecycle rule of the bucket's must clear it.
+            with contextlib.suppress(Exception):
+                self._once(
+                    "write",
+                    lambda system: self._call(system, "abort_multipart_upload", Key=name, UploadId=upload),
+                )
+            raise
+        return bool(told.get("ChecksumSHA256") == content.seal)
+
+    def _request(self, method: str, *, doing: str | None = None, size: int = 0, **arguments: Any) -> dict[str, Any]:
+        """Ask the server, with patience.
+
+        Args:
+            method: of botocore's client.
+            doing: `read` or `write`, for messages.
+            size: bytes sent.
+            **arguments: of the method.
+        """
+        doing = doing or ("read" if method.startswith("head") else "write")
+        told: dict[str, Any] = self._ask(doing, lambda system: self._call(system, method, size=size, **arguments))
+        self._proven = True
+        return told
+
+    def _call(self, system: Any, method: str, *, size: int = 0, **arguments: Any) -> Any:
+        timeout = self._patience.seconds_for(size)
+        return system.call_s3(method, Bucket=self._bucket, timeout=timeout, **arguments)
+
+    def _read(self, system: Any, key: str, start: int, size: int) -> bytes:
+        from fsspec.asyn import sync  # noqa: PLC0415 - only for stores that are not local
+
+        wanted = f"bytes={start}-{start + size - 1}"
+        try:
+            told = self._call(system, "get_object", size=size, Key=self._prefix + key, Range=wanted)
+        except OSError as error:
+            if _code(error) == "InvalidRange":  # at the end, or an empty object
+                return b""
+            raise
+        try:
+            data: bytes = sync(system.loop, told["Body"].read, timeout=self._patience.seconds_for(size))
+        finally:
+            told["Body"].close()
+        if len(data) != told["ContentLength"]:
+            raise EOFError(f"{len(data)} bytes of {told['ContentLength']}")
+        self._proven = True
+        return data
+
+    def _prove(self) -> None:
+        """Tell a missing bucket from a missing object: the reply to HEAD is the same."""
+        if self._proven:
+            return
+        try:
+            self._request("head_bucket")
+        except FileNotFoundError as error:
+            raise Place(self.url, "").no_bucket("read") from error
+
+    def _make(self) -> Any:
+        system = super()._make()
+        system.retries = 1  # s3fs's own tries: there is one loop that tries again
+        return system
+
+    def _translated(self, doing: str, error: Exception) -> Exception:
+        return translated(error, doing, Place(self.url, self._server()))
+
+    def _server(self) -> str:
+        """Return the server's host and port, where a client is there to tell."""
+        client = getattr(self._system(), "_s3", None)
+        parts = urlsplit(client.meta.endpoint_url if client is not None else "")
+        return (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+
+    def _once(self, doing: str, call: Any) -> Any:
+        """Call and translate: what s3fs takes for missing may be the bucket."""
+        try:
+            return super()._once(doing, call)
+        except (FileNotFoundError, FileExistsError) as error:
+            if _code(error) == "NoSuchBucket":
+                raise Place(self.url, "").no_bucket(doing) from error
+            raise
+
+
+def _code(error: BaseException) -> str:
+    response = getattr(error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def _base64(digest: Digest) -> str:
+    return b64encode(bytes.fromhex(digest.hex)).decode("ascii")

@@ -1,0 +1,96 @@
+"""A project whose store is in S3, by its settings alone; and the same behind a link that breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from nbprod.errors import StoreUnavailable
+from nbprod.ledger import RunQuery
+from nbprod.project import Project
+from tests.object_storage import ObjectStorage, new_prefix
+from tests.proxy import Fault, Proxy
+
+pytestmark = pytest.mark.kernel
+
+CELLS = [
+    new_code_cell("output_dir: str = 'out'", metadata={"tags": ["parameters"]}),
+    new_code_cell(
+        "import scrapbook as sb\nfrom pathlib import Path\nsb.glue('rows', 3)\nsb.glue('long', 'x' * 300_000)"
+    ),
+    new_code_cell("_ = Path(output_dir, 'model.bin').write_bytes(b'm' * 10_000)"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").write_text("[tool.nbprod]\n")
+    nbformat.write(new_notebook(cells=CELLS), tmp_path / "train.ipynb")
+    return tmp_path
+
+
+def nbprod(folder: Path, environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nbprod", *arguments],
+        cwd=folder,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def found(folder: Path, environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    return {each["what"]: each for each in json.loads(nbprod(folder, environ, "doctor", "--json").stdout)}
+
+
+def test_a_run_is_kept_in_s3_by_settings_alone(folder: Path, s3_environ: ObjectStorage) -> None:
+    environ = {"NBPROD_STORE": new_prefix()}
+    done = nbprod(folder, environ, "run", "train.ipynb")
+    assert done.returncode == 0, done.stderr
+    assert not (folder / ".nbprod" / "store").exists()
+    run = Project.find(folder, {**os.environ, **environ}).run("@latest")
+    assert (run.scraps["rows"], len(run.scraps["long"])) == (3, 300_000)
+    assert run.artifacts["model.bin"].path().read_bytes() == b"m" * 10_000
+    assert run.record.notes == ()
+    shown = nbprod(folder, environ, "show", "@latest")
+    assert (shown.returncode, "succeeded" in shown.stdout, "model.bin" in shown.stdout) == (0, True, True)
+    assert found(folder, environ)["store"]["found"].endswith("can be written and read")
+
+
+def test_a_run_goes_on_while_the_store_cannot_be_reached_and_says_so(folder: Path, s3_environ: ObjectStorage) -> None:
+    with Proxy((s3_environ.host, s3_environ.port)) as proxy:
+        environ = {"NBPROD_STORE": new_prefix(), "AWS_ENDPOINT_URL_S3": f"http://{proxy.host}:{proxy.port}"}
+        proxy.switch(Fault.RESET)
+        done = nbprod(folder, environ, "run", "train.ipynb")
+        assert done.returncode == 0, done.stderr
+        proxy.switch(Fault.NONE)
+
+        run = Project.find(folder, {**os.environ, **environ}).run("@latest")
+        assert run.scraps["rows"] == 3
+        assert run.artifacts["model.bin"].path().read_bytes() == b"m" * 10_000
+        (note,) = run.record.notes
+        assert f"in the spool of {run.record.host}" in note
+        (row,) = run.home.ledger.runs(RunQuery())
+
+        # On another machine, with the same ledger and store, the spool is not there.
+        elsewhere = replace(run.home, folder=folder / "elsewhere")
+        with pytest.raises(StoreUnavailable, match=rf"nbprod recover` on {run.record.host}"):
+            elsewhere.read(row.record, row.run_id)
+        assert found(folder, environ)["spool"]["found"].split(" ")[1:3] == ["objects", "wait"]
+
+        done = nbprod(folder, environ, "recover")
+        assert done.stdout.startswith("Delivered "), done.stdout + done.stderr
+        assert "spool" not in found(folder, environ)
+        assert elsewhere.read(row.record, row.run_id) == run.record.to_bytes()
+        assert elsewhere.view(run.artifacts["model.bin"].digest, "m", row.run_id).read_bytes() == b"m" * 10_000
