@@ -62,7 +62,7 @@ class S3Driver(FsspecDriver):
     def stat(self, key: str) -> Found | None:
         """Describe an object (see `Driver.stat`)."""
         try:
-            told = self._request("head_object", Key=self._prefix + key, ChecksumMode="ENABLED")
+            told = self._request("head_object", Key=self._prefix + key, ChecksumMode="ENABLED", needs="ContentLength")
         except FileNotFoundError:
             self._prove()
             return None
@@ -107,7 +107,9 @@ class S3Driver(FsspecDriver):
     # --- requests ---
 
     def _create_in_parts(self, name: str, content: Content, parts: Iterator[bytes]) -> bool:
-        upload = self._request("create_multipart_upload", Key=name, ChecksumAlgorithm="SHA256")["UploadId"]
+        upload = self._request("create_multipart_upload", Key=name, ChecksumAlgorithm="SHA256", needs="UploadId")[
+            "UploadId"
+        ]
         try:
             done = []
             for number, (data, digest) in enumerate(zip(parts, content.parts, strict=False), 1):
@@ -120,6 +122,7 @@ class S3Driver(FsspecDriver):
                     PartNumber=number,
                     Body=data,
                     ChecksumSHA256=seal,
+                    needs="ETag",
                 )
                 done.append({"PartNumber": number, "ETag": told["ETag"], "ChecksumSHA256": seal})
             told = self._request(
@@ -141,17 +144,27 @@ class S3Driver(FsspecDriver):
             raise
         return bool(told.get("ChecksumSHA256") == content.seal)
 
-    def _request(self, method: str, *, doing: str | None = None, size: int = 0, **arguments: Any) -> dict[str, Any]:
+    def _request(
+        self, method: str, *, doing: str | None = None, size: int = 0, needs: str = "", **arguments: Any
+    ) -> dict[str, Any]:
         """Ask the server, with patience.
 
         Args:
             method: of botocore's client.
             doing: `read` or `write`, for messages.
             size: bytes sent.
+            needs: what the reply must hold; without it, the reply was spoilt on its way, and the request is sent again.
             **arguments: of the method.
         """
+
+        def ask(system: Any) -> dict[str, Any]:
+            told: dict[str, Any] = self._call(system, method, size=size, **arguments)
+            if needs and needs not in told:
+                raise EOFError(needs)
+            return told
+
         doing = doing or ("read" if method.startswith("head") else "write")
-        told: dict[str, Any] = self._ask(doing, lambda system: self._call(system, method, size=size, **arguments))
+        told = self._ask(doing, ask)
         self._proven = True
         return told
 

@@ -17,6 +17,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from nbprod.errors import StoreUnavailable
 from nbprod.ledger import RunQuery
 from nbprod.project import Project
+from nbprod.project.machine import Health
+from nbprod.project.stores import check_remote
 from tests.object_storage import ObjectStorage, new_prefix
 from tests.proxy import Fault, Proxy
 
@@ -50,10 +52,6 @@ def nbprod(folder: Path, environ: Mapping[str, str], *arguments: str) -> subproc
     )
 
 
-def found(folder: Path, environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    return {each["what"]: each for each in json.loads(nbprod(folder, environ, "doctor", "--json").stdout)}
-
-
 def test_a_run_is_kept_in_s3_by_settings_alone(folder: Path, s3_environ: ObjectStorage) -> None:
     environ = {"NBPROD_STORE": new_prefix()}
     done = nbprod(folder, environ, "run", "train.ipynb")
@@ -65,7 +63,8 @@ def test_a_run_is_kept_in_s3_by_settings_alone(folder: Path, s3_environ: ObjectS
     assert run.record.notes == ()
     shown = nbprod(folder, environ, "show", "@latest")
     assert (shown.returncode, "succeeded" in shown.stdout, "model.bin" in shown.stdout) == (0, True, True)
-    assert found(folder, environ)["store"]["found"].endswith("can be written and read")
+    (finding,) = check_remote(run.home)
+    assert (finding.health, finding.found) == (Health.OK, f"{environ['NBPROD_STORE']}, can be written and read")
 
 
 def test_a_run_goes_on_while_the_store_cannot_be_reached_and_says_so(folder: Path, s3_environ: ObjectStorage) -> None:
@@ -87,10 +86,12 @@ def test_a_run_goes_on_while_the_store_cannot_be_reached_and_says_so(folder: Pat
         elsewhere = replace(run.home, folder=folder / "elsewhere")
         with pytest.raises(StoreUnavailable, match=rf"nbprod recover` on {run.record.host}"):
             elsewhere.read(row.record, row.run_id)
-        assert found(folder, environ)["spool"]["found"].split(" ")[1:3] == ["objects", "wait"]
+        doctor = json.loads(nbprod(folder, environ, "doctor", "--json").stdout)
+        (spool,) = (each for each in doctor if each["what"] == "spool")
+        assert (spool["health"], spool["found"].split(" ")[1:3]) == ("warn", ["objects", "wait"])
 
         done = nbprod(folder, environ, "recover")
         assert done.stdout.startswith("Delivered "), done.stdout + done.stderr
-        assert "spool" not in found(folder, environ)
+        assert [finding.what for finding in check_remote(run.home)] == ["store"]
         assert elsewhere.read(row.record, row.run_id) == run.record.to_bytes()
         assert elsewhere.view(run.artifacts["model.bin"].digest, "m", row.run_id).read_bytes() == b"m" * 10_000
