@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from nbprod.flow.server import LocalServer
+from tests.postgres import PostgresServer
 
 # A job that a shell put in the background starts with Ctrl-C and hang-ups ignored, and its children inherit that.
 for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -31,3 +32,10 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSe
             server.wait()
             yield server
             flush()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server, for a database per test."""
+    with PostgresServer() as server:
+        yield server
