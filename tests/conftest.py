@@ -10,6 +10,7 @@ import pytest
 
 from nbprod.flow.server import LocalServer
 from tests.object_storage import ObjectStorage, serving
+from tests.postgres import PostgresServer
 
 # A job that a shell put in the background starts with Ctrl-C and hang-ups ignored, and its children inherit that.
 for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -47,3 +48,10 @@ def s3_environ(object_storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -
     for name, value in object_storage.environ.items():
         monkeypatch.setenv(name, value)
     return object_storage
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server, for a database per test."""
+    with PostgresServer() as server:
+        yield server

@@ -13,6 +13,7 @@ from nbprod.ledger.moment import utc_now
 __all__ = ["open_ledger"]
 
 _SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgresql+psycopg://", "postgres://")
 
 
 def open_ledger(url: str, *, clock: Callable[[], datetime] = utc_now, base: Path | None = None) -> Ledger:
@@ -20,7 +21,7 @@ def open_ledger(url: str, *, clock: Callable[[], datetime] = utc_now, base: Path
 
     Args:
         url: a path, `sqlite:///path` (four slashes for an absolute one, as in SQLAlchemy), or `memory://`, which is a
-            new, empty one each time.
+            new, empty one each time; `postgresql://user@host/database` or `postgresql+psycopg://…`.
         clock: dates the events that the ledger itself makes; aware. Leases in memory are judged by it, too; those in a
             database by the database's clock.
         base: the folder that relative paths start from; the current one by default.
@@ -34,14 +35,19 @@ def open_ledger(url: str, *, clock: Callable[[], datetime] = utc_now, base: Path
         from nbprod.ledger.memory import MemoryLedger  # noqa: PLC0415
 
         return MemoryLedger(clock=clock)
+    from nbprod.ledger.sql import SqlLedger  # noqa: PLC0415  SQLAlchemy takes 0.2 s to import
+
+    if url.startswith(_POSTGRESQL):
+        from nbprod.ledger.postgresql import postgresql_database  # noqa: PLC0415
+
+        return SqlLedger(postgresql_database(url), clock=clock)
     path = url.removeprefix(_SQLITE)
     if "://" in path or path in ("", ":memory:") or "\0" in path:
         raise SettingsError(
             "this version keeps no ledger there",
-            expected="a path, sqlite:///path or memory://",
+            expected="a path, sqlite:///path, postgresql://user@host/database or memory://",
             found=path.partition("://")[0] + "://" if "://" in path else repr(url),  # the rest may hold a password
         )
-    from nbprod.ledger.sql import SqlLedger  # noqa: PLC0415  SQLAlchemy takes 0.2 s to import
     from nbprod.ledger.sqlite import sqlite_database  # noqa: PLC0415
 
     return SqlLedger(sqlite_database((base or Path()) / Path(path).expanduser()), clock=clock)

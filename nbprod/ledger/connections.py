@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.errors import NbprodError
 
-__all__ = ["WRITE", "Connections", "Database"]
+__all__ = ["READ", "WRITE", "Connections", "Database", "Network"]
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+READ = "nbprod_read"
+"""The execution option of a transaction that only reads."""
 
 WRITE = "nbprod_write"
 """The execution option that tells an engine's hooks to begin a transaction that will write."""
@@ -28,6 +36,8 @@ class Database:
         engine: its connections.
         from_now: a SQL expression: the database's time so many seconds from now, as `moment_text` writes it.
         fault: makes our error out of the driver's.
+        one_writer: whether only one transaction can write at a time.
+        network: what a database across a network needs; None for one in this process.
     """
 
     def __init__(
@@ -36,12 +46,47 @@ class Database:
         url: str,
         engine: Engine,
         from_now: Callable[[float], ColumnElement[str]],
-        fault: Callable[[DBAPIError], NbprodError],
+        fault: Callable[[SQLAlchemyError], NbprodError],
+        one_writer: bool = True,
+        network: Network | None = None,
     ) -> None:
         self.url = url
         self.engine = engine
         self.from_now = from_now
         self.fault = fault
+        self.one_writer = one_writer
+        self.network = network
+
+
+class Network(Protocol):
+    """How to go on after a connection was lost, and how transactions that run side by side take turns."""
+
+    patience: float
+    """Seconds to go on trying for."""
+
+    def is_lost(self, error: SQLAlchemyError) -> bool:
+        """Say whether the connection is lost, or the server not there at the moment: trying again may help."""
+        ...
+
+    def ticket(self, connection: Connection) -> str:
+        """Return what the transaction is known by, once it has written."""
+        ...
+
+    def was_committed(self, connection: Connection, ticket: str) -> bool | None:
+        """Say whether a transaction was committed; None: not decided yet."""
+        ...
+
+    def take_turns(self, connection: Connection, what: str) -> None:
+        """Wait until no other transaction that asked for the same is under way."""
+        ...
+
+    def last_drawn(self, connection: Connection) -> int:
+        """Return the last sequence number that any transaction has drawn, committed or not."""
+        ...
+
+    def settle(self, connection: Connection) -> None:
+        """Wait until every transaction that has drawn a sequence number has ended."""
+        ...
 
 
 class Connections:
@@ -62,18 +107,67 @@ class Connections:
         self._writing = threading.Lock()
         _watch_forks(self)
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Give a connection in a transaction that sees one state of the database."""
-        with self._counted(), self._faults(), self._database.engine.begin() as connection:
-            yield connection
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Do what reads, in a transaction that sees one state of the database; again where the connection is lost."""
+        with self._faults():
+            return self._again(lambda: self._read(work))
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Give a connection in the one transaction that may write; committed, durably, at the end."""
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do what writes, in a transaction that is committed, durably, once: also where the connection is lost.
+
+        Args:
+            work: leaves nothing behind but what it writes; done again where it is known not to have been committed.
+        """
+        with self._faults():
+            return self._again(lambda: self._write(work)) if self._database.network is None else self._written(work)
+
+    def _again(self, attempt: Callable[[], T]) -> T:
+        network = self._database.network
+        deadline = time.monotonic() + (network.patience if network else 0)
+        for pause in _pauses():
+            try:
+                return attempt()
+            except SQLAlchemyError as error:
+                if network is None or not _may_pass(network, error) or time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+        raise AssertionError  # pragma: no cover - pauses never end
+
+    def _written(self, work: Callable[[Connection], T]) -> T:
+        network = self._database.network
+        assert network is not None  # noqa: S101 - asked before
+        done: list[tuple[T, str]] = []
+
+        def decided(connection: Connection) -> bool:
+            committed = network.was_committed(connection, done[0][1])
+            if committed is None:
+                raise _Undecided
+            return committed
+
+        def attempt() -> T:
+            if done and self._read(decided):
+                return done[0][0]
+            done.clear()
+            return self._write(noted)
+
+        def noted(connection: Connection) -> T:
+            result = work(connection)
+            # From here on the commit may arrive although its reply is lost: the ticket tells.
+            done.append((result, network.ticket(connection)))
+            return result
+
+        return self._again(attempt)
+
+    def _read(self, work: Callable[[Connection], S]) -> S:
+        engine = self._database.engine.execution_options(**{READ: True})
+        with self._counted(), engine.connect() as connection, connection.begin():
+            return work(connection)
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
         engine = self._database.engine.execution_options(**{WRITE: True})
-        with self._counted(), self._writing, self._faults(), engine.begin() as connection:
-            yield connection
+        queue = self._writing if self._database.one_writer else nullcontext()
+        with self._counted(), queue, engine.begin() as connection:
+            return work(connection)
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -108,8 +202,25 @@ class Connections:
     def _faults(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             raise self._database.fault(error) from error
+
+
+class _Undecided(SQLAlchemyError):
+    """The transaction is still under way on the server, which has not noticed yet that we lost it."""
+
+
+def _may_pass(network: Network, error: SQLAlchemyError) -> bool:
+    return isinstance(error, _Undecided) or network.is_lost(error)
+
+
+def _pauses() -> Iterator[float]:
+    """Yield how long to wait between attempts: not at all first, as a connection that died idle is just replaced."""
+    yield 0
+    pause = 0.05
+    while True:
+        yield pause
+        pause = min(pause * 2, 2)
 
 
 def _watch_forks(connections: Connections) -> None:

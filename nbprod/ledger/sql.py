@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, or_, select, update
@@ -54,14 +55,19 @@ class SqlLedger:
         self._clock = clock
         self._connections = Connections(database)
         try:
-            with self._connections.read() as connection:
-                current = is_current(connection, database.url)
-            if not current:
-                with self._connections.write() as connection:
-                    migrate(connection, database.url)
+            if not self._connections.read(lambda connection: is_current(connection, database.url)):
+                self._connections.write(self._migrate)
         except BaseException:
             self.close()
             raise
+
+    def _migrate(self, connection: Connection) -> None:
+        self._take_turns(connection, "migrate")
+        migrate(connection, self._database.url)
+
+    def _take_turns(self, connection: Connection, what: str) -> None:
+        if self._database.network is not None:  # elsewhere, whoever writes is alone
+            self._database.network.take_turns(connection, what)
 
     @property
     def url(self) -> str:
@@ -71,17 +77,19 @@ class SqlLedger:
     def append(self, event: Event) -> int:
         """Keep an event (see `Ledger.append`)."""
         body = canonical(to_json(event)).decode()  # outside the transaction: others wait for it
-        with self._connections.write() as connection:
-            return self._append(connection, event, body)
+        return self._connections.write(lambda connection: self._append(connection, event, body))
 
     def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
         """Prolong a lease (see `Ledger.renew`)."""
-        with self._connections.write() as connection:
-            if _row(connection, run_id).status is not None:
+
+        def prolong(connection: Connection) -> bool:
+            if _row(connection, run_id, change=True).status is not None:
                 return False
             until = self._database.from_now(lease_seconds)
             connection.execute(update(runs).where(runs.c.run_id == str(run_id)).values(lease_until=until))
             return True
+
+        return self._connections.write(prolong)
 
     def lapsed(self) -> tuple[RunRow, ...]:
         """Return the runs whose lease is over (see `Ledger.lapsed`)."""
@@ -90,13 +98,11 @@ class SqlLedger:
             .where(runs.c.lease_until < self._database.from_now(0))
             .order_by(runs.c.lease_until, runs.c.run_id)
         )
-        with self._connections.read() as connection:
-            return _rows(connection, query)
+        return self._connections.read(lambda connection: _rows(connection, query))
 
     def run(self, run_id: RunId) -> RunRow:
         """Return a run (see `Ledger.run`)."""
-        with self._connections.read() as connection:
-            return _row(connection, run_id)
+        return self._connections.read(lambda connection: _row(connection, run_id))
 
     def find(self, text: str) -> RunId:
         """Return the run that a person means (see `Ledger.find`)."""
@@ -110,9 +116,7 @@ class SqlLedger:
             after: tuple[Any, ...] | None = None
             while left is None or left > 0:
                 size = _PAGE if left is None else min(left, _PAGE)
-                with self._connections.read() as connection:
-                    found = connection.execute(stretch.page(after, size).where(*conditions)).mappings().all()
-                    rows = _with_tags(connection, found)
+                found, rows = self._connections.read(partial(_page, query=stretch.page(after, size).where(*conditions)))
                 yield from rows
                 left = None if left is None else left - len(rows)
                 if len(rows) < size:
@@ -129,34 +133,54 @@ class SqlLedger:
 
     def _events(self, after: int, *conditions: Any) -> Iterator[StoredEvent]:
         base = select(events.c.seq, events.c.body).where(*conditions).order_by(events.c.seq).limit(_PAGE)
+        settled = 0
         while True:
-            with self._connections.read() as connection:
-                page = connection.execute(base.where(events.c.seq > after)).all()
+            query = base.where(events.c.seq > after)
+            page = self._fetched(query)
+            last = page[-1].seq if page else after
+            # A number is missing: perhaps drawn by a transaction that will be committed later. Those of one run or step
+            # are committed in order.
+            if not conditions and last > settled and last - after > len(page) and self._database.network is not None:
+                settled = self._settled(last)
+                page = self._fetched(query.where(events.c.seq <= settled))
             for seq, body in page:
                 yield StoredEvent(seq, from_json(read_json(body)))
             if len(page) < _PAGE:
                 return
             after = page[-1].seq
 
+    def _fetched(self, query: Select[Any]) -> Sequence[Any]:
+        return self._connections.read(lambda connection: connection.execute(query).all())
+
+    def _settled(self, seen: int) -> int:
+        """Return a sequence number, at least that one, up to which no event will appear any more."""
+        network = self._database.network
+        assert network is not None  # noqa: S101 - asked before
+        drawn = self._connections.read(network.last_drawn)
+        self._connections.read(network.settle)
+        return max(drawn, seen)
+
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of steps (see `Ledger.published`)."""
-        with self._connections.read() as connection:
-            return versions_of(connection, step)
+        return self._connections.read(lambda connection: versions_of(connection, step))
 
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
         """Ask for a run to be cancelled (see `Ledger.request_cancel`)."""
         event = RunCancelRequested(at=self._clock(), run_id=run_id, by=by)
         body = canonical(to_json(event)).decode()
-        with self._connections.write() as connection:
-            if _row(connection, run_id).status is not None:
+
+        def ask(connection: Connection) -> bool:
+            if _row(connection, run_id, change=True).status is not None:
                 return False
             self._append(connection, event, body)
             return True
 
+        return self._connections.write(ask)
+
     def cancel_requested(self, run_id: RunId) -> bool:
         """Say whether a cancel was asked for (see `Ledger.cancel_requested`)."""
-        with self._connections.read() as connection:
-            found = connection.execute(select(runs.c.cancel_requested).where(runs.c.run_id == str(run_id))).first()
+        query = select(runs.c.cancel_requested).where(runs.c.run_id == str(run_id))
+        found = self._connections.read(lambda connection: connection.execute(query).first())
         if found is None:
             raise no_such_run(run_id)
         return found[0] is not None
@@ -187,20 +211,24 @@ class SqlLedger:
     def _ids(self, conditions: tuple[Any, ...], limit: int) -> tuple[RunId, ...]:
         (stretch,) = stretches(Order())
         query = stretch.page(None, limit).where(*conditions).with_only_columns(runs.c.run_id)
-        with self._connections.read() as connection:
-            return tuple(RunId(found) for found in connection.execute(query).scalars())
+        found = self._connections.read(lambda connection: connection.execute(query).scalars().all())
+        return tuple(RunId(each) for each in found)
 
     # --- writing ---
 
     def _append(self, connection: Connection, event: Event, body: str) -> int:
         about = {"kind": type(event).__name__, "at": moment_text(event.at), "body": body}
         if isinstance(event, StepEvent):
+            self._take_turns(connection, f"step {event.step}")
             index_step(connection, event)
             return _kept(connection, step=event.step, **about)
         assert isinstance(event, RunEvent)  # noqa: S101 - there are no others
-        before = _row_or_none(connection, event.run_id)
+        if isinstance(event, RunStarted):
+            self._take_turns(connection, f"run {event.run_id}")
+        before = _row_or_none(connection, event.run_id, change=True)
         after = fold(before, event)
         if isinstance(event, RunStarted) and event.shared:
+            self._take_turns(connection, f"request {event.request_digest}")
             self._refuse_second(connection, event)
         seq = _kept(connection, run_id=str(event.run_id), **about)
         self._index(connection, event, before, after)
@@ -238,16 +266,22 @@ def _kept(connection: Connection, **columns: str) -> int:
     return int(connection.execute(insert(events).values(**columns).returning(events.c.seq)).scalar_one())
 
 
-def _row_or_none(connection: Connection, run_id: RunId) -> RunRow | None:
-    found = _rows(connection, select(runs).where(runs.c.run_id == str(run_id)))
+def _row_or_none(connection: Connection, run_id: RunId, *, change: bool = False) -> RunRow | None:
+    query = select(runs).where(runs.c.run_id == str(run_id))
+    found = _rows(connection, query.with_for_update() if change else query)  # writers of one run come one by one
     return found[0] if found else None
 
 
-def _row(connection: Connection, run_id: RunId) -> RunRow:
-    row = _row_or_none(connection, run_id)
+def _row(connection: Connection, run_id: RunId, *, change: bool = False) -> RunRow:
+    row = _row_or_none(connection, run_id, change=change)
     if row is None:
         raise no_such_run(run_id)
     return row
+
+
+def _page(connection: Connection, query: Select[Any]) -> tuple[Sequence[Any], tuple[RunRow, ...]]:
+    found = connection.execute(query).mappings().all()
+    return found, _with_tags(connection, found)
 
 
 def _rows(connection: Connection, query: Select[Any]) -> tuple[RunRow, ...]:

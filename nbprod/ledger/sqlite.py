@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event, func
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.errors import InternalError, LedgerUnavailable, NbprodError
@@ -107,16 +107,17 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _fault(url: str, error: DBAPIError) -> NbprodError:
-    name = str(getattr(error.orig, "sqlite_errorname", ""))
+def _fault(url: str, error: SQLAlchemyError) -> NbprodError:
+    cause = getattr(error, "orig", error)
+    name = str(getattr(cause, "sqlite_errorname", ""))
     for prefix, (found, hint) in _FOUND.items():
         if name.startswith(prefix):
             return LedgerUnavailable(
                 f"the ledger {url} cannot be used",
                 expected="a SQLite database that this user may read and write",
-                found=f"{found} ({error.orig})",
+                found=f"{found} ({cause})",
                 hint=hint,
             )
     if name.startswith("SQLITE_CONSTRAINT"):
-        return InternalError("the ledger's schema refused an event or row", found=str(error.orig))
-    return LedgerUnavailable(f"the ledger {url} cannot be used", found=f"{error.orig} {name}".strip())
+        return InternalError("the ledger's schema refused an event or row", found=str(cause))
+    return LedgerUnavailable(f"the ledger {url} cannot be used", found=f"{cause} {name}".strip())

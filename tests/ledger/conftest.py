@@ -16,6 +16,7 @@ from telling import START, finished, started
 from nbprod.ledger import Ledger, open_ledger
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
+from tests.postgres import PostgresServer
 
 
 @dataclass
@@ -50,9 +51,28 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(scope="session")
+def template(postgres: PostgresServer) -> str:
+    """A database with the ledger's schema, to be copied."""
+    name = postgres.database()
+    open_ledger(postgres.url(name)).close()
+    return name
+
+
+@pytest.fixture
+def url(postgres: PostgresServer, template: str) -> str:
+    """The address of an empty ledger on PostgreSQL."""
+    return postgres.url(postgres.database(template))
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "memory"])
 def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Told]:
     clock = Clock()
+    if request.param == "postgresql":
+        ledger = open_ledger(request.getfixturevalue("url"), clock=clock)
+        yield Told(ledger, time.sleep)
+        ledger.close()
+        return
     if request.param == "memory":
         yield Told(open_ledger("memory://", clock=clock), clock.sleep)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.resources import files
 
 from alembic import op
@@ -13,9 +14,16 @@ __all__ = ["run_script"]
 
 def run_script(revision: str) -> None:
     """Run the SQL of a schema version for the database at hand: `versions/vREVISION_DIALECT.sql`."""
-    name = f"v{revision}_{op.get_bind().dialect.name}.sql"
-    for statement in _statements(files("nbprod.ledger.migrations.versions").joinpath(name).read_text("utf-8")):
-        op.get_bind().exec_driver_sql(statement)
+    bind = op.get_bind()
+    script = files("nbprod.ledger.migrations.versions").joinpath(f"v{revision}_{bind.dialect.name}.sql")
+    sql = script.read_text("utf-8")
+    if bind.dialect.name == "postgresql":
+        # The server splits a script itself, if it comes without parameters; functions hold semicolons.
+        with closing(bind.connection.cursor()) as cursor:
+            cursor.execute(sql)
+        return
+    for statement in _statements(sql):
+        bind.exec_driver_sql(statement)
 
 
 def _statements(script: str) -> Iterator[str]:
