@@ -239,7 +239,7 @@ import subprocess
 from nbprod.project import Project
 
 if sys.argv[2] == "stock":
-    running.bootstrap_source = lambda: "0"
+    running.bootstrap_source = lambda observed: "0"
 def pause(event, done=[]):
     if type(event).__name__ == "StreamText" and not done:
         done.append(subprocess.Popen(["sh", "-c", f"kill -STOP {os.getpid()}; sleep 3; kill -CONT {os.getpid()}"]))
