@@ -82,4 +82,3 @@ def _chosen(signature: inspect.Signature, values: Mapping[str, Any]) -> dict[str
 
 def _same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
-

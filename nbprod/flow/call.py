@@ -127,14 +127,15 @@ def _finish(report: Report, run: Run, *, hurry: bool) -> None:
 
 
 def _in_context(options: RunOptions) -> RunOptions:
-    """Return options with the tags of the Prefect task run, and a note of where the run belongs."""
+    """Return options with the tags of the Prefect task and flow run, and a note of where the run belongs."""
     context, flow = TaskRunContext.get(), FlowRunContext.get()
     if context is None:
         return options
-    note = options.note
+    note, tags = options.note, {*options.tags, *context.task_run.tags}
     if flow is not None and flow.flow_run is not None:
+        tags.update(flow.flow_run.tags)  # a deployment's stand there only
         note = note or f"Prefect flow run {flow.flow_run.name} ({flow.flow_run.id}), task run {context.task_run.id}"
-    return replace(options, tags=tuple(sorted({*options.tags, *context.task_run.tags})), note=note)
+    return replace(options, tags=tuple(sorted(tags)), note=note)
 
 
 class _Never:
