@@ -1,7 +1,6 @@
 """A run's artifacts as Prefect assets: told at the end of the task run, so that events show what came from what.
 
-A key names the step and the file (`nbprod://train/model.skops`), not the run: an asset is what is made again each
-night.
+A key names the step and the file (`nbprod://train/model.skops`), not the run: an asset is made again each night.
 """
 
 from __future__ import annotations

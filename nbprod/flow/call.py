@@ -134,12 +134,13 @@ def _in_context(options: RunOptions, environ: Mapping[str, str]) -> RunOptions:
     context, flow = TaskRunContext.get(), FlowRunContext.get()
     if context is None:
         return options
-    options = replace(options, tags=tuple(sorted({*options.tags, *context.task_run.tags})))
     if flow is None or flow.flow_run is None:
-        return options
+        return replace(options, tags=tuple(sorted({*options.tags, *context.task_run.tags})))
+    tags = {*options.tags, *context.task_run.tags, *flow.flow_run.tags}  # a deployment's stand there only
     note = f"Prefect flow run {flow.flow_run.name} ({flow.flow_run.id}), task run {context.task_run.id}"
     return replace(
         options,
+        tags=tuple(sorted(tags)),
         note=options.note or note,
         reuse=environ.get("NBPROD_REUSE", "1") != "0" if options.reuse is None else options.reuse,
         occasion=_occasion(flow, context),

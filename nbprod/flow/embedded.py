@@ -58,9 +58,11 @@ class Embedded:
         self.home = self.root / ".prefect" / "up"
         self._note = self.home / "up.json"
         self._log = self.home / "up.log"
+        self._spawned: subprocess.Popen[bytes] | None = None  # where it is this process's child, it must be reaped
 
     def find(self) -> Up | None:
         """Return what runs, if it does."""
+        self._reap()
         try:
             up = Up(**json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -86,13 +88,13 @@ class Embedded:
         Raises:
             EnvironmentFault: it did not come up.
         """
-        begun, process = time.monotonic(), None
+        begun = time.monotonic()
         if self.find() is None:
-            process = self._spawn(environ, port)
+            self._spawned = self._spawn(environ, port)
         while (up := self.find()) is None or not up.ready:
             seconds = time.monotonic() - begun
             waiting(seconds)
-            ended = process is not None and process.poll() is not None
+            ended = self._reap() or not (self._spawned or up)
             if ended or seconds > timeout:
                 found = f"it ended: {self._last_words()}" if ended else f"it was not ready within {timeout:g} s"
                 raise EnvironmentFault(
@@ -117,6 +119,7 @@ class Embedded:
                 if time.monotonic() > until:
                     os.kill(up.pid, signal.SIGKILL)
                 time.sleep(0.1)
+        self._reap()
         return up
 
     def note(self, *, pid: int, url: str, ready: bool) -> None:
@@ -128,6 +131,10 @@ class Embedded:
         up = self.find()
         if up is None or up.pid == pid:
             self._note.unlink(missing_ok=True)
+
+    def _reap(self) -> bool:
+        """Return whether what this object started has ended."""
+        return self._spawned is not None and self._spawned.poll() is not None
 
     def _spawn(self, environ: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:
         self.home.mkdir(parents=True, exist_ok=True)

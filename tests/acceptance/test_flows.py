@@ -52,6 +52,9 @@ def test_backfill_scores_each_day_with_the_last_good_model(runs):
     assert models == {runs["train"].id}
     alone = runs["score/score"].artifacts["predictions.parquet"]
     assert scored[0].artifacts["predictions.parquet"].digest == alone.digest  # equal work, equal bytes
+    assert scored[0].id == runs["score/score"].id  # that day had a good record: it was not scored again
+    again = backfill_flow(date(2013, 2, 22), date(2013, 2, 23), model=f"nbprod:{runs['train'].id}/model.skops")
+    assert [run.id for run in again] == [run.id for run in scored]
 
 
 def test_every_step_succeeded(runs):
