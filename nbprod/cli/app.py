@@ -32,6 +32,7 @@ COMMANDS = (
     "untag",
     "note",
     "recover",
+    "ledger",
     "doctor",
 )
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}
