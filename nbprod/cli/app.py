@@ -36,6 +36,7 @@ COMMANDS = (
     "untag",
     "note",
     "recover",
+    "ledger",
     "doctor",
 )
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}

@@ -145,7 +145,8 @@ class Connections:
             return committed
 
         def attempt() -> T:
-            if done and self._read(decided):
+            committed = self._read(decided) if done else False
+            if committed:
                 return done[0][0]
             done.clear()
             return self._write(noted)

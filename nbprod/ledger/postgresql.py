@@ -1,9 +1,10 @@
-"""PostgreSQL as the ledger's database: many writers, across a network that may fail (docs/decisions/0014-postgresql.md)."""
+"""PostgreSQL as the ledger's database: many writers, across a network that may fail (decision 0014)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event, func, make_url, text
@@ -22,8 +23,11 @@ PATIENCE = 60
 CONNECT_TIMEOUT = 10
 """Seconds for one attempt to connect."""
 
-SILENCE = 15
+SILENCE = 10
 """Seconds without a sign from the other side after which a connection counts as lost, here and on the server."""
+
+REPLY = 20
+"""Seconds to wait for a reply: a middleman acknowledges what it swallows, so that keepalives see nothing."""
 
 _POOL = 5
 """Connections that one process holds at most; further threads wait for one."""
@@ -42,7 +46,7 @@ _DEFAULTS: Mapping[str, str] = {
 _SESSION = (
     # A client that vanished must not keep others waiting for its locks.
     f"SET idle_in_transaction_session_timeout = '{SILENCE}s'",
-    f"SET lock_timeout = '{PATIENCE}s'",
+    f"SET lock_timeout = '{SILENCE}s'",  # below REPLY; then it is tried again
     "SET tcp_keepalives_idle = 5",
     "SET tcp_keepalives_interval = 3",
     "SET tcp_keepalives_count = 3",
@@ -60,10 +64,16 @@ def postgresql_database(url: str) -> Database:
         SettingsError: no address, or the driver is not installed.
     """
     parsed = _parse(url)
-    shown = parsed.set(password=None, query={k: v for k, v in parsed.query.items() if k != "password"})
-    told = shown.set(drivername="postgresql").render_as_string()
+    told = URL.create(
+        "postgresql",
+        username=parsed.username,
+        host=parsed.host,
+        port=parsed.port,
+        database=parsed.database,
+        query={name: value for name, value in parsed.query.items() if name not in ("password", "sslpassword")},
+    ).render_as_string()
     try:
-        text_form = _text_form()
+        text_form, connect = _text_form(), _impatient()
     except ImportError as error:
         raise SettingsError(
             f"the ledger {told} needs the driver psycopg",
@@ -83,6 +93,7 @@ def postgresql_database(url: str) -> Database:
             connection.execute(statement)
         connection.autocommit = False
 
+    event.listen(engine, "do_connect", lambda _dialect, _record, args, named: connect(*args, **named))
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", _begin)
     return Database(
@@ -114,6 +125,32 @@ def _text_form() -> type[Any]:
     return WithoutNul
 
 
+def _impatient() -> Callable[..., Any]:
+    """Return what makes connections that count as lost when a reply does not come."""
+    import psycopg  # noqa: PLC0415  the driver may be missing
+
+    class Impatient(psycopg.Connection[Any]):
+        patient = False
+
+        def wait(self, gen: Generator[Any, Any, Any], *args: Any, **named: Any) -> Any:
+            return super().wait(gen if self.patient else self._guarded(gen), *args, **named)
+
+        def _guarded(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+            deadline = time.monotonic() + REPLY
+            try:
+                wanted = next(gen)
+                while True:
+                    ready = yield wanted
+                    if not ready and time.monotonic() > deadline:
+                        self.pgconn.finish()
+                        raise psycopg.OperationalError(f"no reply for {REPLY} seconds")
+                    wanted = gen.send(ready)
+            except StopIteration as end:
+                return end.value
+
+    return Impatient.connect
+
+
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get(READ, False):
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -137,7 +174,7 @@ class PostgresqlNetwork:
         if state is None:  # of the driver's own, or of a connection that was never made
             return error.connection_invalidated or Faults.never_connected(error)
         # The server ends or starts; the transaction was the victim of a deadlock or had to wait in vain.
-        return state[:2] == "08" or state in ("57P01", "57P02", "57P03", "25P03", "40001", "40P01", "53300")
+        return state[:2] == "08" or state in ("57P01", "57P02", "57P03", "25P03", "40001", "40P01", "53300", "55P03")
 
     def ticket(self, connection: Connection) -> str:
         """Return the transaction's number."""
@@ -152,6 +189,9 @@ class PostgresqlNetwork:
     def take_turns(self, connection: Connection, what: str) -> None:
         """Take an advisory lock until the transaction's end."""
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _key(what)})
+        if what == "migrate":  # may take as long as it takes
+            driver: Any = connection.connection.driver_connection
+            driver.patient = True
 
     def last_drawn(self, connection: Connection) -> int:
         """Read the sequence, which is outside all transactions."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from nbprod.errors import LedgerUnavailable, UnsupportedVersion
 from nbprod.ledger.tables import VERSION_TABLE
 
-__all__ = ["HEAD", "VERSIONS", "is_current", "migrate"]
+__all__ = ["HEAD", "VERSIONS", "is_current", "migrate", "version_of"]
 
 VERSIONS = ("0001", "0002")
 """Every schema version, the oldest first; kept here so that an up-to-date ledger opens without importing Alembic."""
@@ -37,13 +37,16 @@ def is_current(connection: Connection, url: str) -> bool:
     return found == HEAD
 
 
-def migrate(connection: Connection, url: str) -> None:
+def migrate(connection: Connection, url: str) -> bool:
     """Bring the schema up to date, in the writing transaction that the connection has begun.
 
     Several processes may try at once: the second finds it done.
+
+    Returns:
+        Whether there was anything to do.
     """
     if is_current(connection, url):
-        return
+        return False
     with _quiet("alembic"):
         from alembic import command  # noqa: PLC0415  0.2 s that only a migration pays
         from alembic.config import Config  # noqa: PLC0415
@@ -52,6 +55,7 @@ def migrate(connection: Connection, url: str) -> None:
         config.set_main_option("script_location", "nbprod.ledger:migrations")
         config.set_main_option("path_separator", "os")
         command.upgrade(config, "head")
+    return True
 
 
 @contextmanager
@@ -68,6 +72,14 @@ def _quiet(name: str) -> Iterator[None]:
         logger.setLevel(logging.NOTSET)
 
 
+def version_of(connection: Connection) -> str | None:
+    """Return the schema's version; None where there is none yet."""
+    if VERSION_TABLE not in inspect(connection).get_table_names():
+        return None
+    version: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    return version
+
+
 def _version(connection: Connection, url: str) -> str | None:
     tables = inspect(connection).get_table_names()
     if VERSION_TABLE in tables:
@@ -77,6 +89,6 @@ def _version(connection: Connection, url: str) -> str | None:
             f"{url} is no ledger",
             expected="a ledger, or an empty database",
             found=f"a database with the tables {', '.join(sorted(tables)[:5])}",
-            hint="Choose another path for the ledger",
+            hint="Choose another path, database or schema for the ledger",
         )
     return None

@@ -27,8 +27,9 @@ from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.moment import moment_text, utc_now
 from nbprod.ledger.query import Order, RunQuery, RunRow
 from nbprod.ledger.reference import CANDIDATES, resolve
+from nbprod.ledger.restore import restored
 from nbprod.ledger.rows import from_columns, to_columns, value_columns
-from nbprod.ledger.schema import is_current, migrate
+from nbprod.ledger.schema import is_current, migrate, version_of
 from nbprod.ledger.selection import selected, stretches
 from nbprod.ledger.step_index import index_step, versions_of
 from nbprod.ledger.steps import StepVersion
@@ -54,6 +55,8 @@ class SqlLedger:
         self._database = database
         self._clock = clock
         self._connections = Connections(database)
+        self.migrated_from: str | None = None
+        """The schema version that opening the ledger found, where that was not this version's; empty: none."""
         try:
             if not self._connections.read(lambda connection: is_current(connection, database.url)):
                 self._connections.write(self._migrate)
@@ -63,7 +66,9 @@ class SqlLedger:
 
     def _migrate(self, connection: Connection) -> None:
         self._take_turns(connection, "migrate")
-        migrate(connection, self._database.url)
+        found = version_of(connection) or ""
+        if migrate(connection, self._database.url):
+            self.migrated_from = found
 
     def _take_turns(self, connection: Connection, what: str) -> None:
         if self._database.network is not None:  # elsewhere, whoever writes is alone
@@ -163,6 +168,25 @@ class SqlLedger:
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of steps (see `Ledger.published`)."""
         return self._connections.read(lambda connection: versions_of(connection, step))
+
+    def restore(self, stored: Sequence[StoredEvent]) -> int:
+        """Take over events of another ledger, with their numbers and in their order, in one transaction.
+
+        Args:
+            stored: the events that follow those which are here, or are here already.
+
+        Returns:
+            How many were not here yet.
+
+        Raises:
+            IntegrityError: this ledger holds other events under these numbers.
+        """
+
+        def restore(connection: Connection) -> int:
+            self._take_turns(connection, "restore")
+            return restored(connection, stored, self._database.from_now)
+
+        return self._connections.write(restore)
 
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
         """Ask for a run to be cancelled (see `Ledger.request_cancel`)."""

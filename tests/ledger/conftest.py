@@ -60,9 +60,11 @@ def template(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-def url(postgres: PostgresServer, template: str) -> str:
+def url(postgres: PostgresServer, template: str) -> Iterator[str]:
     """The address of an empty ledger on PostgreSQL."""
-    return postgres.url(postgres.database(template))
+    name = postgres.database(template)
+    yield postgres.url(name)
+    postgres.query(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "memory"])

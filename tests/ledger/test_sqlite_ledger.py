@@ -344,7 +344,7 @@ def test_addresses(tmp_path: Path) -> None:
         again.close()
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:secret@host/db", "", "sqlite://", "sqlite:///:memory:", "a\0b"])
+@pytest.mark.parametrize("url", ["mysql://me:secret@host/db", "", "sqlite://", "sqlite:///:memory:", "a\0b"])
 def test_addresses_that_are_refused(url: str) -> None:
     with pytest.raises(SettingsError) as raised:
         open_ledger(url)

@@ -1,0 +1,113 @@
+"""`nbprod ledger`: bring it up to date, carry it from database to database, check it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+if TYPE_CHECKING:
+    from nbprod.project import Project
+
+__all__ = ["ledger"]
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+
+
+@click.group()
+def ledger() -> None:
+    """Look after the ledger: migrate, export, import, check.
+
+    `migrate` brings its schema up to date. `export FILE` writes its events as lines of JSON, `import FILE` takes them
+    over. `check` compares its index with its events, and what they name with the store.
+    """
+
+
+@ledger.command()
+@_JSON
+def migrate(*, as_json: bool) -> int:
+    """Bring the ledger's schema up to date; make a ledger where there is none.
+
+    Every command that opens the ledger does so on its way.
+    """
+    from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.ledger.schema import HEAD  # noqa: PLC0415
+
+    opened = _project().home.ledger
+    before = getattr(opened, "migrated_from", None)
+    if as_json:
+        print_json({"ledger": opened.url, "from": HEAD if before is None else before or None, "to": HEAD})
+    elif before is None:
+        click.echo(f"The ledger {opened.url} is up to date: schema {HEAD}.")
+    else:
+        click.echo(f"The ledger {opened.url} was brought from {f'schema {before}' if before else 'nothing'} to {HEAD}.")
+    return 0
+
+
+@ledger.command()
+@click.argument("file", type=click.File("wb"))
+def export(file: BinaryIO) -> int:
+    """Write all events to FILE, as lines of JSON; - is standard output."""
+    from nbprod.cli.session import ledger_of  # noqa: PLC0415
+    from nbprod.ledger.transfer import exported  # noqa: PLC0415
+
+    count = 0
+    for line in exported(ledger_of(_project())):
+        file.write(line)
+        count += 1
+    click.echo(f"Exported {count} events.", err=True)
+    return 0
+
+
+@ledger.command("import")
+@click.argument("file", type=click.File("rb"))
+def import_(file: BinaryIO) -> int:
+    """Take over the events in FILE; - is standard input.
+
+    The ledger must be empty, or hold the beginning of the same events: then only the rest is taken over. A run that is
+    still open gets a new lease here, but its runner goes on telling the other ledger: export when no run is open.
+    """
+    from nbprod.ledger import RunQuery  # noqa: PLC0415
+    from nbprod.ledger.transfer import import_lines  # noqa: PLC0415
+
+    into = _project().home.ledger
+    total, new = import_lines(into, file)
+    click.echo(f"Imported {new} of {total} events into {into.url}; {total - new} were there already.")
+    going = sum(1 for _ in into.runs(RunQuery(running=True)))
+    if going:
+        click.echo(
+            f"{going} runs are open; if their runners tell another ledger, they will end as crashed here.", err=True
+        )
+    return 0
+
+
+@ledger.command()
+@click.option("--no-store", is_flag=True, help="Do not look whether the store has what events name.")
+@_JSON
+def check(*, no_store: bool, as_json: bool) -> int:
+    """Compare the index with the events, and what they name with the store.
+
+    The index is made anew in memory. Whether the store's bytes are right is not looked at, only whether they are there.
+    """
+    from nbprod.cli.screen import print_json  # noqa: PLC0415
+    from nbprod.cli.session import ledger_of  # noqa: PLC0415
+    from nbprod.errors import IntegrityError  # noqa: PLC0415
+    from nbprod.project.upkeep import check as checked  # noqa: PLC0415
+
+    project = _project()
+    ledger_of(project)
+    found = checked(project.home, store=not no_store)
+    if as_json:
+        print_json({"events": found.events, "runs": found.runs, "faults": found.faults})
+        return IntegrityError.exit_code if found.faults else 0
+    for fault in found.faults:
+        click.echo(fault)
+    state = f"{len(found.faults)} faults" if found.faults else "all is well"
+    click.echo(f"Checked {found.events} events of {found.runs} runs: {state}.")
+    return IntegrityError.exit_code if found.faults else 0
+
+
+def _project() -> Project:
+    from nbprod.cli.session import open_project  # noqa: PLC0415
+
+    return open_project(recover=False)
