@@ -185,6 +185,7 @@ def all_errors() -> list[type[NbprodError]]:
 
 RUN = RunId("01890a5d-ac96-774b-bcce-b302099a8057")
 SAMPLES: dict[Any, Any] = {
+    bool: True,
     str: "text",
     str | None: "text",
     int: 3,

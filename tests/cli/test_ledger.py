@@ -1,0 +1,59 @@
+"""`nbprod ledger`, and runs told to PostgreSQL by settings alone."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.processes import eventually
+
+
+@pytest.fixture
+def on_postgresql(nbprod, postgres):
+    """The command line with an empty ledger on PostgreSQL; the password is where people put it."""
+    address = postgres.url(postgres.database()).replace(f":{postgres.password}@", "@")
+    nbprod.environ |= {"NBPROD_LEDGER": address, "PGPASSWORD": postgres.password}
+    return nbprod
+
+
+@pytest.mark.kernel
+def test_a_runner_that_was_killed_is_closed_in_postgresql(on_postgresql, project, postgres):
+    nbprod = on_postgresql
+    assert nbprod.process("run", "train").returncode == 0
+    with nbprod.start("run", "slow.ipynb", "--log-output") as child:
+        assert any("tick" in line for line in child.stderr)
+        child.kill()
+        child.communicate()
+
+    def crashed():
+        nbprod.process("recover")
+        rows = json.loads(nbprod.process("runs", "--json").stdout)
+        return [row["status"] for row in rows] == ["crashed", "succeeded"]
+
+    assert eventually(crashed, 90)
+    assert not (project / ".nbprod" / "ledger.db").exists()
+    done = nbprod.process("ledger", "check")
+    assert (done.returncode, done.stdout) == (0, "Checked 4 events of 2 runs: all is well.\n")
+    kept = b"".join(path.read_bytes() for path in (project / ".nbprod").rglob("*") if path.is_file())
+    assert postgres.password.encode() not in kept
+
+
+def test_a_ledger_is_made_carried_over_and_checked(with_runs, on_postgresql, tmp_path):
+    nbprod, file = on_postgresql, tmp_path / "events.jsonl"
+    assert with_runs.here("ledger", "export", file).returncode == 0
+    made = json.loads(nbprod.process("ledger", "migrate", "--json").stdout)
+    assert (made["from"], made["to"]) == (None, "0002")
+    assert "up to date" in nbprod.process("ledger", "migrate").stdout
+    done = nbprod.process("ledger", "import", file)
+    assert done.returncode == 0, done.stderr
+    assert "0 were there already" in done.stdout
+    again = nbprod.process("ledger", "import", file)
+    assert "Imported 0 of" in again.stdout
+    assert nbprod.process("ledger", "export", "-").stdout.encode() == file.read_bytes()
+    missing = nbprod.process("ledger", "check")
+    assert (missing.returncode, "is not in the store" in missing.stdout) == (4, True)
+    assert nbprod.process("ledger", "check", "--no-store").returncode == 0
+    shutil.copytree(with_runs.folder / ".nbprod" / "store", nbprod.folder / ".nbprod" / "store", dirs_exist_ok=True)
+    assert json.loads(nbprod.process("ledger", "check", "--json").stdout)["faults"] == []
+    file.write_text("{}\n")
+    assert nbprod.process("ledger", "import", file).returncode == 4
