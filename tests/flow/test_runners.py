@@ -80,7 +80,9 @@ PRELOAD = """
 """
 
 
-@pytest.mark.parametrize(("kind", "count"), [("threads", COUNT), ("dask", COUNT), ("processes", 3)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("threads", COUNT), ("dask", COUNT), pytest.param("processes", 3, marks=pytest.mark.torture)]
+)
 def test_the_records_are_the_same(project: Path, write, tmp_path: Path, kind, count):
     home = tmp_path / "elsewhere"
     home.mkdir()
