@@ -191,11 +191,10 @@ def test_a_ledger_that_nobody_holds_is_let_go(path: Path) -> None:
 
 
 def test_settings_of_a_connection(ledger: Ledger) -> None:
-    with ledger._connections.read() as connection:  # type: ignore[attr-defined]
-        found = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        }
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    found = ledger._connections.read(  # type: ignore[attr-defined]
+        lambda connection: {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+    )
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 60_000}
 
 
@@ -244,17 +243,19 @@ def test_a_broken_invariant_is_our_bug(ledger: Ledger, raw: sqlite3.Connection) 
 
 
 def test_queries_and_schema_agree_on_columns(ledger: Ledger) -> None:
-    from sqlalchemy import inspect
+    from sqlalchemy import Connection, inspect
 
     from nbprod.ledger.tables import VERSION_TABLE, metadata
 
-    with ledger._connections.read() as connection:  # type: ignore[attr-defined]
+    def columns(connection: Connection) -> dict[str, list[str]]:
         inspector = inspect(connection)
-        found = {
+        return {
             table: [column["name"] for column in inspector.get_columns(table)]
             for table in inspector.get_table_names()
             if table != VERSION_TABLE
         }
+
+    found = ledger._connections.read(columns)  # type: ignore[attr-defined]
     assert found == {table.name: [column.name for column in table.columns] for table in metadata.tables.values()}
 
 
