@@ -190,7 +190,6 @@ SAMPLES: dict[Any, Any] = {
     str | None: "text",
     int: 3,
     int | None: 3,
-    bool: True,
     float: 1.5,
     Digest: Digest("0" * 64),
     Path: Path("a") / "b",
