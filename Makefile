@@ -28,7 +28,7 @@ down: $(READY) ## stop what `make up` started
 
 test: $(READY) ## run all tests but the torture, with branch coverage (floor: 90)
 	@scripts/system_packages.sh
-	@$(PY) -m pytest --cov --cov-report=term
+	@$(PY) -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 lint: $(READY) ## ruff, mypy (strict), import-linter
 	@$(PY) -m ruff check .

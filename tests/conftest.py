@@ -18,6 +18,14 @@ for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(number, default)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one worker (`-n 2`), and all that need a Prefect server in the same."""
+    for item in items:
+        server = item.get_closest_marker("prefect") is not None
+        item.add_marker(pytest.mark.xdist_group("prefect" if server else item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     """A real Prefect server, which this process and its children use."""
