@@ -61,17 +61,22 @@ def export(file: BinaryIO) -> int:
 
 @ledger.command("import")
 @click.argument("file", type=click.File("rb"))
-def import_(file: BinaryIO) -> int:
+@_JSON
+def import_(file: BinaryIO, *, as_json: bool) -> int:
     """Take over the events in FILE; - is standard input.
 
     The ledger must be empty, or hold the beginning of the same events: then only the rest is taken over. A run that is
     still open gets a new lease here, but its runner goes on telling the other ledger: export when no run is open.
     """
+    from nbprod.cli.screen import print_json  # noqa: PLC0415
     from nbprod.ledger import RunQuery  # noqa: PLC0415
     from nbprod.ledger.transfer import import_lines  # noqa: PLC0415
 
     into = _project().home.ledger
     total, new = import_lines(into, file)
+    if as_json:
+        print_json({"events": total, "new": new, "ledger": into.url})
+        return 0
     click.echo(f"Imported {new} of {total} events into {into.url}; {total - new} were there already.")
     going = sum(1 for _ in into.runs(RunQuery(running=True)))
     if going:

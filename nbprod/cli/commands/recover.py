@@ -16,7 +16,7 @@ __all__ = ["recover"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write the closed runs' ids as JSON.")
 def recover(*, as_json: bool) -> int:
-    """Close the runs whose runner vanished, and deliver what waits for the store.
+    """Close runs whose runner vanished; deliver what waits.
 
     They become `crashed`, with all that their journals hold. Every command that looks at runs does so on its way.
     """

@@ -14,7 +14,7 @@ __all__ = ["step"]
 
 @click.group()
 def step() -> None:
-    """Look at published steps, and let aliases point at their versions.
+    """Look at published steps; move their aliases.
 
     `step history STEP` tells who published and moved what, `step diff train@2 train@3` in what two versions differ,
     `step alias train production 3` lets train@production be version 3.
@@ -92,9 +92,12 @@ def diff(before: str, after: str, *, as_json: bool) -> int:
 @click.argument("version", type=int, required=False)
 @click.option("--remove", is_flag=True, help="Take the alias away.")
 @click.option("--why", "-m", default="", help="The reason, for people.")
-def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Write JSON: the event, or null where it is there already.")
+def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str, as_json: bool) -> int:
     """Let an alias point at a version of a step."""
-    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
+    from nbprod.ledger.events import to_json  # noqa: PLC0415
     from nbprod.project.published import set_alias  # noqa: PLC0415
 
     if (version is None) is not remove:
@@ -102,7 +105,9 @@ def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str)
     project = open_project(recover=False)
     ledger_of(project)
     moved = set_alias(project, name, alias, version, why=why)
-    if moved is None:
+    if as_json:
+        print_json(None if moved is None else to_json(moved))
+    elif moved is None:
         click.echo(f"{name}@{alias} is where it was.")
     elif version is None:
         click.echo(f"{name}@{alias} was taken away; it pointed at version {moved.before}.")
