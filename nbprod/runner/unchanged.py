@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from nbprod.digest import Digest
 from nbprod.environment.inputs import pin_path
 from nbprod.record.run_record import RunRecord
 from nbprod.record.trace import Touched, Trace, path_from_text
@@ -43,7 +44,7 @@ def changes_since(trace: Trace, root: Path) -> Iterator[str]:
     for entry in trace.written:
         yield from _changed(entry, root, "it left")
     for listing in trace.listings:
-        if listing.digest is not None and digest_names(path_from_text(listing.path, root)) != listing.digest:
+        if listing.digest is not None and _names(path_from_text(listing.path, root)) != listing.digest:
             yield f"it listed {listing.path}, where other names are now"
     for lookup in trace.missing:
         if _there(path_from_text(lookup.path, root)):
@@ -58,6 +59,13 @@ def _changed(entry: Touched, root: Path, did: str) -> Iterator[str]:
             yield f"{did} {entry.path}, which {'is gone' if now.kind == 'missing' else 'is not the same now'}"
     elif did == "it left" and not _there(path):
         yield f"{did} {entry.path}, which is gone"
+
+
+def _names(folder: Path) -> Digest | None:
+    try:
+        return digest_names(folder)
+    except (OSError, ValueError):
+        return None
 
 
 def _there(path: Path) -> bool:

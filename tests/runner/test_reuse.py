@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -236,6 +237,85 @@ def test_who_waits_can_be_cancelled(project: Project) -> None:
     tokens[0].cancel("the test")
     threads[0].join()
     assert found[0].status is Status.CANCELLED
+
+
+TOUCHES = """
+import json, os, pathlib, extra_module
+folder = pathlib.Path("touched")
+print(sorted(os.listdir(folder)), (folder / "config.json").read_text(), pathlib.Path("override.json").exists())
+pathlib.Path("left.txt").write_text("by the notebook")
+"""
+CHANGES = {
+    "a file that it read": lambda root: (root / "touched" / "config.json").write_text("{'b': 2}"),
+    "a folder that it listed": lambda root: (root / "touched" / "new").write_text(""),
+    "a folder that is gone": lambda root: shutil.rmtree(root / "touched"),
+    "what it looked for in vain": lambda root: (root / "override.json").write_text(""),
+    "a module": lambda root: (root / "extra_module.py").write_text("x = 2"),
+    "what it left": lambda root: (root / "left.txt").unlink(),
+}
+
+
+def test_whatever_it_touched_must_be_the_same(project: Project) -> None:
+    root = project.root / "touching"
+    path = root / "touching.ipynb"
+
+    def lay_out() -> None:
+        shutil.rmtree(root, ignore_errors=True)
+        (root / "touched").mkdir(parents=True)
+        (root / "touched" / "config.json").write_text("{'a': 1}")
+        (root / "extra_module.py").write_text("x = 1")
+        write(path, TOUCHES)
+
+    def job() -> Job:
+        return project.job(project.step(path), {}, RunOptions(reuse=True))
+
+    lay_out()
+    ran = project.run_job(job()).raise_for_status()
+    assert project.run_job(job()).record.of == ran.id  # the control
+    told = {}
+    for what, change in CHANGES.items():
+        lay_out()
+        (root / "left.txt").write_text("by the notebook")
+        assert explain_job(project, job()).answer == ran, what
+        change(root)
+        found = explain_job(project, job())
+        told[what] = " ".join(found.hindrances)
+        assert found.answer is None, what
+    assert {what: text.split()[1] for what, text in told.items()} == {
+        "a file that it read": "read",
+        "a folder that it listed": "listed",
+        "a folder that is gone": "read",
+        "what it looked for in vain": "looked",
+        "a module": "read",
+        "what it left": "left",
+    }
+    lay_out()
+    (root / "extra_module.py").write_text("x = 3")
+    assert project.run_job(job()).status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import subprocess; subprocess.run(['true'])", "it started, and nobody observed, true"),
+        (
+            "import socket\ntry:\n    socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError:\n    pass",
+            "it contacted",
+        ),
+        ("open('/var/lib/dpkg/status').read(1)", "not pinned"),
+    ],
+    ids=["subprocess", "host", "unpinned"],
+)
+def test_what_cannot_be_compared_speaks_against_it(project: Project, source: str, says: str) -> None:
+    path = write(project.root / "uncomparable.ipynb", source)
+
+    def job(reuse: Reuse) -> Job:
+        return replace(project.job(project.step(path), {}, RunOptions()), reuse=reuse)
+
+    project.run_job(job(Reuse())).raise_for_status()
+    assert says in " ".join(explain_job(project, job(Reuse())).hindrances)
+    assert project.run_job(job(Reuse())).status is Status.SUCCEEDED
+    assert project.run_job(job(Reuse(mode=ReuseMode.ALWAYS))).status is Status.CACHED
 
 
 # --- explain ---------------------------------------------------------------------------------------
