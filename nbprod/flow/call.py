@@ -42,7 +42,7 @@ class Ordered:
 
     Args:
         root: the project's root.
-        notebook: a step's name, or the notebook's path below the root.
+        notebook: a step's name, the notebook's path below the root or its address, or a published version.
         options: how its runs differ from the step's settings.
     """
 
@@ -53,8 +53,9 @@ class Ordered:
     def step(self) -> Step:
         """Return the step as its notebook and its settings are now."""
         project = project_at(self.root)
-        known = self.notebook in project.settings.steps
-        return project.step(self.notebook if known else self.root / self.notebook)
+        path = self.root / self.notebook
+        known = self.notebook in project.settings.steps or not path.is_file()
+        return project.step(self.notebook if known else path)
 
 
 class NotebookCall:

@@ -115,7 +115,8 @@ def notebook(
     """Make a Prefect task of a notebook. Reads the notebook for its parameters; touches no ledger and no server.
 
     Args:
-        path: a path, relative to the project's root; or a step's name.
+        path: a path, relative to the project's root; an address (`s3://…`, `https://…`); a step's name; or a published
+            step (`train@3`, `train@production`), of which each run takes the version that the name has then.
         name: the task's name; the step's by default.
         retries: how often a run that failed is tried again.
         timeout_seconds: nbprod's deadline for all cells together; the step's own by default. Prefect never sees it.

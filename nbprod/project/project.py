@@ -12,7 +12,7 @@ from typing import Any
 
 from nbprod.digest import Digest
 from nbprod.environment.probe import EnvironmentProbe
-from nbprod.errors import CallerError, NotebookInvalid, NotFound
+from nbprod.errors import CallerError, NotFound
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
 from nbprod.execution.supervisor import Supervisor
@@ -24,8 +24,7 @@ from nbprod.project.labels import run_name
 from nbprod.project.output import refuse_loss
 from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
-from nbprod.publish.reference import StepReference, resolve
-from nbprod.publish.tree import frozen_step
+from nbprod.project.steps import find_step
 from nbprod.record.ids import RunId
 from nbprod.record.request import RunRequest
 from nbprod.record.run_record import RunRecord
@@ -127,39 +126,17 @@ class Project:
     # --- steps ---------------------------------------------------------------------------------
 
     def step(self, what: str | os.PathLike[str]) -> Step:
-        """Load a step by its name in the settings, by its notebook's path, or a published one by its version or alias.
+        """Load a step by its name in the settings, its notebook's path or address, or a published one by its version.
 
         Args:
-            what: a name, a path relative to the current folder or to the root, or `NAME@VERSION`, `NAME@ALIAS`.
+            what: a name; a path relative to the current folder or to the root; an address that fsspec reads
+                (`s3://…`, `https://…`); or `NAME@VERSION`, `NAME@ALIAS`.
 
         Raises:
             NotFound: neither a step nor a notebook is called so.
             NotebookInvalid: the notebook cannot be read.
         """
-        text = os.fspath(what)
-        if text in self.settings.steps:
-            settings = self.settings.steps[text]
-            if settings.notebook is None:
-                raise CallerError(f"step {text} has no notebook", hint=f"Set `notebook` in [tool.nbprod.steps.{text}].")
-            return self._load(text, self.root / settings.notebook, settings)
-        path = next((p for p in (Path(text), self.root / text) if p.is_file()), None)
-        reference = StepReference.parse(text) if path is None else None
-        if reference is not None and self.home.has_ledger():
-            found = resolve(reference, self.home.ledger)
-            label = f"{found.step}@{found.version}"
-            return frozen_step(label, found.manifest, store=self.home.store, trees=self.home.folder / "steps")
-        if path is None:
-            steps = ", ".join(self.settings.steps) or "none"
-            raise NotFound(
-                f"there is no notebook or step {text!r}",
-                expected=f"a path to an .ipynb file, or a step from pyproject.toml ({steps})",
-                hint=f"Looked in {' and '.join(map(str, dict.fromkeys((Path.cwd(), self.root))))}.",
-            )
-        path = path.absolute()
-        for name, settings in self.settings.steps.items():
-            if settings.notebook is not None and (self.root / settings.notebook).resolve() == path.resolve():
-                return self._load(name, path, settings)
-        return self._load(path.stem, path, StepSettings())
+        return find_step(what, self.settings, self.home)
 
     def step_from_bytes(self, data: bytes, name: str, folder: Path) -> Step:
         """Make a step of a notebook that has no file (standard input).
@@ -170,18 +147,6 @@ class Project:
         settings = self.settings.steps.get(name, StepSettings())
         notebook = Notebook.parse(data)
         return Step(name=name, notebook=notebook, data=data, path=None, folder=folder, settings=settings)
-
-    def _load(self, name: str, path: Path, settings: StepSettings) -> Step:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise NotFound(f"the notebook {path} of step {name} cannot be read", found=error.strerror) from error
-        if not data:
-            raise NotebookInvalid(f"{path} is empty", expected="a Jupyter notebook")
-        folder = path.parent if settings.cwd is None else self.root / settings.cwd
-        return Step(
-            name=name, notebook=Notebook.parse(data, path=path), data=data, path=path, folder=folder, settings=settings
-        )
 
     # --- running -------------------------------------------------------------------------------
 
@@ -224,15 +189,7 @@ class Project:
         if output is not None:
             refuse_loss(output, step.path, self.home)
         folder = step.folder if options.cwd is None else options.cwd.absolute()
-        changed = Step(
-            name=step.name,
-            notebook=step.notebook,
-            data=step.data,
-            path=step.path,
-            folder=folder,
-            settings=settings,
-            published=step.published,
-        )
+        changed = replace(step, folder=folder, settings=settings)
         return Job(
             step=changed,
             parameters=bound,

@@ -11,6 +11,7 @@ from nbprod.ledger import Order, RunQuery
 from nbprod.notebook import OUTPUT_DIR, Notebook
 from nbprod.project.project import Project, RunOptions
 from nbprod.project.run import ArtifactFile, Run
+from nbprod.publish import frozen_step
 from nbprod.record.ids import RunId
 from nbprod.runner import Job
 from nbprod.step.contract import Contract
@@ -56,6 +57,9 @@ def rerun_job(project: Project, run: Run, *, replaced: Mapping[RunId, Run] | Non
 
 def _step(project: Project, run: Run) -> Step:
     request = run.record.request
+    if request.published is not None:
+        trees = project.home.folder / "steps"
+        return frozen_step(request.notebook, request.published, store=project.home.store, trees=trees)
     data = project.home.read(run.record.source_file.digest)
     limits = {key: value for key, value in request.limits.items() if value is not None}
     settings = StepSettings(
@@ -76,6 +80,7 @@ def _step(project: Project, run: Run) -> Step:
         path=there,
         folder=folder if folder.is_dir() else project.root,
         settings=settings,
+        origin=request.notebook if "://" in request.notebook else None,
     )
 
 

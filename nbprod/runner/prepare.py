@@ -186,7 +186,7 @@ def _origin(prepared: Prepared, ports: Ports) -> tuple[Mapping[str, Json] | None
     if step.published is not None:
         return step.published.git, step.published.label
     git = git_state(step.path.parent if step.path is not None else prepared.cwd, ports.environ)
-    where = "(standard input)" if step.path is None else display_path(step.path, ports.root)
+    where = step.origin or "(standard input)" if step.path is None else display_path(step.path, ports.root)
     return None if git is None else _git_json(git), where
 
 

@@ -197,6 +197,7 @@ class Step:
         folder: where it runs unless told otherwise.
         settings: how it is run.
         published: the version that it is; None for a step of the working tree.
+        origin: the address that it was read from, without credentials; None for a file or standard input.
     """
 
     name: str
@@ -206,6 +207,7 @@ class Step:
     folder: Path
     settings: StepSettings
     published: Published | None = None
+    origin: str | None = None
 
     @property
     def schema(self) -> Schema:

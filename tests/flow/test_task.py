@@ -15,6 +15,8 @@ import pytest
 from nbprod.errors import CallerError, NotFound, ParameterError
 from nbprod.flow import NotebookTask, notebook
 from nbprod.flow.arguments import Omitted, given
+from nbprod.project import Project
+from nbprod.project.published import publish_step
 
 
 @pytest.fixture
@@ -149,3 +151,16 @@ def test_making_a_task_touches_no_ledger_and_no_server(project, task, tmp_path):
     assert not (project / ".nbprod").exists()
     touching = FRESH.partition("from nbprod")[0] + "import socket\nsocket.create_connection(('127.0.0.1', 9))"
     assert "touched" in fresh(touching).stderr  # the control
+
+
+def test_a_published_step_is_a_task_as_it_was_frozen(project, write):
+    write("frozen", "alpha: int = 1", [])
+    made = Project.find(project)
+    publish_step(made, "notebooks/frozen.ipynb", alias="production")
+    write("frozen", "beta: int = 1", [])
+    names = [
+        [*inspect.signature(notebook(name, root=project)).parameters]
+        for name in ("frozen@1", "frozen@production", "notebooks/frozen.ipynb")
+    ]
+    assert names == [["alpha", "parameters"], ["alpha", "parameters"], ["beta", "parameters"]]
+    made.home.ledger.close()

@@ -13,6 +13,7 @@ from nbprod.errors import CallerError, IntegrityError, NotFound
 from nbprod.ledger.errors import StepMoved
 from nbprod.project import Project, Run, RunOptions
 from nbprod.project.published import diff_versions, publish_step, set_alias
+from nbprod.project.rerun import rerun_job
 from nbprod.publish import Manifest, frozen_step
 from nbprod.record.status import Status
 from tests.notebooks import PARAMETERS, project_in, write
@@ -125,6 +126,13 @@ def test_aliases_move_by_compare_and_set(project: Project) -> None:
     assert set_alias(project, "train", "shadow", None) is not None
     with pytest.raises(NotFound, match="one of"):
         project.step("train@shadow")
+
+
+def test_a_rerun_of_a_frozen_run_has_its_modules(project: Project) -> None:
+    ran = run(project, "train@1", alpha=4.0)
+    again = project.run_job(rerun_job(project, ran))
+    assert (again.scraps["value"], again.record.request.notebook) == (40.0, "train@1")
+    assert again.record.request.digest == ran.record.request.digest
 
 
 @pytest.mark.parametrize(

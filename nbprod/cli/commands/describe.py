@@ -38,7 +38,7 @@ def show_step(step: Step, *, as_json: bool) -> int:
         return 0
     console = output()
     console.print(f"[bold]{escaped(plain_text(step.name))}[/]{f'  {escaped(plain_text(title))}' if title else ''}")
-    where = "standard input" if step.path is None else str(step.path)
+    where = step.origin or "standard input" if step.path is None else str(step.path)
     console.print(f"[dim]{escaped(where)}, kernel {escaped(step.kernel_name)}, source {step.source.short}[/]\n")
     if step.schema.open:
         console.print(f"Parameters of a {escaped(step.notebook.language)} notebook are not checked.")

@@ -1,0 +1,72 @@
+"""Files that lie somewhere else, read whole by whatever fsspec has for their address."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+from nbprod.errors import NotFound, SettingsError, StoreUnavailable
+
+__all__ = ["read_url", "shown_url"]
+
+LARGEST = 200 << 20
+"""Bytes above which a file is not taken for a notebook."""
+
+
+def shown_url(url: str) -> str:
+    """Return an address as it may be kept and shown: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    # In github://org:repo@branch/path what stands before the @ is no credential.
+    place = parts.netloc if parts.scheme == "github" else parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, place, parts.path, "", ""))
+
+
+def read_url(url: str) -> bytes:
+    """Return a file's bytes.
+
+    Args:
+        url: `https://…`, `s3://bucket/key`, `github://org:repo@branch/path`, or any other that fsspec has a driver for.
+
+    Raises:
+        SettingsError: no driver for such addresses is installed.
+        NotFound: there is no such file.
+        StoreUnavailable: it cannot be read.
+    """
+    try:
+        import fsspec  # noqa: PLC0415 - optional, and slow
+
+        filesystem, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(
+            f"{shown_url(url)} cannot be read",
+            expected="an address that fsspec has a driver for",
+            found=str(error).partition("\n")[0],
+            hint="Install the driver; for s3:// and https:// it is `pip install 'nbprod[s3]'`.",
+        ) from error
+    try:
+        size = filesystem.info(path).get("size") or 0
+        data = bytes(filesystem.cat_file(path)) if size <= LARGEST else b""
+    except Exception as error:  # each driver has errors of its own
+        cause = _cause(error)
+        if isinstance(cause, FileNotFoundError) or (isinstance(error, FileNotFoundError) and not _is_link(cause)):
+            raise NotFound(f"there is no file {shown_url(url)}") from error
+        raise StoreUnavailable(
+            f"{shown_url(url)} cannot be read",
+            found=type(cause).__name__ if url in str(cause) else f"{type(cause).__name__}: {cause}"[:200],
+            hint="Look at the address, the rights, and whether the network is there.",
+        ) from error
+    if size > LARGEST:
+        raise StoreUnavailable(
+            f"{shown_url(url)} is too large", expected=f"at most {LARGEST:,} bytes", found=f"{size:,} bytes"
+        )
+    return data
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what is at the bottom: of a host that is not there, fsspec says that the file is not."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _is_link(error: BaseException) -> bool:
+    return isinstance(error, OSError | TimeoutError)
