@@ -22,7 +22,7 @@ for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one worker (`-n 2`), and all that need a Prefect server in the same."""
     for item in items:
-        server = item.get_closest_marker("prefect") is not None
+        server = item.get_closest_marker("prefect") is not None or "prefect_server" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("prefect" if server else item.nodeid.partition("::")[0]))
 
 
