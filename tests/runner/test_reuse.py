@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -162,14 +163,16 @@ def test_what_failed_is_tried_again_and_linked(project: Project) -> None:
     assert attempt() == good
 
 
+def asked_at_once(counted: Counted, count: int) -> list[Run]:
+    """Return what so many threads get that ask for the same at the same time."""
+    with ThreadPoolExecutor(count) as pool:
+        asked = [pool.submit(counted.project.run_job, always(counted.job())) for _ in range(count)]
+    return [each.result() for each in asked]
+
+
 def test_of_many_who_ask_at_once_one_runs(project: Project) -> None:
     counted = Counted(project, "crowd", "import time; time.sleep(0.5)")
-    found: list[Run] = []
-    threads = [threading.Thread(target=lambda: found.append(project.run_job(always(counted.job())))) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = asked_at_once(counted, 6)
     assert counted.times == 1
     (ran,) = [run for run in found if run.status is Status.SUCCEEDED]
     assert {run.record.of for run in found} == {None, ran.id}
@@ -178,12 +181,7 @@ def test_of_many_who_ask_at_once_one_runs(project: Project) -> None:
 
 def test_if_the_one_fails_all_have_that_failure(project: Project) -> None:
     counted = Counted(project, "doomed", "import time; time.sleep(0.5); 1 / 0")
-    found: list[Run] = []
-    threads = [threading.Thread(target=lambda: found.append(project.run_job(always(counted.job())))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = asked_at_once(counted, 4)
     assert counted.times == 1
     assert len({run.id for run in found}) == 1
     assert found[0].status is Status.FAILED
