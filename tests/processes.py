@@ -27,15 +27,16 @@ def marked(mark: str) -> set[int]:
     return found - {os.getpid()}
 
 
-def zombies() -> set[int]:
-    """Return the zombies among this process's own children."""
-    found = set()
+def zombies() -> dict[int, tuple[int, str]]:
+    """Return the zombies among this process's own children: clock ticks from boot to their start, and their names."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-                if fields[0] == b"Z" and int(fields[1]) == os.getpid():
-                    found.add(int(entry.name))
+                name, _, rest = (entry / "stat").read_text(errors="replace").partition("(")[2].rpartition(")")
+                fields = rest.split()
+                if fields[0] == "Z" and int(fields[1]) == os.getpid():
+                    found[int(entry.name)] = (int(fields[19]), name)
     return found
 
 
@@ -59,16 +60,19 @@ def command_of(pid: int) -> str:
 def nothing_survives(seconds: float = 10.0) -> Iterator[str]:
     """Yield a mark for the environment of all that a test starts; fail, and clean up, if anything of it is left."""
     mark = secrets.token_hex(8)
-    before = zombies()
+    begun = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+    def new() -> list[str]:  # not what an earlier test started and only now ended
+        return [name for started, name in zombies().values() if started >= begun]
+
     try:
         yield mark
         eventually(lambda: not marked(mark), seconds)
         left = {pid: command_of(pid) for pid in marked(mark)}
         if left:
             pytest.fail(f"these outlived their run: {left}")
-        new = zombies() - before
-        if new and not eventually(lambda: not zombies() - before, 2.0):
-            pytest.fail(f"{len(new)} zombies are left")
+        if not eventually(lambda: not new(), 2.0):
+            pytest.fail(f"zombies are left: {new()}")
     finally:
         for pid in marked(mark):
             with contextlib.suppress(ProcessLookupError):
