@@ -15,8 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.errors import NbprodError
+from nbprod.ledger.events import RunFinished, RunStarted
 
-__all__ = ["READ", "WRITE", "Connections", "Database", "Network"]
+__all__ = ["READ", "WRITE", "Connections", "Database", "Network", "Undecided"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -80,6 +81,10 @@ class Network(Protocol):
         """Wait until no other transaction that asked for the same is under way."""
         ...
 
+    def once(self, event: RunStarted | RunFinished, body: str) -> Callable[[Connection], int]:
+        """Return what keeps an event by one statement, and says its number, also where it was kept already."""
+        ...
+
     def last_drawn(self, connection: Connection) -> int:
         """Return the last sequence number that any transaction has drawn, committed or not."""
         ...
@@ -121,6 +126,21 @@ class Connections:
         with self._faults():
             return self._again(lambda: self._write(work)) if self._database.network is None else self._written(work)
 
+    def once(self, work: Callable[[Connection], T]) -> T:
+        """Do what is a single statement, committed by itself; again where the connection is lost.
+
+        Args:
+            work: knows, when it is done again, what it has done before.
+        """
+        engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+        def attempt() -> T:
+            with self._counted(), engine.connect() as connection:
+                return work(connection)
+
+        with self._faults():
+            return self._again(attempt)
+
     def _again(self, attempt: Callable[[], T]) -> T:
         network = self._database.network
         deadline = time.monotonic() + (network.patience if network else 0)
@@ -141,7 +161,7 @@ class Connections:
         def decided(connection: Connection) -> bool:
             committed = network.was_committed(connection, done[0][1])
             if committed is None:
-                raise _Undecided
+                raise Undecided
             return committed
 
         def attempt() -> T:
@@ -207,12 +227,12 @@ class Connections:
             raise self._database.fault(error) from error
 
 
-class _Undecided(SQLAlchemyError):
-    """The transaction is still under way on the server, which has not noticed yet that we lost it."""
+class Undecided(SQLAlchemyError):
+    """Not known yet: a transaction is under way on the server, or what stood in the way is gone. To be tried again."""
 
 
 def _may_pass(network: Network, error: SQLAlchemyError) -> bool:
-    return isinstance(error, _Undecided) or network.is_lost(error)
+    return isinstance(error, Undecided) or network.is_lost(error)
 
 
 def _pauses() -> Iterator[float]:

@@ -13,6 +13,8 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.errors import SettingsError
 from nbprod.ledger.connections import READ, Database
+from nbprod.ledger.events import RunFinished, RunStarted
+from nbprod.ledger.postgresql_append import Once
 from nbprod.ledger.postgresql_faults import Faults
 
 __all__ = ["postgresql_database"]
@@ -192,6 +194,10 @@ class PostgresqlNetwork:
         if what == "migrate":  # may take as long as it takes
             driver: Any = connection.connection.driver_connection
             driver.patient = True
+
+    def once(self, event: RunStarted | RunFinished, body: str) -> Callable[[Connection], int]:
+        """Return what keeps an event by one statement."""
+        return Once(event, body).keep
 
     def last_drawn(self, connection: Connection) -> int:
         """Read the sequence, which is outside all transactions."""

@@ -82,6 +82,8 @@ class SqlLedger:
     def append(self, event: Event) -> int:
         """Keep an event (see `Ledger.append`)."""
         body = canonical(to_json(event)).decode()  # outside the transaction: others wait for it
+        if self._database.network is not None and isinstance(event, RunStarted | RunFinished):
+            return self._connections.once(self._database.network.once(event, body))
         return self._connections.write(lambda connection: self._append(connection, event, body))
 
     def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
