@@ -33,12 +33,17 @@ POSTGRES_BIN_PATH = Path(_PACKAGE.origin).parent / "pginstall" / "bin"
 
 
 class PostgresServer:
-    """A server of its own, in a folder of its own; its superuser is `postgres`. Stopped by its process id."""
+    """A server of its own, in a folder of its own; its superuser is `postgres`. Stopped by its process id.
 
-    def __init__(self) -> None:
+    Args:
+        durable: on the disk, where a commit waits for it; else in memory where there is room, and nothing waits.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self.password = secrets.token_hex(8)
         memory = Path("/dev/shm")
-        roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+        roomy = not durable and memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=memory if roomy else None))
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:  # the server refuses to run as root
@@ -84,7 +89,7 @@ class PostgresServer:
             "-c",
             "max_connections=200",
             "-c",
-            "fsync=off",
+            f"fsync={'on' if self._durable else 'off'}",
         ]
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
