@@ -110,6 +110,11 @@ class LocalStore:
             raise self._missing(digest)
         return status.st_size
 
+    def beginning(self, digest: Digest, size: int) -> bytes:
+        """Return the object's first bytes (see `Store.beginning`)."""
+        with self._guard("read"), self._object(digest) as descriptor:
+            return os.read(descriptor, size)
+
     def digests(self) -> Iterator[Digest]:
         """Yield every object's digest in ascending order; one shard's names in memory at a time."""
         with self._guard("read"):

@@ -129,6 +129,15 @@ def test_digests_are_in_order(store: Store) -> None:
     assert list(store.digests()) == sorted(digests)
 
 
+def test_the_beginning_of_an_object(store: Store) -> None:
+    digest = store.put(b"how it begins, and more")
+    assert store.beginning(digest, 13) == b"how it begins"
+    assert store.beginning(digest, 1000) == b"how it begins, and more"
+    assert store.beginning(store.put(b""), 10) == b""
+    with pytest.raises(NotFound):
+        store.beginning(ABSENT, 10)
+
+
 def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
     assert not store.has(ABSENT)
     for ask in (store.get, store.size, lambda digest: store.copy_to(digest, tmp_path / "copy")):

@@ -1,7 +1,8 @@
-"""`nbprod ledger`: bring it up to date, carry it from database to database, check it."""
+"""`nbprod ledger`: bring it up to date, carry it from database to database, make it anew, check it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -16,10 +17,11 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 @click.group()
 def ledger() -> None:
-    """Look after the ledger: migrate, export, import, check.
+    """Look after the ledger: migrate, export, import, rebuild, check.
 
     `migrate` brings its schema up to date. `export FILE` writes its events as lines of JSON, `import FILE` takes them
-    over. `check` compares its index with its events, and what they name with the store.
+    over. `rebuild` makes a ledger that was lost anew from the records in the store. `check` compares its index with its
+    events, and what they name with the store.
     """
 
 
@@ -84,6 +86,42 @@ def import_(file: BinaryIO, *, as_json: bool) -> int:
             f"{going} runs are open; if their runners tell another ledger, they will end as crashed here.", err=True
         )
     return 0
+
+
+@ledger.command()
+@click.option("--from-store", metavar="STORE", help="The store to read: a folder or an address; the project's own.")
+@_JSON
+def rebuild(from_store: str | None, *, as_json: bool) -> int:
+    """Make a ledger that was lost anew, from the records in the store.
+
+    The project's ledger must be empty. What no record holds is lost, and is listed. Corrupt objects are named and
+    skipped; the exit code is 4 where there are any, or where bytes are missing that a record names.
+    """
+    from nbprod.cli.progress import counting  # noqa: PLC0415
+    from nbprod.cli.screen import print_json  # noqa: PLC0415
+    from nbprod.errors import IntegrityError  # noqa: PLC0415
+    from nbprod.project.rebuild import LOST  # noqa: PLC0415
+    from nbprod.project.rebuild import rebuild as rebuilt  # noqa: PLC0415
+    from nbprod.store import open_store  # noqa: PLC0415
+
+    home = _project().home
+    store = home.store if from_store is None else open_store(from_store, base=Path.cwd())
+    with counting("objects") as looked:
+        made = rebuilt(home.ledger, store, looked)
+    if as_json:
+        counts = {"objects": made.objects, "events": made.events, "runs": made.runs, "versions": made.versions}
+        print_json({**counts, "faults": made.faults, "aside": made.aside, "lost": list(LOST)})
+        return IntegrityError.exit_code if made.faults else 0
+    for line in (*made.faults, *made.aside):
+        click.echo(line)
+    click.echo(
+        f"Found {made.runs} runs and {made.versions} versions of steps in {made.objects} objects of {store.url}."
+    )
+    click.echo(f"Appended {made.events} events to {home.ledger.url}.")
+    click.echo("Lost, as no record holds it: " + "; ".join(LOST) + ".")
+    if store.url != home.store.url:
+        click.echo(f"The project's store is {home.store.url}: set `store` to the one that was read.", err=True)
+    return IntegrityError.exit_code if made.faults else 0
 
 
 @ledger.command()
