@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from nbprod.digest import Digest, canonical, read_canonical
-from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
+from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger import Ledger
 from nbprod.ledger.events import Event, RunFinished, RunHeard, RunStarted, StepPublished, from_json, to_json
 from nbprod.ledger.ledger import StoredEvent
@@ -107,6 +107,7 @@ def rebuild(ledger: Ledger, store: Store, looked: Callable[[int], None] = lambda
 
     Raises:
         CallerError: the ledger is not empty, or keeps its events nowhere.
+        NotFound: there is nothing in the store.
         StoreUnavailable, LedgerUnavailable: they cannot be used; the ledger may hold a part.
     """
     if next(ledger.events(), None) is not None:
@@ -120,6 +121,10 @@ def rebuild(ledger: Ledger, store: Store, looked: Callable[[int], None] = lambda
     with closing(_Proofs()) as proofs:
         for step in _by_step(_read(store, proofs, made, looked)).values():
             _add_versions(step, proofs, store, made)
+        if not made.objects:
+            raise NotFound(
+                f"the store {store.url} is empty", expected="the store that the runs' records are in", found="no object"
+            )
         take_over(ledger, _numbered(proofs, made))
     return made
 

@@ -115,6 +115,10 @@ class RemoteStore:
         """Return the object's size in bytes."""
         return self._stat(digest).size
 
+    def check(self, digest: Digest) -> None:
+        """Read the object to its end (see `Store.check`)."""
+        self._read(digest, _drain)
+
     def beginning(self, digest: Digest, size: int) -> bytes:
         """Return the object's first bytes (see `Store.beginning`)."""
         try:

@@ -20,6 +20,8 @@ from nbprod.project import Project, RunOptions
 from nbprod.project.explain import explain_job
 from nbprod.project.published import publish_step, set_alias
 from nbprod.project.rebuild import rebuild
+from nbprod.project.upkeep import check
+from nbprod.publish import Manifest
 from nbprod.publish.statement import VersionStatement
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
@@ -217,3 +219,22 @@ def test_big_objects_are_not_read_whole() -> None:
     found = list(objects_beginning(store, b'{"_type":'))
     assert [look.digest for look in found] == [like]
     assert got == [like]
+
+
+@pytest.mark.kernel
+def test_what_versions_and_runs_name_is_read_and_hashed(project: Project) -> None:
+    found = check(project.home, content=True)
+    assert found.faults == []
+    plain = check(project.home).objects
+    manifest = Manifest.from_bytes(project.home.store.get(project.home.ledger.published("train")[0].manifest))
+    digest = manifest.notebook.digest
+    assert found.objects > plain
+    path = Path(project.home.store_url) / "objects" / digest.hex[:2] / digest.hex[2:]
+    held = path.read_bytes()
+    path.unlink()
+    try:
+        (fault,) = check(project.home, content=True).faults
+        assert fault == f"{digest}, which train@2 names, is not in the store"
+    finally:
+        project.home.store.put(held)
+    assert check(project.home, content=True).faults == []

@@ -106,7 +106,7 @@ def rebuild(from_store: str | None, *, as_json: bool) -> int:
 
     home = _project().home
     store = home.store if from_store is None else open_store(from_store, base=Path.cwd())
-    with counting("objects") as looked:
+    with counting("objects") as (looked,):
         made = rebuilt(home.ledger, store, looked)
     if as_json:
         counts = {"objects": made.objects, "events": made.events, "runs": made.runs, "versions": made.versions}
@@ -126,27 +126,35 @@ def rebuild(from_store: str | None, *, as_json: bool) -> int:
 
 @ledger.command()
 @click.option("--no-store", is_flag=True, help="Do not look whether the store has what events name.")
+@click.option("--bytes", "content", is_flag=True, help="Read and hash all that events, records and manifests name.")
 @_JSON
-def check(*, no_store: bool, as_json: bool) -> int:
+def check(*, no_store: bool, content: bool, as_json: bool) -> int:
     """Compare the index with the events, and what they name with the store.
 
-    The index is made anew in memory. Whether the store's bytes are right is not looked at, only whether they are there.
+    Every column of the index is made anew and compared. Whether the store's bytes are right is looked at with --bytes
+    only, else whether they are there. The exit code is 4 if anything is amiss.
     """
+    from nbprod.cli.progress import counting  # noqa: PLC0415
     from nbprod.cli.screen import print_json  # noqa: PLC0415
     from nbprod.cli.session import ledger_of  # noqa: PLC0415
     from nbprod.errors import IntegrityError  # noqa: PLC0415
     from nbprod.project.upkeep import check as checked  # noqa: PLC0415
 
+    if no_store and content:
+        raise click.UsageError("--bytes looks into the store, and --no-store forbids it.")
     project = _project()
     ledger_of(project)
-    found = checked(project.home, store=not no_store)
+    with counting("runs compared", "objects looked at") as (compared, looked):
+        found = checked(project.home, store=not no_store, content=content, compared=compared, looked=looked)
     if as_json:
-        print_json({"events": found.events, "runs": found.runs, "faults": found.faults})
+        counts = {"events": found.events, "runs": found.runs, "objects": found.objects}
+        print_json({**counts, "faults": found.faults})
         return IntegrityError.exit_code if found.faults else 0
     for fault in found.faults:
         click.echo(fault)
     state = f"{len(found.faults)} faults" if found.faults else "all is well"
-    click.echo(f"Checked {found.events} events of {found.runs} runs: {state}.")
+    read = f", and read {found.objects} objects" if content else ""
+    click.echo(f"Checked {found.events} events of {found.runs} runs{read}: {state}.")
     return IntegrityError.exit_code if found.faults else 0
 
 
