@@ -66,13 +66,13 @@ def begin(
 
 
 def _labels(prepared: Prepared, retry_of: RunId | None) -> Labels:
-    """Return what the record will hold of what the caller says: without secrets (law 7)."""
-    job, masked = prepared.job, prepared.masker.mask_text
+    """Return what the record will hold of what the caller says; words with a secret were refused (law 7)."""
+    job = prepared.job
     return Labels(
-        name=None if job.name is None else masked(job.name),
-        tags=tuple(masked(tag) for tag in job.tags),
-        note=None if job.note is None else masked(job.note),
-        occasion=None if job.occasion is None else masked(job.occasion),
+        name=job.name,
+        tags=job.tags,
+        note=job.note,
+        occasion=None if job.occasion is None else prepared.masker.mask_text(job.occasion),  # made by a program
         retry_of=retry_of,
         flow_run=job.flow_run,
     )
