@@ -195,12 +195,14 @@ class StepPublished(StepEvent):
         manifest: the digest of what names everything that belongs to it.
         by: who did.
         note: for people.
+        statement: the digest of what states all this in the store, for a ledger that is lost; None in older events.
     """
 
     number: int
     manifest: Digest
     by: str
     note: str = ""
+    statement: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +290,7 @@ _CODECS: Mapping[str, _Codec] = {
 }
 
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "of"})
+_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "of", "statement"})
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, delete, insert, or_, select, update
 
@@ -38,6 +38,8 @@ from nbprod.ledger.values import read_json
 from nbprod.record.ids import RunId
 
 __all__ = ["SqlLedger"]
+
+T = TypeVar("T")
 
 _PAGE = 200
 """Rows fetched at a time: with scraps of their greatest size still a bearable amount of memory."""
@@ -78,6 +80,10 @@ class SqlLedger:
     def url(self) -> str:
         """The database's address."""
         return self._database.url
+
+    def reading(self, work: Callable[[Connection], T]) -> T:
+        """Do what reads tables, in a transaction that sees one moment."""
+        return self._connections.read(work)
 
     def append(self, event: Event) -> int:
         """Keep an event (see `Ledger.append`)."""

@@ -12,7 +12,7 @@ from nbprod.ledger.events import from_json, to_json
 from nbprod.ledger.ledger import Ledger, StoredEvent
 from nbprod.ledger.values import read_json
 
-__all__ = ["exported", "import_lines"]
+__all__ = ["exported", "import_lines", "take_over"]
 
 _BATCH = 1000
 """Events that one transaction takes over."""
@@ -34,12 +34,25 @@ def import_lines(ledger: Ledger, lines: Iterable[bytes]) -> tuple[int, int]:
         IntegrityError: a line is no exported event, or the ledger holds other events.
         CallerError: a ledger that keeps its events nowhere.
     """
+    return take_over(ledger, _parsed(lines))
+
+
+def take_over(ledger: Ledger, events: Iterator[StoredEvent]) -> tuple[int, int]:
+    """Put events with their numbers into a ledger that is empty, or holds the beginning of the same events.
+
+    Returns:
+        How many events there were, and how many of them were not there yet.
+
+    Raises:
+        IntegrityError: the ledger holds other events.
+        CallerError: a ledger that keeps its events nowhere.
+    """
     from nbprod.ledger.sql import SqlLedger  # noqa: PLC0415  SQLAlchemy takes 0.2 s to import
 
     if not isinstance(ledger, SqlLedger):
         raise CallerError("events are imported into a database only", expected="SQLite or PostgreSQL", found=ledger.url)
     total = new = 0
-    for batch in _batches(_parsed(lines)):
+    for batch in _batches(events):
         total += len(batch)
         new += ledger.restore(batch)
     return total, new

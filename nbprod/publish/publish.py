@@ -15,6 +15,7 @@ from nbprod.ledger.events import AliasMoved, StepPublished
 from nbprod.parameters import json_schema
 from nbprod.publish.manifest import Frozen, Manifest
 from nbprod.publish.modules import local_modules
+from nbprod.publish.statement import VersionStatement
 from nbprod.step.step import Step
 from nbprod.store import Store
 
@@ -93,8 +94,18 @@ def publish(
         if there and there[0].manifest == digest:
             return Publication(step=step.name, version=there[0].version, manifest=manifest, digest=digest, new=False)
         number = there[0].version + 1 if there else 1
+        stated = VersionStatement(step=step.name, version=number, manifest=digest, at=at, by=by, note=note)
+        event = StepPublished(
+            at=at,
+            step=step.name,
+            number=number,
+            manifest=digest,
+            by=by,
+            note=note,
+            statement=store.put(stated.to_bytes()),
+        )
         try:
-            ledger.append(StepPublished(at=at, step=step.name, number=number, manifest=digest, by=by, note=note))
+            ledger.append(event)
         except StepMoved:
             continue  # somebody else has just published the same step: theirs comes first
         return Publication(step=step.name, version=number, manifest=manifest, digest=digest, new=True)

@@ -14,6 +14,7 @@ from typing import Any
 from nbprod.digest import Digest, Json, canonical, digest_json, read_canonical
 from nbprod.errors import IntegrityError, UnsupportedVersion
 from nbprod.record.ids import RunId
+from nbprod.record.labels import Labels
 from nbprod.record.request import RunRequest
 from nbprod.record.verdict import Verdict
 from nbprod.scraps import ScrapEntry
@@ -72,6 +73,7 @@ class RunRecord:
         of: for a `cached` run, the run that answered.
         notes: what a reader should know (an input that was unpinned, output that was cut).
         trace: what it touched (see `nbprod.record.trace`); None in records of before there was one.
+        labels: what it was called at the start, and what it was for.
         extra: fields of the predicate that this version does not know; kept and written back.
     """
 
@@ -94,6 +96,7 @@ class RunRecord:
     notes: tuple[str, ...] = ()
     of: RunId | None = None
     trace: Kept | None = None
+    labels: Labels = field(default_factory=Labels)
     extra: Mapping[str, Json] = field(default_factory=dict)
 
     def artifact(self, name: str) -> Artifact | None:
@@ -131,6 +134,7 @@ class RunRecord:
             "timezone": self.timezone,
             "notes": list(self.notes),
             **({} if self.trace is None else {"trace": _kept(self.trace)}),
+            **({"labels": labels} if (labels := self.labels.to_json()) else {}),
         }
         if self.of is not None:
             predicate["of"] = str(self.of)
@@ -188,6 +192,7 @@ class RunRecord:
             notes=tuple(predicate["notes"]),
             of=None if predicate.get("of") is None else RunId(predicate["of"]),
             trace=None if trace is None else _read_kept(trace),
+            labels=Labels.from_json(predicate.get("labels", {})),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
 
@@ -213,6 +218,7 @@ _KNOWN = frozenset(
         "notes",
         "of",
         "trace",
+        "labels",
     ]
 )
 

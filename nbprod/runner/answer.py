@@ -141,7 +141,7 @@ def _record(row: RunRow, ports: Ports) -> RunRecord | None:
 def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
     """Keep a run of status `cached`: its own request and moment, the other's results."""
     prepared, started, ports = asked.prepared, asked.started, asked.ports
-    begin(prepared, started, ports, retry_of=retried(prepared, ports))
+    started = begin(prepared, started, ports, retry_of=retried(prepared, ports))
     if asked.on_start is not None:
         asked.on_start(prepared.run_id)
     finished = ports.now()
@@ -161,11 +161,12 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
         host=started.host,
         started=started.at,
         finished=finished,
-        seconds=ports.monotonic() - asked.begun,
+        seconds=round(ports.monotonic() - asked.begun, 6),  # as the record writes it: the event says the same
         timezone=started.zone,
         notes=started.notes,
         of=of.run_id,
         trace=of.trace,
+        labels=started.labels,
     )
     data = record.to_bytes()
     digest = ports.store.put(data)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 from nbprod.ledger.events import RunStarted
 from nbprod.record.ids import RunId
+from nbprod.record.labels import Labels
 from nbprod.runner.leases import LEASE_SECONDS
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
@@ -17,7 +19,7 @@ __all__ = ["begin"]
 
 def begin(
     prepared: Prepared, started: Started, ports: Ports, *, shared: bool = False, retry_of: RunId | None = None
-) -> None:
+) -> Started:
     """Write down what is known, so that anybody can close the run, and commit its start.
 
     Args:
@@ -27,10 +29,14 @@ def begin(
         shared: whether others wait for it who ask for the same.
         retry_of: the run that it tries again.
 
+    Returns:
+        What is known of it, with its labels.
+
     Raises:
         AlreadyUnderWay: it was to be shared, and another one is.
     """
     job, folder = prepared.job, prepared.folder
+    started = replace(started, labels=_labels(prepared, job.retry_of or retry_of))
     folder.prepared.write_text(json.dumps(prepared.plan.node), encoding="utf-8")
     home = {"store": ports.store.url, "ledger": ports.ledger.url, "collects": prepared.bound.collects}
     folder.started.write_text(json.dumps({**started.to_json(), "home": home}), encoding="utf-8")
@@ -55,4 +61,18 @@ def begin(
             flow_run=job.flow_run,
             shared=shared,
         )
+    )
+    return started
+
+
+def _labels(prepared: Prepared, retry_of: RunId | None) -> Labels:
+    """Return what the record will hold of what the caller says; words with a secret were refused (law 7)."""
+    job = prepared.job
+    return Labels(
+        name=job.name,
+        tags=job.tags,
+        note=job.note,
+        occasion=None if job.occasion is None else prepared.masker.mask_text(job.occasion),  # made by a program
+        retry_of=retry_of,
+        flow_run=job.flow_run,
     )

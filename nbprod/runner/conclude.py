@@ -31,7 +31,7 @@ from nbprod.scraps import INLINE_LIMIT, Scrap, ScrapEntry, read_scraps
 from nbprod.step.contract import Contract
 from nbprod.store import Store, waiting
 
-__all__ = ["Conclusion", "Ended", "conclude"]
+__all__ = ["Conclusion", "Ended", "conclude", "indexed"]
 
 _INDEXED = 4096
 """Bytes up to which a scrap's value goes into the ledger's index as well."""
@@ -114,6 +114,7 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         timezone=started.zone,
         notes=(*started.notes, *_told_of(spooled, store, started.host)),
         trace=looked,
+        labels=started.labels,
     )
     data = record.to_bytes()
     digest = store.put(data)
@@ -125,10 +126,10 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         run_id=started.run_id,
         status=verdict.status,
         reason=verdict.reason,
-        seconds=ended.seconds,
+        seconds=round(ended.seconds, 6),  # as the record writes it
         record=digest,
         notebook=record.notebook.digest,
-        scraps=_indexed(scraps),
+        scraps=indexed(entries),
     )
     try:
         ledger.append(finished)
@@ -302,5 +303,10 @@ def _entry(scrap: Scrap, store: Store) -> ScrapEntry:
     return scrap.entry(store.put(payload) if len(payload) > INLINE_LIMIT else None)
 
 
-def _indexed(scraps: Sequence[Scrap]) -> dict[str, Json]:
-    return {scrap.name: scrap.data for scrap in scraps if scrap.encoder in ("json", "text") and scrap.size <= _INDEXED}
+def indexed(entries: Sequence[ScrapEntry]) -> dict[str, Json]:
+    """Return the scraps that go into the ledger's index, by name: small values that are no table and no display."""
+    return {
+        entry.name: entry.payload["data"]
+        for entry in entries
+        if entry.encoder in ("json", "text") and entry.size <= _INDEXED and entry.payload is not None
+    }

@@ -160,7 +160,7 @@ class Runner:
             kernel = self._launch(prepared)
             if started is None:  # while the kernel starts
                 started = describe(prepared, ports)
-            begin(prepared, started, ports, shared=shared, retry_of=retried(prepared, ports))
+            started = begin(prepared, started, ports, shared=shared, retry_of=retried(prepared, ports))
         except BaseException:
             if kernel is not None:
                 kernel.release()

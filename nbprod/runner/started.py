@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nbprod.digest import Digest, Json
 from nbprod.record.ids import RunId
+from nbprod.record.labels import Labels
 from nbprod.record.request import RunRequest
 from nbprod.record.run_record import Kept
 
@@ -125,6 +126,7 @@ class Started:
         report_mode: whether code is hidden.
         notes: what a reader of the record should know.
         scope: where it is looked at what the run touches; None for a run that an earlier nbprod began.
+        labels: what the run is called, and what it is for; known once it begins.
     """
 
     run_id: RunId
@@ -142,6 +144,7 @@ class Started:
     report_mode: bool
     notes: tuple[str, ...]
     scope: Scope | None = None
+    labels: Labels = field(default_factory=Labels)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is kept in the run's folder."""
@@ -161,6 +164,7 @@ class Started:
             "report_mode": self.report_mode,
             "notes": list(self.notes),
             "scope": None if self.scope is None else self.scope.to_json(),
+            "labels": self.labels.to_json(),
         }
 
     @classmethod
@@ -189,4 +193,5 @@ class Started:
             report_mode=data["report_mode"],
             notes=tuple(data["notes"]),
             scope=None if scope is None else Scope.from_json(scope),
+            labels=Labels.from_json(data.get("labels", {})),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbprod.store.address import open_store
+from nbprod.store.beginnings import objects_beginning
 from nbprod.store.local import LocalStore
 from nbprod.store.memory import MemoryStore
 from nbprod.store.remote import RemoteStore
@@ -17,6 +18,7 @@ __all__ = [
     "RemoteStore",
     "SpoolingStore",
     "Store",
+    "objects_beginning",
     "open_store",
     "waiting",
 ]

@@ -110,6 +110,18 @@ class LocalStore:
             raise self._missing(digest)
         return status.st_size
 
+    def check(self, digest: Digest) -> None:
+        """Read the object to its end (see `Store.check`)."""
+        with self._guard("read"), self._object(digest) as descriptor:
+            found = hash_blocks(blocks(descriptor))
+            if found != digest:
+                self._set_aside(digest, os.fstat(descriptor), found)
+
+    def beginning(self, digest: Digest, size: int) -> bytes:
+        """Return the object's first bytes (see `Store.beginning`)."""
+        with self._guard("read"), self._object(digest) as descriptor:
+            return os.read(descriptor, size)
+
     def digests(self) -> Iterator[Digest]:
         """Yield every object's digest in ascending order; one shard's names in memory at a time."""
         with self._guard("read"):

@@ -84,6 +84,17 @@ class MemoryStore:
                 raise NotFound(f"the store in memory has no object {digest}")
             return len(self._objects[digest])
 
+    def check(self, digest: Digest) -> None:
+        """Read the object to its end (see `Store.check`)."""
+        self.get(digest)
+
+    def beginning(self, digest: Digest, size: int) -> bytes:
+        """Return the object's first bytes (see `Store.beginning`)."""
+        with self._lock:
+            if digest not in self._objects:
+                raise NotFound(f"the store in memory has no object {digest}")
+            return self._objects[digest][:size]
+
     def digests(self) -> Iterator[Digest]:
         """Yield every object's digest in ascending order."""
         with self._lock:

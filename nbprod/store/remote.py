@@ -115,6 +115,17 @@ class RemoteStore:
         """Return the object's size in bytes."""
         return self._stat(digest).size
 
+    def check(self, digest: Digest) -> None:
+        """Read the object to its end (see `Store.check`)."""
+        self._read(digest, _drain)
+
+    def beginning(self, digest: Digest, size: int) -> bytes:
+        """Return the object's first bytes (see `Store.beginning`)."""
+        try:
+            return self._driver.read(_key(digest), 0, size)
+        except FileNotFoundError as error:
+            raise self._missing(digest) from error
+
     def digests(self) -> Iterator[Digest]:
         """Yield every object's digest in ascending order; one page of names in memory at a time."""
         for key in self._driver.keys(_OBJECTS):

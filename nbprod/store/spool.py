@@ -99,6 +99,14 @@ class SpoolingStore:
         """Return the object's size in bytes, wherever it is."""
         return self._find(lambda store: store.size(digest))
 
+    def check(self, digest: Digest) -> None:
+        """Read the object to its end (see `Store.check`)."""
+        self._find(lambda store: store.check(digest))
+
+    def beginning(self, digest: Digest, size: int) -> bytes:
+        """Return the object's first bytes (see `Store.beginning`)."""
+        return self._find(lambda store: store.beginning(digest, size))
+
     def digests(self) -> Iterator[Digest]:
         """Yield the digest of every object, there or here, in ascending order."""
         for digest, _ in groupby(heapq.merge(self._spool.digests(), self.remote.digests())):

@@ -86,6 +86,29 @@ class Store(Protocol):
         """
         ...
 
+    def check(self, digest: Digest) -> None:
+        """Read the object to its end, in flat memory, and compare it with its digest.
+
+        Raises:
+            NotFound: the store has no such object.
+            DigestMismatch: the object is corrupt; it has been set aside.
+            StoreUnavailable: the store could not be read.
+        """
+        ...
+
+    def beginning(self, digest: Digest, size: int) -> bytes:
+        """Return the first bytes of an object, unchecked: to tell what kind of object it may be.
+
+        Args:
+            digest: the object.
+            size: how many bytes; all, where there are fewer.
+
+        Raises:
+            NotFound: the store has no such object.
+            StoreUnavailable: the store could not be read.
+        """
+        ...
+
     def digests(self) -> Iterator[Digest]:
         """Yield the digest of every object, in ascending order."""
         ...

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from nbprod.cli import screen
+from nbprod.cli.progress import counting
 from nbprod.cli.screen import Screen, print_rows
 
 COLUMNS = ("run", "took", "name", "reason")
@@ -39,3 +40,21 @@ def test_a_column_yields_where_the_terminal_is_narrow(printed):
 
 def test_what_would_be_cut_to_nothing_is_left_out(printed):
     assert printed(30, yielding=("reason", "name"))[0].split() == ["run", "took"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "shown"), [(Terminal, True), (io.StringIO, False)], ids=["terminal", "pipe"])
+def test_progress_is_for_terminals(monkeypatch, stream, shown):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stderr", written := stream())
+    with counting("runs compared", "objects looked at") as (compared, looked):
+        compared(1200)
+        looked(34)
+    text = written.getvalue()
+    assert ("1,200 runs compared" in text and "34 objects looked at" in text) == shown
+    assert bool(text) == shown

@@ -10,15 +10,19 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import psycopg
 import pytest
-from telling import START, finished, started
+from telling import DIGEST, START, finished, started
 
 from nbprod.errors import InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
 from nbprod.ledger import Ledger, RunQuery, open_ledger
-from nbprod.ledger.events import RunHeard
+from nbprod.ledger.audit import audit
+from nbprod.ledger.events import RunHeard, StepPublished
+from nbprod.ledger.tables import VERSION_TABLE, metadata
+from nbprod.ledger.transfer import exported
 from nbprod.record.ids import RunId
 from tests.postgres import PostgresServer
 from tests.proxy import Fault, Proxy
@@ -86,6 +90,62 @@ def test_a_newer_schema_is_refused(postgres: PostgresServer, url: str) -> None:
     postgres.query("UPDATE nbprod_version SET version_num = '9999'", name_of(url))
     with pytest.raises(UnsupportedVersion, match=r"newer nbprod.*9999"):
         open_ledger(url)
+
+
+def test_queries_and_schema_agree_on_columns(postgres: PostgresServer, url: str) -> None:
+    found: dict[str, list[str]] = {}
+    for table, column in postgres.query(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' "
+        "ORDER BY table_name, ordinal_position",
+        name_of(url),
+    ):
+        found.setdefault(table, []).append(column)
+    del found[VERSION_TABLE]
+    # Columns that came with a later version stand last in the database, wherever queries name them.
+    wanted = {table.name: sorted(column.name for column in table.columns) for table in metadata.tables.values()}
+    assert {table: sorted(columns) for table, columns in found.items()} == wanted
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(postgres: PostgresServer, ledger: Ledger) -> None:
+    """Its events are the same to the byte, its index is, and all promises hold."""
+    done, running = new_id(), new_id()
+    events = (
+        started(done, tags=("a", "b"), parameters={"x": 1, "y": "text"}, name="nul \0 inside"),
+        finished(done, scraps={"auc": 0.5}),
+        started(running, note="Größe"),
+    )
+    for event in events:
+        ledger.append(event)
+    ledger.request_cancel(running)
+    stored = list(exported(ledger))
+
+    name = postgres.database()
+    script = files("nbprod.ledger.migrations.versions").joinpath("v0001_postgresql.sql").read_text("utf-8")
+    with (
+        psycopg.connect(postgres.conninfo(name_of(ledger.url))) as new,
+        psycopg.connect(postgres.conninfo(name)) as old,
+    ):
+        old.execute(script.encode())
+        old.execute("CREATE TABLE nbprod_version (version_num VARCHAR(32) NOT NULL)")
+        old.execute("INSERT INTO nbprod_version VALUES ('0001')")
+        for table in ("events", "runs", "run_tags", "run_values"):
+            columns = ", ".join(each.name for each in old.execute(f"SELECT * FROM {table}").description or ())
+            for row in new.execute(f"SELECT {columns} FROM {table}").fetchall():
+                old.execute(f"INSERT INTO {table} ({columns}) VALUES ({', '.join(['%s'] * len(row))})", row)
+        old.execute("SELECT setval('events_seq_seq', (SELECT max(seq) FROM events))")
+
+    again = open_ledger(postgres.url(name))
+    assert getattr(again, "migrated_from", None) == "0001"
+    assert list(exported(again)) == stored
+    assert list(again.runs(RunQuery())) == list(ledger.runs(RunQuery()))
+    assert audit(again).faults == []
+    assert again.append(finished(running)) == len(stored) + 1
+    again.append(StepPublished(at=START, step="train", number=1, manifest=DIGEST, by="ada"))
+    again.append(started(new_id(), shared=True, occasion="monday"))
+    assert audit(again).faults == []
+    again.close()
+    with pytest.raises(psycopg.errors.CheckViolation, match="append-only"):
+        postgres.query("DELETE FROM events", name)
 
 
 def test_a_missing_driver_is_named(tmp_path: Path) -> None:

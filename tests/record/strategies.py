@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nbprod.digest import Digest
 from nbprod.record.ids import RunId
+from nbprod.record.labels import Labels
 from nbprod.record.request import Input, RunRequest
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
@@ -83,6 +84,15 @@ kept = st.builds(Kept, digest=digests, size=sizes)
 scraps = st.builds(Scrap, name=names, encoder=st.just("json"), cell=st.integers(0, 99), data=json_values)
 artifacts = st.builds(Artifact, name=words.filter(bool), digest=digests, size=sizes)
 KNOWN = frozenset(RunRecord.__dataclass_fields__) | {"run"}
+labels = st.builds(
+    Labels,
+    name=st.none() | names,
+    tags=st.lists(words, max_size=2).map(tuple),
+    note=st.none() | names,
+    occasion=st.none() | names,
+    retry_of=st.none() | run_ids,
+    flow_run=st.none() | names,
+)
 records = st.builds(
     RunRecord,
     run_id=run_ids,
@@ -103,5 +113,6 @@ records = st.builds(
     timezone=words,
     notes=st.lists(words, max_size=2).map(tuple),
     trace=st.none() | kept,
+    labels=labels,
     extra=st.dictionaries(names.filter(lambda name: name not in KNOWN), json_values, max_size=2),
 )

@@ -115,7 +115,7 @@ def test_a_number_that_is_a_secret_stands_nowhere_in_what_was_put_out(project: P
 
 
 def test_file_names_that_hold_a_secret_are_masked_by_the_run_and_withheld_by_recovery(project: Project) -> None:
-    done = run(project, "leaves", ("output_dir = 'x'", PARAMETERS), LEAVE)
+    done = run(project, "leaves", ("output_dir = 'x'", PARAMETERS), LEAVE, name="mine", tags=("t",))
     assert done, done.reason
     mask = "«secret:NBPROD_TEST_PASSWORD»"
     assert [kept.name for kept in done.record.artifacts] == [f"{mask}.csv", "model.bin", f"{mask}x/{mask}.txt"]
@@ -127,6 +127,8 @@ def test_file_names_that_hold_a_secret_are_masked_by_the_run_and_withheld_by_rec
     ledger.append(next(e.event for e in project.home.ledger.events() if str(e.event.run_id) == str(done.id)))
     record = close_crashed(RunFolder(project.root / "as-it-was"), store, ledger)
     assert record is not None
+    assert (record.labels.name, record.labels.tags) == ("mine", ("t",))  # recovery knows what the run was called
+    assert record.labels == done.record.labels
     assert [kept.name for kept in record.artifacts] == ["(name withheld)", "model.bin", "*.txt"]
     assert [line.met for line in record.verdict.contract] == [True, True]
     assert PASSWORD not in str(record)

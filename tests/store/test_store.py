@@ -129,6 +129,17 @@ def test_digests_are_in_order(store: Store) -> None:
     assert list(store.digests()) == sorted(digests)
 
 
+def test_the_beginning_of_an_object(store: Store) -> None:
+    digest = store.put(b"how it begins, and more")
+    assert store.beginning(digest, 13) == b"how it begins"
+    assert store.beginning(digest, 1000) == b"how it begins, and more"
+    assert store.beginning(store.put(b""), 10) == b""
+    store.check(digest)
+    for ask in (lambda: store.beginning(ABSENT, 10), lambda: store.check(ABSENT)):
+        with pytest.raises(NotFound):
+            ask()
+
+
 def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
     assert not store.has(ABSENT)
     for ask in (store.get, store.size, lambda digest: store.copy_to(digest, tmp_path / "copy")):
@@ -138,7 +149,7 @@ def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoilt", [b"whole objecT", b"whole", b""], ids=["bit", "cut", "empty"])
-@pytest.mark.parametrize("way", ["get", "copy_to", "put", "put_file"])
+@pytest.mark.parametrize("way", ["get", "check", "copy_to", "put", "put_file"])
 def test_corruption_is_set_aside_and_raised(kept: Kept, tmp_path: Path, spoilt: bytes, way: str) -> None:
     store = kept.store
     (tmp_path / "source").write_bytes(b"whole object")
@@ -147,6 +158,7 @@ def test_corruption_is_set_aside_and_raised(kept: Kept, tmp_path: Path, spoilt: 
     kept.spoil(digest, spoilt)
     ask = {
         "get": lambda: store.get(digest),
+        "check": lambda: store.check(digest),
         "copy_to": lambda: store.copy_to(digest, tmp_path / "copy"),
         "put": lambda: store.put(b"whole object"),
         "put_file": lambda: store.put_file(tmp_path / "source"),

@@ -1,7 +1,8 @@
-"""`nbprod ledger`: bring it up to date, carry it from database to database, check it."""
+"""`nbprod ledger`: bring it up to date, carry it from database to database, make it anew, check it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -16,10 +17,11 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 @click.group()
 def ledger() -> None:
-    """Look after the ledger: migrate, export, import, check.
+    """Look after the ledger: migrate, export, import, rebuild, check.
 
     `migrate` brings its schema up to date. `export FILE` writes its events as lines of JSON, `import FILE` takes them
-    over. `check` compares its index with its events, and what they name with the store.
+    over. `rebuild` makes a ledger that was lost anew from the records in the store. `check` compares its index with its
+    events, and what they name with the store.
     """
 
 
@@ -87,28 +89,72 @@ def import_(file: BinaryIO, *, as_json: bool) -> int:
 
 
 @ledger.command()
-@click.option("--no-store", is_flag=True, help="Do not look whether the store has what events name.")
+@click.option("--from-store", metavar="STORE", help="The store to read: a folder or an address; the project's own.")
 @_JSON
-def check(*, no_store: bool, as_json: bool) -> int:
+def rebuild(from_store: str | None, *, as_json: bool) -> int:
+    """Make a ledger that was lost anew, from the records in the store.
+
+    The project's ledger must be empty. What no record holds is lost, and is listed. Corrupt objects are named and
+    skipped; the exit code is 4 where there are any, or where bytes are missing that a record names.
+    """
+    from nbprod.cli.progress import counting  # noqa: PLC0415
+    from nbprod.cli.screen import print_json  # noqa: PLC0415
+    from nbprod.errors import IntegrityError  # noqa: PLC0415
+    from nbprod.project.rebuild import LOST  # noqa: PLC0415
+    from nbprod.project.rebuild import rebuild as rebuilt  # noqa: PLC0415
+    from nbprod.store import open_store  # noqa: PLC0415
+
+    home = _project().home
+    store = home.store if from_store is None else open_store(from_store, base=Path.cwd())
+    with counting("objects") as (looked,):
+        made = rebuilt(home.ledger, store, looked)
+    if as_json:
+        counts = {"objects": made.objects, "events": made.events, "runs": made.runs, "versions": made.versions}
+        print_json({**counts, "faults": made.faults, "aside": made.aside, "lost": list(LOST)})
+        return IntegrityError.exit_code if made.faults else 0
+    for line in (*made.faults, *made.aside):
+        click.echo(line)
+    click.echo(
+        f"Found {made.runs} runs and {made.versions} versions of steps in {made.objects} objects of {store.url}."
+    )
+    click.echo(f"Appended {made.events} events to {home.ledger.url}.")
+    click.echo("Lost, as no record holds it: " + "; ".join(LOST) + ".")
+    if store.url != home.store.url:
+        click.echo(f"The project's store is {home.store.url}: set `store` to the one that was read.", err=True)
+    return IntegrityError.exit_code if made.faults else 0
+
+
+@ledger.command()
+@click.option("--no-store", is_flag=True, help="Do not look whether the store has what events name.")
+@click.option("--bytes", "content", is_flag=True, help="Read and hash all that events, records and manifests name.")
+@_JSON
+def check(*, no_store: bool, content: bool, as_json: bool) -> int:
     """Compare the index with the events, and what they name with the store.
 
-    The index is made anew in memory. Whether the store's bytes are right is not looked at, only whether they are there.
+    Every column of the index is made anew and compared. Whether the store's bytes are right is looked at with --bytes
+    only, else whether they are there. The exit code is 4 if anything is amiss.
     """
+    from nbprod.cli.progress import counting  # noqa: PLC0415
     from nbprod.cli.screen import print_json  # noqa: PLC0415
     from nbprod.cli.session import ledger_of  # noqa: PLC0415
     from nbprod.errors import IntegrityError  # noqa: PLC0415
     from nbprod.project.upkeep import check as checked  # noqa: PLC0415
 
+    if no_store and content:
+        raise click.UsageError("--bytes looks into the store, and --no-store forbids it.")
     project = _project()
     ledger_of(project)
-    found = checked(project.home, store=not no_store)
+    with counting("runs compared", "objects looked at") as (compared, looked):
+        found = checked(project.home, store=not no_store, content=content, compared=compared, looked=looked)
     if as_json:
-        print_json({"events": found.events, "runs": found.runs, "faults": found.faults})
+        counts = {"events": found.events, "runs": found.runs, "objects": found.objects}
+        print_json({**counts, "faults": found.faults})
         return IntegrityError.exit_code if found.faults else 0
     for fault in found.faults:
         click.echo(fault)
     state = f"{len(found.faults)} faults" if found.faults else "all is well"
-    click.echo(f"Checked {found.events} events of {found.runs} runs: {state}.")
+    read = f", and read {found.objects} objects" if content else ""
+    click.echo(f"Checked {found.events} events of {found.runs} runs{read}: {state}.")
     return IntegrityError.exit_code if found.faults else 0
 
 

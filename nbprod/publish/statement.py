@@ -1,0 +1,84 @@
+"""What is stated of a published version: an in-toto Statement v1, kept in the store beside the manifest.
+
+The manifest says what was frozen, and is the same wherever and whenever the same is frozen. The number, by whom and
+when stand here, so that a ledger that is lost can be made anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from nbprod.digest import Digest, canonical, read_canonical
+from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
+from nbprod.record.run_record import STATEMENT_TYPE
+
+__all__ = ["PUBLICATION_TYPE", "VersionStatement"]
+
+PUBLICATION_TYPE = "https://nbprod.dev/attestation/publication/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionStatement:
+    """A step was frozen under a version.
+
+    Args:
+        step: its name.
+        version: counts up from 1.
+        manifest: the digest of what names everything that belongs to it.
+        at: aware.
+        by: who did.
+        note: for people.
+    """
+
+    step: str
+    version: int
+    manifest: Digest
+    at: datetime
+    by: str
+    note: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes that are kept: RFC 8785."""
+        return canonical(
+            {
+                "_type": STATEMENT_TYPE,
+                "subject": [{"name": f"{self.step}@{self.version}", "digest": {"sha256": self.manifest.hex}}],
+                "predicateType": PUBLICATION_TYPE,
+                "predicate": {
+                    "step": self.step,
+                    "version": self.version,
+                    "manifest": str(self.manifest),
+                    "at": self.at.isoformat(),
+                    "by": self.by,
+                    "note": self.note,
+                },
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> VersionStatement:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            UnsupportedVersion: a newer nbprod wrote it.
+            IntegrityError: it is no such statement.
+        """
+        try:
+            statement: Any = read_canonical(data)
+            kind, told = statement["predicateType"], statement["predicate"]
+            if kind != PUBLICATION_TYPE:
+                raise UnsupportedVersion(
+                    "this step was published by a newer nbprod", expected=PUBLICATION_TYPE, found=str(kind)
+                )
+            return cls(
+                step=str(told["step"]),
+                version=int(told["version"]),
+                manifest=Digest.parse(told["manifest"]),
+                at=datetime.fromisoformat(told["at"]),
+                by=str(told["by"]),
+                note=str(told["note"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, CallerError) as error:
+            raise IntegrityError("this states no published step", found=f"{type(error).__name__}: {error}") from error
