@@ -116,7 +116,7 @@ def _add(tables: dict[str, list[Sequence[Any]]], number: int, of: int, dice: ran
     finished = None if seconds is None else moment_text(began + timedelta(seconds=seconds))
     parameters = {"alpha": round(dice.random(), 4), "carrier": dice.choice(("UA", "AA", "DL", "B6")), "day": number}
     scraps = {} if running else {"auc": round(dice.betavariate(7, 3), 5), "rows": dice.randrange(10**6)}
-    note = f"to be looked at: {RARE}" if number % max(of // 10, 1) == 7 else None
+    note = f"to be looked at: {RARE}" if number % max(of // 10, 1) == of // 20 else None
     notebook = f"notebooks/{step}.ipynb"
     tags = ["nightly"] if number % 2 else ["nightly", "keep"] if number % 1000 == 0 else []
     digest = f"sha256:{hashlib.sha256(number.to_bytes(8)).hexdigest()}"

@@ -207,10 +207,11 @@ def test_settings_that_are_shown_are_read(tmp_path):
 
 def parse_command(words: list[str]) -> None:
     """Have click read a command line, without running it."""
-    context = click.Context(nbprod_command, info_name="nbprod")
+    # With their own settings: click keeps a command's first help option, and other tests read the helps.
+    context = click.Context(nbprod_command, info_name="nbprod", **nbprod_command.context_settings)
     command = nbprod_command.get_command(context, words[0])
     assert command is not None, f"no command {words[0]}"
-    context = click.Context(command, parent=context, info_name=words[0])
+    context = click.Context(command, parent=context, info_name=words[0], **command.context_settings)
     command.make_parser(context).parse_args(words[1:])
 
 

@@ -37,6 +37,7 @@ COMMANDS = (
     "note",
     "recover",
     "ledger",
+    "gc",
     "doctor",
 )
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +122,15 @@ class Home:
         with self._promised(digest, run_id):
             return self._view(digest, name)
 
+    def forget_view(self, digest: Digest) -> None:
+        """Remove the local files that `view` made of an object."""
+        shutil.rmtree(self._view_folder(digest), ignore_errors=True)
+
+    def _view_folder(self, digest: Digest) -> Path:
+        return self.folder / "views" / digest.hex[:2] / digest.hex[2:]
+
     def _view(self, digest: Digest, name: str) -> Path:
-        path = self.folder / "views" / digest.hex[:2] / digest.hex[2:] / Path(name).name
+        path = self._view_folder(digest) / Path(name).name
         size = self.store.size(digest)  # asked first: where the object is gone, no folder is made for it
         if not path.exists() or path.stat().st_size != size:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from nbprod.store.content import Content
@@ -19,11 +20,13 @@ class Found:
         size: in bytes.
         seal: the checksum that the holder computed when it took the bytes (see `Content.seal`); None for none.
         mark: changes when the object does; empty where the holder tells none.
+        written: when it was last written, by the holder's clock; aware. None where the holder does not tell.
     """
 
     size: int
     seal: str | None = None
     mark: str = ""
+    written: datetime | None = None
 
 
 class Driver(Protocol):
@@ -47,13 +50,14 @@ class Driver(Protocol):
         """Return bytes from an offset on: as many as were asked for, or all that are left."""
         ...
 
-    def create(self, key: str, content: Content, parts: Iterator[bytes]) -> bool:
+    def create(self, key: str, content: Content, parts: Iterator[bytes], *, replace: bool = False) -> bool:
         """Write a new object.
 
         Args:
             key: where.
             content: describes the bytes.
             parts: the bytes.
+            replace: take the place of the one that is there, so that it counts as written now.
 
         Returns:
             Whether the holder has confirmed the content's seal; otherwise the object must be read again.

@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -78,10 +79,11 @@ class FsspecDriver:
     def stat(self, key: str) -> Found | None:
         """Describe an object (see `Driver.stat`)."""
         try:
-            told = self._ask("read", lambda system: system.info(self._path(key)))
+            told, written = self._ask("read", lambda system: _described(system, self._path(key)))
         except FileNotFoundError:
             return None
-        return Found(size=told["size"], mark=str(told.get("ETag") or told.get("mtime") or "")) if _file(told) else None
+        mark = str(told.get("ETag") or told.get("mtime") or "")
+        return Found(size=told["size"], mark=mark, written=written) if _file(told) else None
 
     def read(self, key: str, start: int, size: int) -> bytes:
         """Return some bytes (see `Driver.read`)."""
@@ -93,7 +95,7 @@ class FsspecDriver:
 
         return self._ask("read", read)
 
-    def create(self, key: str, content: Content, parts: Iterator[bytes]) -> bool:
+    def create(self, key: str, content: Content, parts: Iterator[bytes], *, replace: bool = False) -> bool:  # noqa: ARG002 - renaming replaces
         """Write a new object (see `Driver.create`)."""
         incoming = f"tmp/{secrets.token_hex(16)}"
         try:
@@ -222,6 +224,21 @@ class FsspecDriver:
 
 def _make_folder(system: Any, path: str) -> None:
     system.makedirs(path.rpartition("/")[0], exist_ok=True)
+
+
+def _described(system: Any, path: str) -> tuple[Mapping[str, Any], datetime | None]:
+    """Return what the driver tells of a path, and when it was written, where the driver tells that."""
+    told = system.info(path)
+    if not _file(told):
+        return told, None
+    try:
+        written = system.modified(path)
+    except NotImplementedError:
+        return told, None
+    if not isinstance(written, datetime):
+        return told, None
+    # Drivers that tell no zone mean UTC: fsspec's own do.
+    return told, written.replace(tzinfo=UTC) if written.tzinfo is None else written.astimezone(UTC)
 
 
 def _file(told: Mapping[str, Any]) -> bool:

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import DigestMismatch, NotFound
 from nbprod.store.faults import target_unwritable
 from nbprod.store.source import read_at_rest
+from nbprod.store.store import FRESH
 
 __all__ = ["MemoryStore"]
 
 
-class MemoryStore:
-    """A `Store` that lives as long as the object does. Its URL opens a new, empty one."""
+def _now() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self) -> None:
+
+class MemoryStore:
+    """A `Store` that lives as long as the object does. Its URL opens a new, empty one.
+
+    Args:
+        clock: the time of puts; aware.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] = _now) -> None:
         self.quarantine: list[tuple[Digest, bytes]] = []
         """What was found corrupt: the digest it was kept under, and the bytes."""
         self._objects: dict[Digest, bytes] = {}
+        self._written: dict[Digest, datetime] = {}
+        self._clock = clock
         self._lock = threading.Lock()
 
     @property
@@ -36,6 +48,9 @@ class MemoryStore:
             present = digest in self._objects
             if not present:
                 self._objects[digest] = bytes(data)
+            now = self._clock().astimezone(UTC)
+            if not present or self._written[digest] < now - FRESH:
+                self._written[digest] = now
         if present:
             self.get(digest)
         return digest
@@ -100,6 +115,25 @@ class MemoryStore:
         with self._lock:
             present = sorted(self._objects)
         yield from present
+
+    def written(self, digest: Digest) -> datetime:
+        """Return when the object was last put (see `Store.written`)."""
+        with self._lock:
+            if digest not in self._objects:
+                raise NotFound(f"the store in memory has no object {digest}")
+            return self._written[digest]
+
+    def remove(self, digest: Digest, *, unless_after: datetime | None = None) -> bool:
+        """Remove an object (see `Store.remove`)."""
+        with self._lock:
+            if digest not in self._objects or (unless_after is not None and self._written[digest] > unless_after):
+                return False
+            del self._objects[digest], self._written[digest]
+            return True
+
+    def sweep(self) -> int:
+        """Return 0: there are no temporary files."""
+        return 0
 
     def _put_stream(self, source: Iterator[bytes]) -> tuple[Digest, int]:
         data = b"".join(source)

@@ -26,10 +26,12 @@ from nbprod.store.driver import Driver, Found
 from nbprod.store.faults import target_unwritable
 from nbprod.store.files import new_file, write
 from nbprod.store.source import read_at_rest
+from nbprod.store.store import FRESH, STALE
 
 __all__ = ["RemoteStore"]
 
 _OBJECTS = "objects"
+_TEMPORARY = "tmp"
 _QUARANTINE = "quarantine"
 _ATTEMPTS = 3
 _READINGS = 4
@@ -65,8 +67,9 @@ class RemoteStore:
         """Keep the bytes (see `Store.put`)."""
         part = part_size(len(data), self._part)
         content = Content.of([data], part)
-        if not self._settled(content):
-            self._send(content, part, iter([data]))
+        held = self._held(content)
+        if not self._fresh(held):
+            self._send(content, part, held is not None, iter([data]))
         return content.digest
 
     def put_file(self, path: Path) -> tuple[Digest, int]:
@@ -77,10 +80,11 @@ class RemoteStore:
         for _ in range(_ATTEMPTS):
             part = part_size(path.stat().st_size if path.is_file() else 0, self._part)
             content = read_at_rest(path, partial(Content.of, part=part))
-            if self._settled(content):
+            held = self._held(content)
+            if self._fresh(held):
                 return content.digest, content.size
             try:
-                read_at_rest(path, partial(self._send, content, part))
+                read_at_rest(path, partial(self._send, content, part, held is not None))
             except ChangedError:
                 continue
             return content.digest, content.size
@@ -137,40 +141,78 @@ class RemoteStore:
             if _key(digest) == f"{_OBJECTS}/{key}":
                 yield digest
 
+    def written(self, digest: Digest) -> datetime:
+        """Return when the object was last put (see `Store.written`)."""
+        return self._told(self._stat(digest))
+
+    def remove(self, digest: Digest, *, unless_after: datetime | None = None) -> bool:
+        """Remove an object (see `Store.remove`)."""
+        held = self._driver.stat(_key(digest))
+        if held is None or (unless_after is not None and self._told(held) > unless_after):
+            return False
+        self._driver.remove(_key(digest), held.mark)
+        return True
+
+    def sweep(self) -> int:
+        """Remove what dead writers left (see `Store.sweep`); parts of unfinished uploads are the bucket's matter."""
+        swept = 0
+        for name in self._driver.keys(_TEMPORARY):
+            held = self._driver.stat(f"{_TEMPORARY}/{name}")
+            if held is not None and held.written is not None and held.written < self._clock() - STALE:
+                self._driver.remove(f"{_TEMPORARY}/{name}", held.mark)
+                swept += 1
+        return swept
+
+    def _told(self, held: Found) -> datetime:
+        if held.written is None:
+            raise StoreUnavailable(
+                f"the store {self.url} tells no times",
+                expected="a driver that says when an object was written",
+                found="one that does not",
+                hint="Without them nothing can be removed for its age",
+            )
+        return held.written
+
     def quarantined(self) -> tuple[str, ...]:
         """Return the keys of what was found corrupt and set aside, each beside its JSON note."""
         return tuple(f"{_QUARANTINE}/{name}" for name in self._driver.keys(_QUARANTINE) if not name.endswith(".json"))
 
     # --- the way in ---
 
-    def _settled(self, content: Content) -> bool:
-        """Say whether the object is already there, and whole.
+    def _fresh(self, held: Found | None) -> bool:
+        """Say whether the object is there, and not so old that it should be written anew.
+
+        A holder that tells no times lets nobody remove for age either.
+        """
+        return held is not None and (held.written is None or held.written >= self._clock() - FRESH)
+
+    def _held(self, content: Content) -> Found | None:
+        """Return what is there if it is whole.
 
         Its holder's word is enough if it gives the SHA-256 that it computed from the bytes when it took them;
         otherwise they are read again. Whoever wrote something else there since has changed that checksum, too.
         """
         held = self._driver.stat(_key(content.digest))
-        if held is None:
-            return False
-        if (held.size, held.seal) == (content.size, content.seal):
-            return True
+        if held is None or (held.size, held.seal) == (content.size, content.seal):
+            return held
         try:
             self._read(content.digest, _drain)
         except NotFound:
-            return False
-        return True
+            return None
+        return held
 
-    def _send(self, content: Content, part: int, source: Iterator[bytes]) -> None:
+    def _send(self, content: Content, part: int, replace: bool, source: Iterator[bytes]) -> None:  # noqa: FBT001 - by `partial`
         """Write the object, once.
 
         Raises:
             ChangedError: the source is not what was described; nothing was kept.
         """
+        parts = content.checked(in_parts(source, part))
         try:
-            vouched = self._driver.create(_key(content.digest), content, content.checked(in_parts(source, part)))
+            vouched = self._driver.create(_key(content.digest), content, parts, replace=replace)
         except FileExistsError:  # somebody else was first, or we were, and the reply was lost
             vouched = False
-        if not vouched and not self._settled(content):
+        if not vouched and self._held(content) is None:
             raise StoreUnreachable(
                 f"the store {self.url} cannot be written",
                 expected=f"the object {content.digest} to be there once it was written",

@@ -66,20 +66,25 @@ class S3Driver(FsspecDriver):
         except FileNotFoundError:
             self._prove()
             return None
-        return Found(size=told["ContentLength"], seal=told.get("ChecksumSHA256"), mark=told.get("ETag", ""))
+        return Found(
+            size=told["ContentLength"],
+            seal=told.get("ChecksumSHA256"),
+            mark=told.get("ETag", ""),
+            written=told.get("LastModified"),
+        )
 
     def read(self, key: str, start: int, size: int) -> bytes:
         """Return some bytes (see `Driver.read`)."""
         return self._ask("read", lambda system: self._read(system, key, start, size))
 
-    def create(self, key: str, content: Content, parts: Iterator[bytes]) -> bool:
+    def create(self, key: str, content: Content, parts: Iterator[bytes], *, replace: bool = False) -> bool:
         """Write a new object (see `Driver.create`)."""
-        name = self._prefix + key
+        name, condition = self._prefix + key, {} if replace else {"IfNoneMatch": "*"}
         if len(content.parts) > 1:
-            return self._create_in_parts(name, content, parts)
+            return self._create_in_parts(name, content, parts, condition)
         (data,) = parts
         told = self._request(
-            "put_object", size=len(data), Key=name, Body=data, IfNoneMatch="*", ChecksumSHA256=content.seal
+            "put_object", size=len(data), Key=name, Body=data, ChecksumSHA256=content.seal, **condition
         )
         return bool(told.get("ChecksumSHA256") == content.seal)
 
@@ -106,7 +111,7 @@ class S3Driver(FsspecDriver):
 
     # --- requests ---
 
-    def _create_in_parts(self, name: str, content: Content, parts: Iterator[bytes]) -> bool:
+    def _create_in_parts(self, name: str, content: Content, parts: Iterator[bytes], condition: dict[str, Any]) -> bool:
         upload = self._request("create_multipart_upload", Key=name, ChecksumAlgorithm="SHA256", needs="UploadId")[
             "UploadId"
         ]
@@ -130,7 +135,7 @@ class S3Driver(FsspecDriver):
                 Key=name,
                 UploadId=upload,
                 MultipartUpload={"Parts": done},
-                IfNoneMatch="*",
+                **condition,
             )
         except FileNotFoundError as error:  # no such upload: an earlier try completed it, and its reply was lost
             raise FileExistsError(name) from error

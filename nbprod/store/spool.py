@@ -6,6 +6,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
@@ -111,6 +112,21 @@ class SpoolingStore:
         """Yield the digest of every object, there or here, in ascending order."""
         for digest, _ in groupby(heapq.merge(self._spool.digests(), self.remote.digests())):
             yield digest
+
+    def written(self, digest: Digest) -> datetime:
+        """Return when the object was last put, wherever it is."""
+        return self._find(lambda store: store.written(digest))
+
+    def remove(self, digest: Digest, *, unless_after: datetime | None = None) -> bool:
+        """Remove an object (see `Store.remove`), there and here: what waits here would come back otherwise."""
+        here = self._spool.remove(digest, unless_after=unless_after)
+        if not here and self._spool.has(digest):  # put after that moment
+            return False
+        return self.remote.remove(digest, unless_after=unless_after) or here
+
+    def sweep(self) -> int:
+        """Remove what dead writers left, there and here."""
+        return self._spool.sweep() + self.remote.sweep()
 
     def waits(self, digest: Digest) -> bool:
         """Say whether the object waits here: no other machine can read it yet."""

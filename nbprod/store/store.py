@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from nbprod.digest import Digest
 
-__all__ = ["Store"]
+__all__ = ["FRESH", "STALE", "Store"]
+
+FRESH = timedelta(hours=6)
+"""Age up to which a put leaves the time of what is there alone; far below any age at which bytes are removed."""
+
+STALE = timedelta(days=1)
+"""Age after its last write at which a temporary file is taken for one whose writer died."""
 
 
 class Store(Protocol):
@@ -26,7 +33,7 @@ class Store(Protocol):
         ...
 
     def put(self, data: bytes) -> Digest:
-        """Keep the bytes and return their digest; keeping the same bytes again changes nothing.
+        """Keep the bytes and return their digest; keeping the same bytes again changes nothing but their time.
 
         Raises:
             DigestMismatch: what stood under that digest was corrupt; it has been set aside, put again.
@@ -111,4 +118,35 @@ class Store(Protocol):
 
     def digests(self) -> Iterator[Digest]:
         """Yield the digest of every object, in ascending order."""
+        ...
+
+    def written(self, digest: Digest) -> datetime:
+        """Return when the object was last put, by the clock of what keeps it; aware, UTC.
+
+        A put that finds the object there renews its time if that is older than `FRESH`.
+
+        Raises:
+            NotFound: the store has no such object.
+            StoreUnavailable: what keeps it tells no times.
+        """
+        ...
+
+    def remove(self, digest: Digest, *, unless_after: datetime | None = None) -> bool:
+        """Remove an object.
+
+        Args:
+            digest: the object.
+            unless_after: leave it there if it was put after this moment; aware. A local store and one in memory look
+                and remove in one step, which no put can come between; elsewhere one request lies between.
+
+        Returns:
+            Whether it was removed; False also where there is none.
+
+        Raises:
+            StoreUnavailable: it could not be removed, or its time is wanted and not told.
+        """
+        ...
+
+    def sweep(self) -> int:
+        """Remove temporary files that dead writers left more than a day ago (`STALE`); return how many."""
         ...

@@ -72,7 +72,7 @@ def test_a_large_file_goes_in_parts_and_is_not_sent_twice(storage: ObjectStorage
         def read(self, key: str, start: int, size: int) -> bytes:
             raise AssertionError("the server's checksum of the parts says that they are whole")
 
-        def create(self, key: str, content: Content, parts: Iterator[bytes]) -> bool:
+        def create(self, key: str, content: Content, parts: Iterator[bytes], *, replace: bool = False) -> bool:
             raise AssertionError("they are there")
 
     again = RemoteStore(Silent(BUCKET, url.rpartition("/")[2], url, patience=SHORT), part=PART)
@@ -89,11 +89,11 @@ def test_a_large_file_that_changes_on_its_way_is_sent_again(storage: ObjectStora
     class Changing(S3Driver):
         changes = 1
 
-        def create(self, key: str, content: Content, parts: Iterator[bytes]) -> bool:
+        def create(self, key: str, content: Content, parts: Iterator[bytes], *, replace: bool = False) -> bool:
             if self.changes:
                 self.changes -= 1
                 source.write_bytes(b"b" * (2 * PART))
-            return super().create(key, content, parts)
+            return super().create(key, content, parts, replace=replace)
 
     url = new_prefix()
     store = RemoteStore(Changing(BUCKET, url.rpartition("/")[2], url, patience=SHORT), part=PART)
@@ -120,7 +120,7 @@ def test_a_lost_reply_is_no_lost_object(proxy: Proxy, storage: ObjectStorage) ->
     data, url = b"x" * 1000, new_prefix()
     content, store = Content.of([data], PART), RemoteStore(driver(url, healing(proxy)))
     proxy.switch(Fault.TRUNCATE)
-    store._send(content, PART, iter([data]))
+    store._send(content, PART, False, iter([data]))
     assert direct(url, storage).get(content.digest) == data
 
 

@@ -1,0 +1,61 @@
+"""`nbprod gc`."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["gc"]
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option(
+    "--older-than",
+    default="7d",
+    show_default=True,
+    metavar="AGE",
+    help="How long ago it must have been put; 1d or more.",
+)
+@click.option("--foreign", is_flag=True, help="Remove also records of runs that this ledger does not know.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def gc(*, dry_run: bool, older_than: str, foreign: bool, as_json: bool) -> int:
+    """Remove from the store what nothing needs.
+
+    What an event, a record or a published step names is never removed, nor what was put less than a day ago, nor what
+    was put since a run that is under way began. The ledger must be the only one that uses the store.
+    """
+    from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
+    from nbprod.cli.values import size  # noqa: PLC0415
+    from nbprod.parameters.duration import parse_duration  # noqa: PLC0415
+    from nbprod.project.garbage import collect  # noqa: PLC0415
+
+    try:
+        age = parse_duration(older_than)
+    except ValueError as error:
+        raise click.BadParameter(f"{older_than!r} is no age: give 7d, 36h or 2w.", param_hint="--older-than") from error
+    project = open_project()
+    ledger_of(project)
+    project.deliver()
+    found = collect(project.home, now=project.now(), older_than=age, dry_run=dry_run, foreign=foreign)
+    if as_json:
+        print_json(
+            {
+                "dry_run": dry_run,
+                "removed": found.removed,
+                "bytes": found.bytes,
+                "needed": found.needed,
+                "young": found.young,
+                "swept": found.swept,
+                "until": found.until.isoformat(),
+            }
+        )
+        return 0
+    click.echo(
+        f"{'Would remove' if dry_run else 'Removed'} {found.removed} objects"
+        f"{f' ({size(found.bytes)})' if found.removed else ''}; "
+        f"{found.needed} are needed, {found.young} are too young."
+    )
+    if found.swept:
+        click.echo(f"Removed {found.swept} temporary files that dead writers left.")
+    return 0
