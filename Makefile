@@ -40,6 +40,7 @@ check: lint test ## lint and test: what CI runs
 
 bench: $(READY) ## measure against papermill, write benchmarks/results.md
 	@$(PY) -m benchmarks.run
+	@$(PY) -m benchmarks.ledger
 
 torture: $(READY) ## the long tests
 	@$(PY) -m pytest -m torture --timeout 3600 || [ $$? -eq 5 ] # 5: there is none yet
