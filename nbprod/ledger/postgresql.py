@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event, func, make_url, text
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.errors import SettingsError
 from nbprod.ledger.connections import READ, Database
 from nbprod.ledger.events import RunFinished, RunStarted
-from nbprod.ledger.postgresql_append import Once
+from nbprod.ledger.postgresql_append import Once, from_now
 from nbprod.ledger.postgresql_faults import Faults
 
 __all__ = ["postgresql_database"]
@@ -55,8 +54,6 @@ _SESSION = (
     f"SET tcp_user_timeout = '{SILENCE}s'",
     "SET synchronous_commit = on",
 )
-
-_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
 def postgresql_database(url: str) -> Database:
@@ -99,7 +96,7 @@ def postgresql_database(url: str) -> Database:
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", _begin)
     return Database(
-        url=told, engine=engine, from_now=_from_now, fault=Faults(told), one_writer=False, network=PostgresqlNetwork()
+        url=told, engine=engine, from_now=from_now, fault=Faults(told), one_writer=False, network=PostgresqlNetwork()
     )
 
 
@@ -156,11 +153,6 @@ def _impatient() -> Callable[..., Any]:
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get(READ, False):
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-
-
-def _from_now(seconds: float) -> ColumnElement[str]:
-    moment = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, float(seconds))
-    return func.to_char(func.timezone("UTC", moment), _FORMAT)
 
 
 class PostgresqlNetwork:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.digest import Json, canonical
 from nbprod.ledger.connections import Undecided
@@ -20,13 +21,14 @@ from nbprod.ledger.index import fold, no_such_run, reason_search_text
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.rows import to_columns, value_columns
 from nbprod.ledger.tables import events, runs
+from nbprod.ledger.under_way import under_way
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 
-__all__ = ["Once"]
+__all__ = ["Once", "from_now"]
 
-_LEASE = """to_char(timezone('UTC', clock_timestamp() + make_interval(secs => %(lease_seconds)s)),
-                 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+_LEASE = f"to_char(timezone('UTC', clock_timestamp() + make_interval(secs => %(lease_seconds)s)), '{_FORMAT}')"
 
 _COLUMNS = tuple(column.name for column in runs.columns if column.name not in ("lease_until", "cancel_requested"))
 
@@ -133,14 +135,13 @@ class Once:
 
     def _under_way(self, connection: Connection) -> AlreadyUnderWay | Undecided:
         assert isinstance(self.event, RunStarted)  # noqa: S101 - only a start is shared
-        lapsed = runs.c.lease_until < func.to_char(func.timezone("UTC", func.clock_timestamp()), _FORMAT)
-        digest = str(self.event.request_digest)
-        same = (runs.c.request_digest == digest, runs.c.shared == 1, runs.c.status.is_(None))
-        found = connection.execute(select(runs.c.run_id, lapsed.label("lapsed")).where(*same)).first()
-        return Undecided() if found is None else AlreadyUnderWay(RunId(found.run_id), lapsed=bool(found.lapsed))
+        return under_way(connection, self.event.request_digest, from_now(0)) or Undecided()
 
 
-_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+def from_now(seconds: float) -> ColumnElement[str]:
+    """Return the server's time so many seconds from now, as `moment_text` writes it."""
+    moment = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, float(seconds))
+    return func.to_char(func.timezone("UTC", moment), _FORMAT)
 
 
 def _verdict(event: RunFinished) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Select, delete, insert, or_, select, update
 
 from nbprod.digest import canonical
 from nbprod.ledger.connections import Connections, Database
-from nbprod.ledger.errors import AlreadyUnderWay
 from nbprod.ledger.events import (
     Event,
     RunCancelRequested,
@@ -34,6 +33,7 @@ from nbprod.ledger.selection import selected, stretches
 from nbprod.ledger.step_index import index_step, versions_of
 from nbprod.ledger.steps import StepVersion
 from nbprod.ledger.tables import events, run_tags, run_values, runs
+from nbprod.ledger.under_way import under_way
 from nbprod.ledger.values import read_json
 from nbprod.record.ids import RunId
 
@@ -255,24 +255,15 @@ class SqlLedger:
             index_step(connection, event)
             return _kept(connection, step=event.step, **about)
         assert isinstance(event, RunEvent)  # noqa: S101 - there are no others
-        if isinstance(event, RunStarted):
-            self._take_turns(connection, f"run {event.run_id}")
         before = _row_or_none(connection, event.run_id, change=True)
         after = fold(before, event)
-        if isinstance(event, RunStarted) and event.shared:
-            self._take_turns(connection, f"request {event.request_digest}")
-            self._refuse_second(connection, event)
+        if isinstance(event, RunStarted) and event.shared:  # by a single writer: others keep a start by one statement
+            refusal = under_way(connection, event.request_digest, self._database.from_now(0))
+            if refusal is not None:
+                raise refusal
         seq = _kept(connection, run_id=str(event.run_id), **about)
         self._index(connection, event, before, after)
         return seq
-
-    def _refuse_second(self, connection: Connection, event: RunStarted) -> None:
-        """Refuse to share a request that another shared run is under way for."""
-        lapsed = runs.c.lease_until < self._database.from_now(0)
-        same = (runs.c.request_digest == str(event.request_digest), runs.c.shared == 1, runs.c.status.is_(None))
-        found = connection.execute(select(runs.c.run_id, lapsed.label("lapsed")).where(*same)).first()
-        if found is not None:
-            raise AlreadyUnderWay(RunId(found.run_id), lapsed=bool(found.lapsed))
 
     def _index(self, connection: Connection, event: RunEvent, before: RunRow | None, after: RunRow) -> None:
         here = runs.c.run_id == str(event.run_id)
