@@ -321,14 +321,17 @@ def test_threads_that_print_lose_nothing() -> None:
 LATE = """
 import collections, threading, time
 class Late(collections.deque):
-    def append(self, item):
-        if threading.current_thread().name == "Control":
-            time.sleep(0.1)
+    def append(self, item, *, current=threading.current_thread, sleep=time.sleep):
+        if current().name == "Control":
+            sleep(0.1)
         super().append(item)
 thread = get_ipython().kernel.iopub_thread
 thread._events = Late(thread._events)
 """
-"""Holds up the thread of the control channel where it has found the publishing thread alive, and has yet to use it."""
+"""Holds up the thread of the control channel where it has found the publishing thread alive, and has yet to use it.
+
+What it needs lies in its defaults: the notebook's own names may be gone by then.
+"""
 
 
 @pytest.mark.kernel
