@@ -33,6 +33,8 @@ Json = Any
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _BLOCK = 1 << 20
 _GREATEST = 2**53 - 1
+_LEAST = 1e-4
+"""Smaller numbers are written with an exponent by Python."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,9 +82,32 @@ def canonical(value: Json) -> bytes:
             lone surrogates, keys that are not text, or other types. Tag them first.
     """
     try:
-        return rfc8785.dumps(value)
+        return _encode(value).encode() if _is_plain(value) else rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise CallerError("this value has no canonical JSON form", found=str(error)) from error
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
+
+
+def _is_plain(value: Json) -> bool:
+    """Say whether Python's own encoder, several times faster, writes the value as RFC 8785 does.
+
+    The two differ in floats without a fraction or with an exponent, in the order of keys beyond the Basic
+    Multilingual Plane, and in what they refuse.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return -_GREATEST <= value <= _GREATEST
+    if kind is float:
+        return bool(_LEAST <= abs(value) < _GREATEST and not value.is_integer())
+    if kind is list:
+        return all(map(_is_plain, value))
+    if kind is dict:
+        return all(type(key) is str and key.isascii() and _is_plain(item) for key, item in value.items())
+    return False
 
 
 def read_canonical(data: bytes) -> Json:

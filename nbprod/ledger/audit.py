@@ -76,6 +76,7 @@ def _compare(ledger: SqlLedger, found: Audit, name: _Name, looked: Callable[[int
             name(digest, by)
         looked(found.runs)
         after = part.last
+    found.faults += ledger.check_search()
     part = ledger.reading(steps)
     found.events += part.events
     found.faults += part.faults

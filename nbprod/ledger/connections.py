@@ -8,9 +8,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -37,6 +37,9 @@ class Database:
         engine: its connections.
         from_now: a SQL expression: the database's time so many seconds from now, as `moment_text` writes it.
         fault: makes our error out of the driver's.
+        search: makes the query for the ids of the runs that may hold a case-folded text; None where there is no index.
+        check_search: compares the index of texts with the runs, in a transaction that may write, and says where they
+            differ; None where the database itself keeps the two together.
         one_writer: whether only one transaction can write at a time.
         network: what a database across a network needs; None for one in this process.
     """
@@ -48,6 +51,8 @@ class Database:
         engine: Engine,
         from_now: Callable[[float], ColumnElement[str]],
         fault: Callable[[SQLAlchemyError], NbprodError],
+        search: Callable[[Connection, str], Select[Any] | None],
+        check_search: Callable[[Connection], list[str]] | None = None,
         one_writer: bool = True,
         network: Network | None = None,
     ) -> None:
@@ -55,6 +60,8 @@ class Database:
         self.engine = engine
         self.from_now = from_now
         self.fault = fault
+        self.search = search
+        self.check_search = check_search
         self.one_writer = one_writer
         self.network = network
 

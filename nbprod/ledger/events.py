@@ -241,6 +241,9 @@ _KINDS: Mapping[str, type[Event]] = {
 }
 
 
+_UNSAFE = 2**53
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -253,6 +256,11 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"expected a number, got {value!r}")
     return float(value)
+
+
+def _whole(value: float) -> float:
+    """RFC 8785 writes 30.0 as 30; that this is a whole number may as well be seen here."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _UNSAFE else value
 
 
 def _of(kind: type) -> Callable[[Any], Any]:
@@ -280,7 +288,7 @@ _CODECS: Mapping[str, _Codec] = {
     "bool": (_same, _of(bool)),
     "int": (_same, _of(int)),
     "int | None": (_same, _optional(_of(int))),
-    "float": (_same, _number),  # RFC 8785 writes 30.0 as 30
+    "float": (_whole, _number),
     "Digest": (str, Digest.parse),
     "Digest | None": (_optional(str), _optional(Digest.parse)),
     "Status": (str, Status),
@@ -290,6 +298,11 @@ _CODECS: Mapping[str, _Codec] = {
 }
 
 
+_FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
+    kind: {each.name: _CODECS[str(each.type)] for each in fields(kind) if each.name != "unknown"}
+    for kind in _KINDS.values()
+}
+
 _LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "of", "statement"})
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
@@ -298,10 +311,10 @@ def to_json(event: Event) -> dict[str, Json]:
     """Return the event's stored form."""
     body: dict[str, Json] = dict(event.unknown)
     body |= {"version": VERSION, "kind": type(event).__name__}
-    for each in fields(event):
-        value = getattr(event, each.name)
-        if each.name != "unknown" and not (each.name in _LATER and not value):
-            body[each.name] = _CODECS[str(each.type)][0](value)
+    for name, (write, _) in _FIELDS[type(event)].items():
+        value = getattr(event, name)
+        if value or name not in _LATER:
+            body[name] = write(value)
     return body
 
 
@@ -321,9 +334,9 @@ def from_json(body: Mapping[str, Json]) -> Event:
             found=f"version {version!r} and {name!r}",
             hint="Use the nbprod that wrote it, or a newer one",
         )
-    known = {each.name: _CODECS[str(each.type)][1] for each in fields(kind) if each.name != "unknown"}
+    known = _FIELDS[kind]
     try:
-        values = {name: read(body[name]) for name, read in known.items() if name in body}
+        values = {name: read(body[name]) for name, (_, read) in known.items() if name in body}
         unknown = {key: value for key, value in body.items() if key not in known and key not in ("version", "kind")}
         return kind(**values, unknown=unknown)
     except (TypeError, ValueError, CallerError) as error:

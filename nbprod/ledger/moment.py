@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from nbprod.errors import CallerError
 
 __all__ = ["as_utc", "moment_text", "parse_moment", "utc_now"]
+
+_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z")
 
 
 def utc_now() -> datetime:
@@ -36,4 +39,6 @@ def parse_moment(text: str) -> datetime:
     Raises:
         ValueError: the text has another form.
     """
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    if not _FORM.match(text):
+        raise ValueError(f"not a moment as the ledger writes it: {text!r}")
+    return datetime.fromisoformat(text)  # a tenth of what strptime takes: a page has hundreds

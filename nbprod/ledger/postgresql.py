@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Select, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from nbprod.errors import SettingsError
@@ -15,6 +15,7 @@ from nbprod.ledger.connections import READ, Database
 from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.ledger.postgresql_append import Once, from_now
 from nbprod.ledger.postgresql_faults import Faults
+from nbprod.ledger.tables import runs
 
 __all__ = ["postgresql_database"]
 
@@ -29,6 +30,9 @@ SILENCE = 10
 
 REPLY = 20
 """Seconds to wait for a reply: a middleman acknowledges what it swallows, so that keepalives see nothing."""
+
+_GROUP = 3
+"""Characters of which the index of texts knows."""
 
 _POOL = 5
 """Connections that one process holds at most; further threads wait for one."""
@@ -96,7 +100,13 @@ def postgresql_database(url: str) -> Database:
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", _begin)
     return Database(
-        url=told, engine=engine, from_now=from_now, fault=Faults(told), one_writer=False, network=PostgresqlNetwork()
+        url=told,
+        engine=engine,
+        from_now=from_now,
+        fault=Faults(told),
+        search=_holding,
+        one_writer=False,
+        network=PostgresqlNetwork(),
     )
 
 
@@ -148,6 +158,12 @@ def _impatient() -> Callable[..., Any]:
                 return end.value
 
     return Impatient.connect
+
+
+def _holding(connection: Connection, sought: str) -> Select[Any] | None:
+    if len(sought) < _GROUP or connection.execute(text("SELECT to_regclass('runs_by_text')")).scalar() is None:
+        return None
+    return select(runs.c.run_id).where(runs.c.search.contains(sought, autoescape=True))
 
 
 def _begin(connection: Connection) -> None:

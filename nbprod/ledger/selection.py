@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, or_, select, tuple_
+from sqlalchemy import FromClause, Select, and_, exists, or_, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.ledger.moment import moment_text
@@ -15,7 +15,7 @@ from nbprod.ledger.query import Condition, Order, RunQuery
 from nbprod.ledger.tables import run_tags, run_values, runs
 from nbprod.ledger.values import wanted
 
-__all__ = ["Stretch", "selected", "stretches"]
+__all__ = ["Stretch", "fulfilled", "selected", "stretches"]
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "<": operator.lt,
@@ -48,28 +48,41 @@ class Stretch:
         return page.where(here < there if self.descending else here > there)
 
 
-def stretches(order: Order) -> tuple[Stretch, ...]:
-    """Return the parts of an order, in order: runs without the value come last in both directions."""
+def stretches(order: Order, runs: FromClause = runs) -> tuple[Stretch, ...]:
+    """Return the parts of an order, in order: runs without the value come last in both directions.
+
+    Args:
+        order: which.
+        runs: the runs to be ordered; all, or those of them that are asked for.
+    """
     by_time = (runs.c.started, runs.c.run_id)
     if order.by == "started":
-        return (_stretch(order, None, by_time),)
+        return (_stretch(order, None, by_time, source=runs),)
     if order.value is None:
         column = runs.c[order.by]
-        present = _stretch(order, column.is_not(None), (column, *by_time))
-        return (present,) if order.by == "step" else (present, _stretch(order, column.is_(None), by_time))
+        present = _stretch(order, column.is_not(None), (column, *by_time), source=runs)
+        return (present,) if order.by == "step" else (present, _stretch(order, column.is_(None), by_time, source=runs))
     kind, name = order.value
     found = and_(run_values.c.run_id == runs.c.run_id, run_values.c.kind == kind, run_values.c.name == name)
     joined = runs.join(run_values, found)
     columns = (run_values.c.num, run_values.c.text)
     return (
-        *(_stretch(order, column.is_not(None), (column, run_values.c.run_id), source=joined) for column in columns),
-        _stretch(order, ~exists().where(found), by_time),
+        *(
+            _stretch(order, column.is_not(None), (column, run_values.c.run_id), source=runs, joined=joined)
+            for column in columns
+        ),
+        _stretch(order, ~exists().where(found), by_time, source=runs),
     )
 
 
-def selected(query: RunQuery) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of a query, all of which must hold."""
-    terms: list[ColumnElement[bool]] = []
+def selected(query: RunQuery, runs: FromClause = runs) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of a query, all of which must hold.
+
+    Args:
+        query: which.
+        runs: the runs that are selected from.
+    """
+    terms = _equal(query, runs)
     if query.steps:
         terms.append(runs.c.step.in_(query.steps))
     if query.statuses:
@@ -80,17 +93,19 @@ def selected(query: RunQuery) -> tuple[ColumnElement[bool], ...]:
         terms.append(runs.c.started >= moment_text(query.since))
     if query.until is not None:
         terms.append(runs.c.started < moment_text(query.until))
-    if query.request is not None:
-        terms.append(runs.c.request_digest == str(query.request))
-    if query.occasion is not None:
-        terms.append(runs.c.occasion == query.occasion)
-    if query.flow_run is not None:
-        terms.append(runs.c.flow_run == query.flow_run)
     if query.text is not None:
         terms.append(runs.c.search.contains(query.text.casefold(), autoescape=True))
     terms += [exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag == tag) for tag in query.tags]
-    terms += [_fulfilled(condition) for condition in query.where]
+    for condition in query.where:
+        values = run_values.alias()
+        terms.append(exists().where(values.c.run_id == runs.c.run_id, *fulfilled(condition, values)))
     return tuple(terms)
+
+
+def _equal(query: RunQuery, runs: FromClause) -> list[ColumnElement[bool]]:
+    request = None if query.request is None else str(query.request)
+    asked = {"request_digest": request, "occasion": query.occasion, "flow_run": query.flow_run}
+    return [runs.c[name] == value for name, value in asked.items() if value is not None]
 
 
 def _stretch(
@@ -98,14 +113,16 @@ def _stretch(
     condition: ColumnElement[bool] | None,
     keys: tuple[ColumnElement[Any], ...],
     *,
-    source: Any = runs,
+    source: FromClause,
+    joined: FromClause | None = None,
 ) -> Stretch:
-    base = select(runs, *(key.label(f"key{place}") for place, key in enumerate(keys))).select_from(source)
+    labelled = (key.label(f"key{place}") for place, key in enumerate(keys))
+    base = select(source, *labelled).select_from(source if joined is None else joined)
     return Stretch(base if condition is None else base.where(condition), keys, order.descending)
 
 
-def _fulfilled(condition: Condition) -> ColumnElement[bool]:
-    values = run_values.alias()
+def fulfilled(condition: Condition, values: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """Return what holds for a value (`run_values`) that fulfils a condition."""
     sought = wanted(condition.value)
     equal: ColumnElement[bool] = values.c.text.in_(sought.texts)
     if sought.number is not None:
@@ -124,9 +141,4 @@ def _fulfilled(condition: Condition) -> ColumnElement[bool]:
         compared = _OPERATORS[condition.op](values.c.num, sought.number)
     else:
         compared = _OPERATORS[condition.op](values.c.text, sought.texts[0])
-    return exists().where(
-        values.c.run_id == runs.c.run_id,
-        values.c.kind == condition.kind,
-        values.c.name == condition.name,
-        compared,
-    )
+    return (values.c.kind == condition.kind, values.c.name == condition.name, compared)

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, delete, insert, or_, select, update
+from sqlalchemy import Connection, FromClause, Select, delete, insert, or_, select, update
 
 from nbprod.digest import canonical
 from nbprod.ledger.connections import Connections, Database
@@ -30,6 +30,7 @@ from nbprod.ledger.restore import restored
 from nbprod.ledger.rows import from_columns, to_columns, value_columns
 from nbprod.ledger.schema import is_current, migrate, version_of
 from nbprod.ledger.selection import selected, stretches
+from nbprod.ledger.shortlist import is_asked_for, shortlist
 from nbprod.ledger.step_index import index_step, versions_of
 from nbprod.ledger.steps import StepVersion
 from nbprod.ledger.tables import events, run_tags, run_values, runs
@@ -123,9 +124,12 @@ class SqlLedger:
 
     def runs(self, query: RunQuery) -> Iterator[RunRow]:
         """Yield the runs asked for (see `Ledger.runs`)."""
-        conditions = selected(query)
+        source: FromClause = runs
+        if is_asked_for(query):
+            source = self._connections.read(partial(shortlist, query=query, search=self._database.search))
+        conditions = selected(query, source)
         left = query.limit
-        for stretch in stretches(query.order):
+        for stretch in stretches(query.order, source):
             after: tuple[Any, ...] | None = None
             while left is None or left > 0:
                 size = _PAGE if left is None else min(left, _PAGE)
@@ -172,6 +176,11 @@ class SqlLedger:
         drawn = self._connections.read(network.last_drawn)
         self._connections.read(network.settle)
         return max(drawn, seen)
+
+    def check_search(self) -> list[str]:
+        """Compare the index of texts with the runs; return where they differ, for people."""
+        check = self._database.check_search
+        return [] if check is None else self._connections.write(check)
 
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of steps (see `Ledger.published`)."""

@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.errors import InternalError, LedgerUnavailable, NbprodError
 from nbprod.ledger.connections import WRITE, Database
+from nbprod.ledger.sqlite_search import check_search, search
 
 __all__ = ["sqlite_database"]
 
@@ -61,7 +62,14 @@ def sqlite_database(path: Path) -> Database:
     )
     event.listen(engine, "connect", _connected)
     event.listen(engine, "begin", _begin)
-    return Database(url=url, engine=engine, from_now=_from_now, fault=lambda error: _fault(url, error))
+    return Database(
+        url=url,
+        engine=engine,
+        from_now=_from_now,
+        fault=lambda error: _fault(url, error),
+        search=search,
+        check_search=check_search,
+    )
 
 
 def _from_now(seconds: float) -> ColumnElement[str]:

