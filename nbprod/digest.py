@@ -100,9 +100,9 @@ def _is_plain(value: Json) -> bool:
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
-        return -_GREATEST <= value <= _GREATEST
+        return bool(-_GREATEST <= value <= _GREATEST)
     if kind is float:
-        return bool(_LEAST <= abs(value) < _GREATEST and not value.is_integer())
+        return _LEAST <= abs(value) < _GREATEST and not value.is_integer()
     if kind is list:
         return all(map(_is_plain, value))
     if kind is dict:

@@ -46,7 +46,7 @@ def test_the_form_is_that_of_rfc_8785(value: object) -> None:
         {1, 2},
         object(),
     ],
-    ids=repr,
+    ids=lambda value: ascii(value) if type(value) is not object else "object",
 )
 @pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [1, value], lambda value: {"a": 1, "b": value}])
 def test_what_has_no_form_is_refused(value: object, wrap: object) -> None:
