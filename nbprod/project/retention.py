@@ -1,0 +1,124 @@
+"""Retention: whose bytes are kept no longer, by the rules in the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from nbprod.digest import Digest, canonical
+from nbprod.ledger import RunQuery, RunRow
+from nbprod.ledger.events import BytesErased, RunFinished, StepPublished
+from nbprod.project.erasure import Concerned
+from nbprod.project.holders import records_of
+from nbprod.project.home import Home
+from nbprod.project.reachable import Reached
+from nbprod.project.settings import Settings
+from nbprod.record.ids import RunId
+from nbprod.record.parts import PartKind, parts_of
+from nbprod.record.run_record import RunRecord
+from nbprod.record.status import Status
+
+__all__ = ["Rule", "due", "rule_of"]
+
+_GOES = (PartKind.OUTPUT, PartKind.ARTIFACT)
+"""What rules erase: what a run put out and left. What it read and touched stays told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """For how long the bytes of a step's runs are kept.
+
+    Args:
+        longest: since the end of the run.
+        words: the rule, as it stands on tombstones.
+    """
+
+    longest: timedelta
+    words: str
+
+
+def rule_of(settings: Settings, step: str) -> Rule | None:
+    """Return the rule for a step's runs; None where they are kept for ever."""
+    own = settings.steps[step].keep if step in settings.steps else None
+    keep = own or settings.keep
+    if keep is None or keep.longest is None:
+        return None
+    return Rule(longest=keep.longest, words=f"kept {keep}, as {f'step {step}' if own else 'the project'} says")
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the events tell, once for all runs."""
+
+    kept: Reached
+    erased: dict[RunId, set[Digest]]
+    seconds: dict[RunId, list[Digest]]
+    seq: int = 0
+
+
+def due(home: Home, settings: Settings, *, now: datetime) -> tuple[list[Concerned], int]:
+    """Return the runs whose bytes are kept no longer, with those bytes; and the last event that was read.
+
+    Kept are the bytes of runs under way, of runs that are young enough, and of each step's newest run that succeeded
+    and newest that was answered; all bytes that their records name, such as artifacts that were handed to them; and
+    those of published steps.
+
+    Args:
+        home: whose ledger and store.
+        settings: hold the rules.
+        now: aware.
+
+    Raises:
+        IntegrityError: a record or manifest is missing or spoilt, so that it cannot be known what it needs.
+        StoreUnavailable: the store cannot be read, or a record waits on another machine.
+    """
+    if all(step.keep is None for step in settings.steps.values()) and settings.keep is None:
+        return [], 0
+    told = _told(home)
+    old: list[tuple[RunRow, Rule]] = []
+    newest: set[tuple[str, Status]] = set()
+    for row in home.ledger.runs(RunQuery()):
+        if row.status is None or row.record is None or row.finished is None:
+            told.kept.add_all(canonical(row.parameters))  # the artifacts that it was handed
+            continue
+        rule = rule_of(settings, row.step)
+        first = row.status.good and (row.step, row.status) not in newest
+        if first:
+            newest.add((row.step, row.status))
+        if first or rule is None or now - row.finished <= rule.longest:
+            for digest in (row.record, *told.seconds.get(row.run_id, ())):
+                told.kept.add_all(home.read(digest, row.run_id))
+        else:
+            old.append((row, rule))
+    return list(_concerned(home, old, told)), told.seq
+
+
+def _told(home: Home) -> _Told:
+    told = _Told(kept=Reached(set()), erased={}, seconds={})
+    for stored in home.ledger.events():
+        event, told.seq = stored.event, stored.seq
+        if isinstance(event, BytesErased):
+            told.erased.setdefault(event.run_id, set()).update(each.digest for each in event.objects)
+        elif isinstance(event, StepPublished):
+            told.kept.add_all(home.read(event.manifest))
+        elif not isinstance(event, RunFinished):  # its record stands in the index
+            for run_id, digest in records_of(event):
+                told.seconds.setdefault(run_id, []).append(digest)
+    return told
+
+
+def _concerned(home: Home, old: list[tuple[RunRow, Rule]], told: _Told) -> Iterator[Concerned]:
+    for row, rule in old:
+        gone = told.erased.get(row.run_id, set())
+        digests = (row.record, *told.seconds.get(row.run_id, ()))
+        records = [RunRecord.from_bytes(home.read(each, row.run_id)) for each in digests if each is not None]
+        parts = dict.fromkeys(
+            part
+            for record in records
+            for part in parts_of(record)
+            if part.kind in _GOES and part.digest not in gone and part.digest not in told.kept
+        )
+        there = tuple(part for part in parts if home.store.has(part.digest))  # what was lost is not erased
+        if there:
+            yield Concerned(run_id=row.run_id, step=row.step, parts=there, why=rule.words)
