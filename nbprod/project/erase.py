@@ -15,7 +15,7 @@ from nbprod.record.ids import RunId
 from nbprod.record.parts import Part, PartKind, parts_of
 from nbprod.record.run_record import RunRecord
 
-__all__ = ["Choice", "Plan", "carry_out", "plan"]
+__all__ = ["ALL", "Choice", "Plan", "carry_out", "plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class Choice:
     kinds: frozenset[PartKind] = frozenset()
 
 
-ALL = frozenset((PartKind.OUTPUT, PartKind.ARTIFACT, PartKind.TRACE))
-"""What a run left: all but its source, which is the notebook's and not the run's."""
+ALL = frozenset((PartKind.OUTPUT, PartKind.ARTIFACT))
+"""What a run put out and left. Sources, and lists of what was touched, are often the same for many runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

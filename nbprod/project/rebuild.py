@@ -192,7 +192,7 @@ def _read(
 
 
 def _add_erasure(event: BytesErased, proofs: _Proofs, store: Store, made: Rebuilt) -> None:
-    """Keep a tombstone's event, unless nothing was erased: whoever wrote it was stopped, or the bytes were put again."""
+    """Keep a tombstone's event, unless nothing is gone: whoever wrote it was stopped, or it was put again."""
     if all(store.has(each.digest) for each in event.objects):
         made.aside.append(f"{event.statement} says that bytes of run {event.run_id} were erased: they are all there")
     else:

@@ -9,20 +9,18 @@ from datetime import datetime, timedelta
 from nbprod.digest import Digest, canonical
 from nbprod.ledger import RunQuery, RunRow
 from nbprod.ledger.events import BytesErased, RunFinished, StepPublished
+from nbprod.project.erase import ALL
 from nbprod.project.erasure import Concerned
 from nbprod.project.holders import records_of
 from nbprod.project.home import Home
 from nbprod.project.reachable import Reached
 from nbprod.project.settings import Settings
 from nbprod.record.ids import RunId
-from nbprod.record.parts import PartKind, parts_of
+from nbprod.record.parts import parts_of
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 
 __all__ = ["Rule", "due", "rule_of"]
-
-_GOES = (PartKind.OUTPUT, PartKind.ARTIFACT)
-"""What rules erase: what a run put out and left. What it read and touched stays told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +115,7 @@ def _concerned(home: Home, old: list[tuple[RunRow, Rule]], told: _Told) -> Itera
             part
             for record in records
             for part in parts_of(record)
-            if part.kind in _GOES and part.digest not in gone and part.digest not in told.kept
+            if part.kind in ALL and part.digest not in gone and part.digest not in told.kept
         )
         there = tuple(part for part in parts if home.store.has(part.digest))  # what was lost is not erased
         if there:

@@ -72,7 +72,7 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
             table[key] = environ[f"NBPROD_{key.upper()}"]
         if key in table and not (isinstance(table[key], str) and table[key]):
             raise SettingsError(f"[tool.nbprod] {key} is wrong", expected="a path or URL", found=repr(table[key]))
-    shared = {key: table[key] for key in ("trace", "roots", "keep") if key in table}
+    shared: dict[str, Any] = {key: table[key] for key in ("trace", "roots", "keep") if key in table}
     common = StepSettings.parse(shared, "[tool.nbprod]")
     steps = table.get("steps", {})
     if not isinstance(steps, Mapping):

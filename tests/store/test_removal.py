@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nbprod.digest import Digest, digest_bytes
-from nbprod.errors import NotFound
+from nbprod.errors import DigestMismatch, NotFound
 from nbprod.store import LocalStore, MemoryStore, RemoteStore, SpoolingStore, Store
 from nbprod.store.driver import Driver
 from nbprod.store.filesystem import FsspecDriver
@@ -193,3 +193,24 @@ def test_no_put_loses_against_a_removal(tmp_path: Path) -> None:
 
 def test_without_renewal_puts_would_lose(tmp_path: Path) -> None:
     assert lost(tmp_path / "store", Forgetful) > 0
+
+
+def test_what_was_set_aside_can_be_discarded(store: Store, tmp_path: Path) -> None:
+    """An erasure takes what was found corrupt, too; other objects' remains stay."""
+    if not isinstance(store, LocalStore | MemoryStore):
+        pytest.skip("bytes can be spoilt in a local store and in memory only; the others: test_remote_store.py")
+    digest, other = store.put(b"spoilt"), store.put(b"spoilt, too")
+    for each in (digest, other):
+        if isinstance(store, MemoryStore):
+            store._objects[each] = b"worse"
+        else:
+            path = tmp_path / "store" / "objects" / each.hex[:2] / each.hex[2:]
+            path.chmod(0o600)
+            path.write_bytes(b"worse")
+        with pytest.raises(DigestMismatch):
+            store.get(each)
+    assert store.discard(digest) == 1
+    assert store.discard(digest) == 0
+    left = store.quarantine if isinstance(store, MemoryStore) else store.quarantined()
+    assert len(left) == 1
+    assert other.hex in str(left[0])
