@@ -87,12 +87,10 @@ def test_the_rest_still_verifies(copied):
     assert "fitted 0.25" in copied("logs", first).stdout
     assert "Nothing was left to be removed." in copied("erase", "best", "--output", "--why", WHY, "--yes").stdout
     assert events(copied).count("BytesErased") == 1
-    for path in (copied.folder / ".nbprod").glob("ledger.db*"):
-        path.unlink()
-    done = copied("ledger", "rebuild")
+    done = copied.here("ledger", "rebuild", NBPROD_LEDGER="again.db")
     assert done.returncode == 0, done.stdout
-    assert copied("ledger", "check", "--bytes").returncode == 0
-    assert WHY in copied("logs", "best").stderr
+    assert copied.here("ledger", "check", "--bytes", NBPROD_LEDGER="again.db").returncode == 0
+    assert WHY in copied.here("logs", "best", NBPROD_LEDGER="again.db").stderr
 
 
 def test_gc_tells_whose_bytes_are_kept_no_longer(copied, monkeypatch):
@@ -105,9 +103,8 @@ def test_gc_tells_whose_bytes_are_kept_no_longer(copied, monkeypatch):
     assert "of train: executed notebook, journal (" in told
     assert "kept 90 days, as step train says" in told
     done = json.loads(copied("gc", "--json").stdout)
-    assert [(each["step"], each["objects"]) for each in done["retired"]] == [
-        ("train", ["executed notebook", "journal"])
-    ]
+    (retired,) = done["retired"]
+    assert (retired["step"], retired["objects"]) == ("train", ["executed notebook", "journal"])
     assert (done["erased"], done["waiting"]) == (2, 0)
     assert copied("open", "best", "--print").returncode == 0
     first = json.loads(copied("runs", "--json").stdout)[-1]["run"]

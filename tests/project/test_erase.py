@@ -64,9 +64,9 @@ class Place:
         """Return where in the project's folder a text lies; what a run printed itself may be left out."""
         files = [path for path in self.project.home.folder.rglob("*") if path.is_file()]
         found = [str(path) for path in files if text.encode() in path.read_bytes()]
-        own = (
-            () if but is None else (str(but.id), *(o.digest.hex[2:] for o in (but.record.notebook, but.record.journal)))
-        )
+        if but is None:
+            return found
+        own = (str(but.id), but.record.notebook.digest.hex[2:], but.record.journal.digest.hex[2:])
         return [path for path in found if not any(part in path for part in own)]
 
     def sound(self) -> None:
