@@ -11,7 +11,7 @@ from nbprod.errors import CallerError
 from nbprod.project.home import Home
 from nbprod.record.ids import RunId
 
-__all__ = ["forget_copies", "forget_run"]
+__all__ = ["forget_copies", "forget_run", "local_runs"]
 
 
 def forget_run(home: Home, run_id: RunId) -> None:
@@ -21,20 +21,19 @@ def forget_run(home: Home, run_id: RunId) -> None:
         (home.folder / "pages" / f"{run_id}.html").unlink()
 
 
-def forget_copies(home: Home, gone: Callable[[Digest], bool], closed: Callable[[RunId], bool]) -> None:
-    """Remove the copies on this machine of what was erased, perhaps from another machine.
+def local_runs(home: Home) -> set[str]:
+    """Return the ids of the runs of which something lies here: a folder, or a page."""
+    return {path.stem for folder in ("runs", "pages") for path in (home.folder / folder).glob("*")}
+
+
+def forget_copies(home: Home, gone: Callable[[Digest], bool]) -> None:
+    """Remove the local files that were made of objects.
 
     Args:
         home: the project's place.
         gone: whether an object was erased and is not in the store.
-        closed: whether a run's executed notebook was.
     """
     for path in (home.folder / "views").glob("*/*"):
         with contextlib.suppress(CallerError):  # not ours
             if gone(digest := Digest(path.parent.name + path.name)):
                 home.forget_view(digest)
-    names = {path.stem for folder in ("runs", "pages") for path in (home.folder / folder).glob("*")}
-    for name in names:
-        with contextlib.suppress(CallerError, ValueError):
-            if closed(run_id := RunId(name)):
-                forget_run(home, run_id)

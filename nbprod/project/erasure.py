@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -99,17 +99,20 @@ def bury(home: Home, concerned: Iterable[Concerned], *, by: str, at: datetime) -
     return dug
 
 
-def graves(home: Home) -> dict[Digest, Grave]:
-    """Return all that was ever erased, as the ledger tells."""
+def graves(home: Home, of: Collection[Digest]) -> dict[Digest, Grave]:
+    """Return what the ledger tells of the erasure of some objects."""
     dug: dict[Digest, Grave] = {}
-    for stored in home.ledger.events():
-        if isinstance(stored.event, BytesErased):
-            _dig(dug, stored.event)
+    if of:
+        for stored in home.ledger.events():
+            if isinstance(stored.event, BytesErased):
+                _dig(dug, stored.event, of)
     return dug
 
 
-def _dig(dug: dict[Digest, Grave], event: BytesErased) -> None:
+def _dig(dug: dict[Digest, Grave], event: BytesErased, of: Collection[Digest] | None = None) -> None:
     for each in event.objects:
+        if of is not None and each.digest not in of:
+            continue
         grave = dug.setdefault(each.digest, Grave())
         grave.runs.add(event.run_id)
         grave.names.add(each.name)
@@ -131,6 +134,8 @@ def clear(home: Home, dug: Mapping[Digest, Grave], *, now: datetime, after: int 
         StoreUnavailable: the store cannot be read or written; what is left goes at the next call.
     """
     done = Cleared()
+    if not dug:
+        return done
     known = search(home, frozenset(dug), after=after)
     under_way: set[RunId] = set()
     for digest, grave in dug.items():

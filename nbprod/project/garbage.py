@@ -9,15 +9,17 @@ from datetime import datetime, timedelta
 from nbprod.digest import Digest
 from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger import RunQuery
+from nbprod.ledger.events import BytesErased
 from nbprod.ledger.query import Order
-from nbprod.project.copies import forget_copies
-from nbprod.project.erasure import Cleared, Concerned, Grave, bury, clear, graves
+from nbprod.project.copies import forget_copies, forget_run, local_runs
+from nbprod.project.erasure import Cleared, Concerned, bury, clear, graves
 from nbprod.project.home import Home
 from nbprod.project.pending import put_before
 from nbprod.project.reachable import reached
 from nbprod.project.retention import due
 from nbprod.project.settings import Settings
 from nbprod.publish import Manifest
+from nbprod.record.ids import RunId
 from nbprod.record.parts import NOTEBOOK
 from nbprod.record.run_record import RunRecord
 
@@ -140,27 +142,30 @@ def _remove(home: Home, unneeded: list[tuple[Digest, int]], found: Garbage, *, d
 
 
 def _finish(home: Home, erased: Cleared, now: datetime) -> None:
-    """Remove what has its tombstones and lies there still: somebody was killed, or a run was under way."""
-    dug = graves(home)
-    known = {*erased.waiting, *erased.kept}
-    left = {digest: grave for digest, grave in dug.items() if digest not in known and home.store.has(digest)}
-    if left:
-        more = clear(home, left, now=now)
-        erased.removed |= more.removed
-        erased.waiting += more.waiting
-        erased.under_way = tuple(sorted({*erased.under_way, *more.under_way}))
-    _forget_copies(home, dug)
+    """Remove what has its tombstones and lies there still: somebody was killed, or a run was under way.
 
-
-def _forget_copies(home: Home, dug: dict[Digest, Grave]) -> None:
-    """Remove copies on this machine of what was erased from another."""
-    closed = {
-        run_id
-        for digest, grave in dug.items()
-        if NOTEBOOK in grave.names and not home.store.has(digest)
-        for run_id in grave.runs
-    }
-    forget_copies(home, lambda digest: digest in dug and not home.store.has(digest), closed.__contains__)
+    Copies on this machine of what was erased from another one go as well.
+    """
+    local = local_runs(home)
+    gone: set[bytes] = set()  # 32 bytes each, as in Reached
+    closed: dict[RunId, Digest] = {}
+    for stored in home.ledger.events():
+        if isinstance(event := stored.event, BytesErased):
+            gone.update(bytes.fromhex(each.digest.hex) for each in event.objects)
+            if str(event.run_id) in local:
+                closed.update((event.run_id, each.digest) for each in event.objects if each.name == NOTEBOOK)
+    if not gone:
+        return
+    there = {digest for digest in home.store.digests() if bytes.fromhex(digest.hex) in gone}
+    more = clear(home, graves(home, there - {*erased.waiting, *erased.kept}), now=now)
+    there -= more.removed.keys()
+    erased.removed |= more.removed
+    erased.waiting += more.waiting
+    erased.under_way = tuple(sorted({*erased.under_way, *more.under_way}))
+    forget_copies(home, lambda digest: bytes.fromhex(digest.hex) in gone and digest not in there)
+    for run_id, digest in closed.items():
+        if digest not in there:
+            forget_run(home, run_id)
 
 
 def _until(home: Home, now: datetime, older_than: timedelta) -> datetime:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from nbprod.digest import Digest, canonical
-from nbprod.ledger import RunQuery, RunRow
+from nbprod.ledger import RunQuery
+from nbprod.ledger.erasures import erasures
 from nbprod.ledger.events import BytesErased, RunFinished, StepPublished
 from nbprod.project.erase import ALL
 from nbprod.project.erasure import Concerned
@@ -50,9 +51,21 @@ class _Told:
     """What the events tell, once for all runs."""
 
     kept: Reached
-    erased: dict[RunId, set[Digest]]
-    seconds: dict[RunId, list[Digest]]
+    buried: set[RunId] = field(default_factory=set)
+    """Runs with a tombstone."""
+    seconds: dict[RunId, list[Digest]] = field(default_factory=dict)
+    """The records of second endings."""
     seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """A run that is kept no longer: there may be a million."""
+
+    run_id: RunId
+    step: str
+    record: Digest
+    words: str
 
 
 def due(home: Home, settings: Settings, *, now: datetime) -> tuple[list[Concerned], int]:
@@ -74,7 +87,7 @@ def due(home: Home, settings: Settings, *, now: datetime) -> tuple[list[Concerne
     if all(step.keep is None for step in settings.steps.values()) and settings.keep is None:
         return [], 0
     told = _told(home)
-    old: list[tuple[RunRow, Rule]] = []
+    old: list[_Old] = []
     newest: set[tuple[str, Status]] = set()
     for row in home.ledger.runs(RunQuery()):
         if row.status is None or row.record is None or row.finished is None:
@@ -88,16 +101,16 @@ def due(home: Home, settings: Settings, *, now: datetime) -> tuple[list[Concerne
             for digest in (row.record, *told.seconds.get(row.run_id, ())):
                 told.kept.add_all(home.read(digest, row.run_id))
         else:
-            old.append((row, rule))
+            old.append(_Old(row.run_id, row.step, row.record, rule.words))
     return list(_concerned(home, old, told)), told.seq
 
 
 def _told(home: Home) -> _Told:
-    told = _Told(kept=Reached(set()), erased={}, seconds={})
+    told = _Told(kept=Reached(set()))
     for stored in home.ledger.events():
         event, told.seq = stored.event, stored.seq
         if isinstance(event, BytesErased):
-            told.erased.setdefault(event.run_id, set()).update(each.digest for each in event.objects)
+            told.buried.add(event.run_id)
         elif isinstance(event, StepPublished):
             told.kept.add_all(home.read(event.manifest))
         elif not isinstance(event, RunFinished):  # its record stands in the index
@@ -106,11 +119,12 @@ def _told(home: Home) -> _Told:
     return told
 
 
-def _concerned(home: Home, old: list[tuple[RunRow, Rule]], told: _Told) -> Iterator[Concerned]:
-    for row, rule in old:
-        gone = told.erased.get(row.run_id, set())
-        digests = (row.record, *told.seconds.get(row.run_id, ()))
-        records = [RunRecord.from_bytes(home.read(each, row.run_id)) for each in digests if each is not None]
+def _concerned(home: Home, old: list[_Old], told: _Told) -> Iterator[Concerned]:
+    for run in old:
+        digests = (run.record, *told.seconds.get(run.run_id, ()))
+        records = [RunRecord.from_bytes(home.read(each, run.run_id)) for each in digests]
+        stones = erasures(home.ledger, run.run_id) if run.run_id in told.buried else ()
+        gone = {each.digest for stone in stones for each in stone.objects}
         parts = dict.fromkeys(
             part
             for record in records
@@ -119,4 +133,4 @@ def _concerned(home: Home, old: list[tuple[RunRow, Rule]], told: _Told) -> Itera
         )
         there = tuple(part for part in parts if home.store.has(part.digest))  # what was lost is not erased
         if there:
-            yield Concerned(run_id=row.run_id, step=row.step, parts=there, why=rule.words)
+            yield Concerned(run_id=run.run_id, step=run.step, parts=there, why=run.words)

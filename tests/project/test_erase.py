@@ -158,6 +158,22 @@ def test_all_of_a_run_goes_and_its_record_stays(place: Place) -> None:
     assert place.collect().erased.removed == {}
 
 
+def test_copies_on_another_machine_go_when_gc_runs_there(place: Place, tmp_path: Path) -> None:
+    elsewhere = replace(place.project.home, folder=tmp_path / "elsewhere")
+    run = Run(place.first.record, elsewhere)
+    run.artifacts["people.csv"].path()
+    kept = Run(place.other.record, elsewhere).artifacts["people.csv"].path()
+    for each in (place.first, place.other):
+        left = elsewhere.folder / "runs" / str(each.id) / "make.ipynb"
+        left.parent.mkdir(parents=True)
+        left.write_bytes(each.notebook.read_bytes())
+    place.erase(place.first, *ALL)
+    assert len(list(elsewhere.folder.rglob("*.*"))) == 4  # the eraser could not reach them
+    collect(elsewhere, now=place.project.now(), older_than=WEEK)
+    left = elsewhere.folder / "runs" / str(place.other.id) / "make.ipynb"
+    assert {path for path in elsewhere.folder.rglob("*") if path.is_file()} == {kept, left}
+
+
 def test_one_artifact_goes_and_the_output_stays(place: Place) -> None:
     place.erase(place.other, artifacts=("people.csv",))
     assert place.holds("person-2") == []

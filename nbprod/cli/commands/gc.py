@@ -25,7 +25,7 @@ __all__ = ["gc"]
 @click.option("--foreign", is_flag=True, help="Remove also records of runs that this ledger does not know.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def gc(*, dry_run: bool, older_than: str, foreign: bool, as_json: bool) -> int:
-    """Erase what is kept no longer, and remove from the store what nothing needs.
+    """Erase what is kept no longer, remove what nothing needs.
 
     Where the settings say for how long runs are kept (`keep`), older bytes are erased, and tombstones stay. An erasure
     that was not finished is finished.
