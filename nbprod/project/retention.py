@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from nbprod.digest import Digest, canonical
 from nbprod.ledger import RunQuery
 from nbprod.ledger.erasures import erasures
-from nbprod.ledger.events import BytesErased, RunFinished, StepPublished
+from nbprod.ledger.events import BytesErased, RunFinished, StepPublished, to_json
 from nbprod.project.erase import ALL
 from nbprod.project.erasure import Concerned
 from nbprod.project.holders import records_of
@@ -99,10 +99,26 @@ def due(home: Home, settings: Settings, *, now: datetime) -> tuple[list[Concerne
             newest.add((row.step, row.status))
         if first or rule is None or now - row.finished <= rule.longest:
             for digest in (row.record, *told.seconds.get(row.run_id, ())):
+                told.kept.digests.add(bytes.fromhex(digest.hex))
                 told.kept.add_all(home.read(digest, row.run_id))
         else:
             old.append(_Old(row.run_id, row.step, row.record, rule.words))
+            _keep_the_rest(home, old[-1], told)
     return list(_concerned(home, old, told)), told.seq
+
+
+def _keep_the_rest(home: Home, run: _Old, told: _Told) -> None:
+    """Count as kept what stays of an old run: an artifact may be a copy of it, such as of the notebook itself."""
+    for digest, record in _records(home, run, told):
+        stays = [part.digest for part in parts_of(record) if part.kind not in ALL]
+        stays += [digest, record.request.environment]
+        stays += [] if record.environment_facts is None else [record.environment_facts]
+        told.kept.digests.update(bytes.fromhex(each.hex) for each in stays)
+
+
+def _records(home: Home, run: _Old, told: _Told) -> Iterator[tuple[Digest, RunRecord]]:
+    for digest in (run.record, *told.seconds.get(run.run_id, ())):
+        yield digest, RunRecord.from_bytes(home.read(digest, run.run_id))
 
 
 def _told(home: Home) -> _Told:
@@ -111,7 +127,9 @@ def _told(home: Home) -> _Told:
         event, told.seq = stored.event, stored.seq
         if isinstance(event, BytesErased):
             told.buried.add(event.run_id)
+            told.kept.digests.add(bytes.fromhex(event.statement.hex))
         elif isinstance(event, StepPublished):
+            told.kept.add_all(canonical(to_json(event)))
             told.kept.add_all(home.read(event.manifest))
         elif not isinstance(event, RunFinished):  # its record stands in the index
             for run_id, digest in records_of(event):
@@ -121,13 +139,11 @@ def _told(home: Home) -> _Told:
 
 def _concerned(home: Home, old: list[_Old], told: _Told) -> Iterator[Concerned]:
     for run in old:
-        digests = (run.record, *told.seconds.get(run.run_id, ()))
-        records = [RunRecord.from_bytes(home.read(each, run.run_id)) for each in digests]
         stones = erasures(home.ledger, run.run_id) if run.run_id in told.buried else ()
         gone = {each.digest for stone in stones for each in stone.objects}
         parts = dict.fromkeys(
             part
-            for record in records
+            for _, record in _records(home, run, told)
             for part in parts_of(record)
             if part.kind in ALL and part.digest not in gone and part.digest not in told.kept
         )

@@ -32,8 +32,10 @@ from nbprod.project.settings import read_settings
 from nbprod.project.upkeep import check
 from nbprod.record.ids import RunId
 from nbprod.record.parts import PartKind
+from nbprod.record.run_record import Artifact
 from nbprod.record.status import Status
 from nbprod.runner import answer
+from nbprod.step.keep import Keep
 from tests.notebooks import PARAMETERS, project_in, write
 from tests.processes import nothing_survives
 
@@ -313,10 +315,10 @@ def begun(place: Place, run: Run) -> RunStarted:
     return started
 
 
-def ends(place: Place, started: RunStarted, run: Run) -> None:
+def ends(place: Place, started: RunStarted, run: Run, **changes: Any) -> None:
     """Let it end, with a record of its own; in all else it is like another run's."""
     home = place.project.home
-    record = replace(run.record, run_id=started.run_id, started=started.at)
+    record = replace(run.record, run_id=started.run_id, started=started.at, **changes)
     finished = RunFinished(
         at=place.project.now(),
         run_id=started.run_id,
@@ -476,3 +478,31 @@ def test_a_rule_for_the_project_is_overruled_by_a_step(place: Place) -> None:
     told = place.collect(later=AGES, settings=settings, dry_run=True).retired
     assert {each.run_id for each in told} == {place.first.id, place.twin.id}
     assert {each.why for each in told} == {"kept 30 days, as the project says"}
+
+
+def test_what_stays_of_old_runs_stays_also_where_it_is_an_artifact(place: Place) -> None:
+    """A notebook may keep a copy of itself, or of anything else that lies in the store."""
+    home = place.project.home
+    record = home.ledger.run(place.twin.id).record
+    assert record is not None
+    assert place.twin.record.environment_facts is not None
+    erased = place.erase(place.other, artifacts=("people.csv",))
+    (stone,) = place.other.erased
+    copied = {
+        "source.ipynb": place.twin.record.source_file.digest,
+        "record": record,
+        "environment": place.twin.record.request.environment,
+        "facts": place.twin.record.environment_facts,
+        "tombstone": stone.statement,
+    }
+    copied["own"] = home.store.put(b"its own")
+    artifacts = tuple(Artifact(name=name, digest=each, size=home.store.size(each)) for name, each in copied.items())
+    started = begun(place, place.first)
+    ends(place, started, place.first, artifacts=artifacts)
+    settings = replace(place.project.settings, keep=Keep(longest=timedelta(days=30)))
+    done = place.collect(later=AGES, settings=settings)
+    gone = {each.run_id: {part.name for part in each.parts} for each in done.retired}
+    assert gone[started.run_id] == {"executed notebook", "journal", "scrap long", "artifact own"}
+    assert [name for name, digest in copied.items() if not home.store.has(digest)] == ["own"]
+    assert len(erased.removed) == 1
+    place.sound()
