@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nbprod.errors import CallerError
+from nbprod.errors import CallerError, Erased
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
 from nbprod.ledger import RunQuery, parse_condition
 from nbprod.project import Project, Run, RunOptions
 from nbprod.record.status import Status
+from nbprod.scraps import Scrap
 
 __all__ = ["Runs", "run", "runs"]
 
@@ -114,10 +116,17 @@ class Runs:
                 "seconds": entry.seconds,
             }
             row.update({f"parameter.{key}": value for key, value in entry.parameters.items()})
-            scraps = [entry.scraps.scrap(key) for key in entry.scraps]
+            scraps = _readable(entry)
             row.update({f"scrap.{s.name}": s.value() for s in scraps if s.encoder in ("json", "text")})
             rows.append(row)
         return pd.DataFrame(rows)
+
+
+def _readable(entry: Run) -> Iterator[Scrap]:
+    """Yield a run's scraps but those that were erased: their places in a table stay empty."""
+    for key in entry.scraps:
+        with suppress(Erased):
+            yield entry.scraps.scrap(key)
 
 
 def runs(

@@ -12,6 +12,7 @@ __all__ = [
     "CallerError",
     "DigestMismatch",
     "EnvironmentFault",
+    "Erased",
     "IntegrityError",
     "InternalError",
     "KernelUnavailable",
@@ -87,6 +88,22 @@ class CallerError(NbprodError):
 
 class NotFound(CallerError):
     """A notebook, step, run, scrap or artifact that was named does not exist."""
+
+
+class Erased(CallerError):
+    """Bytes that were asked for were erased, as is lawful: no fault, and nothing that could be mended.
+
+    Args:
+        by: who erased them.
+        why: the reason given.
+        digest: of the bytes, as `sha256:<hex>`.
+    """
+
+    def __init__(self, what: str, *, by: str, why: str, digest: str, hint: str | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.by = by
+        self.why = why
+        self.digest = digest
 
 
 class SettingsError(CallerError):

@@ -38,6 +38,7 @@ COMMANDS = (
     "recover",
     "ledger",
     "gc",
+    "erase",
     "doctor",
 )
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}

@@ -12,11 +12,13 @@ from nbprod.cli.screen import table
 from nbprod.cli.screen import text as escaped
 from nbprod.cli.summary import changed_since, near, scrap_text
 from nbprod.cli.values import brief, duration, moment, plain_text, size, status_text
+from nbprod.errors import Erased
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
 
 if TYPE_CHECKING:
     from nbprod.ledger import RunRow
+    from nbprod.ledger.events import BytesErased
     from nbprod.project import Run
     from nbprod.record.trace import Touched
 
@@ -37,6 +39,9 @@ def show_record(console: Console, run: Run, row: RunRow) -> None:
     name = f"  [bold]{_safe(row.name)}[/]" if row.name else ""
     console.print(f"{status_text(run.status)}  [bold]{_safe(run.step)}[/]{name}")
     console.print(f"{_safe(run.reason)}\n", soft_wrap=True)
+    stones = run.erased
+    _tombstones(console, run, stones)
+    gone = {each.digest for stone in stones for each in stone.objects}
     _pairs(console, _about(run, row))
     request = record.request
     _section(
@@ -60,14 +65,17 @@ def show_record(console: Console, run: Run, row: RunRow) -> None:
     _section(
         console,
         "Scraps",
-        ("name", "value", "type", "cell"),
-        [(s.name, scrap_text(s, 60), s.type, str(s.cell)) for s in record.scraps],
+        ("name", "value", "type", "cell", ""),
+        [
+            (s.name, scrap_text(s, 60), s.type, str(s.cell), "ERASED" if s.ref is not None and s.ref in gone else "")
+            for s in record.scraps
+        ],
     )
     _section(
         console,
         "Artifacts",
-        ("file", "sha256", "size"),
-        [(a.name, a.digest.short, size(a.size)) for a in record.artifacts],
+        ("file", "sha256", "size", ""),
+        [(a.name, a.digest.short, size(a.size), "ERASED" if a.digest in gone else "") for a in record.artifacts],
     )
     _touched(console, run)
     _section(
@@ -79,8 +87,29 @@ def show_record(console: Console, run: Run, row: RunRow) -> None:
     _cells(console, record.verdict.cells)
 
 
+def _tombstones(console: Console, run: Run, stones: Sequence[BytesErased]) -> None:
+    """Show what was erased, so that a reviewer sees at once what is not there any more, on whose word and why."""
+    for stone in stones:
+        console.print(f"[bold red]Erased[/] {moment(stone.at)} by {_safe(stone.by)}")
+        console.print(f"  because: {_safe(stone.why)}", soft_wrap=True)
+        shown = table("", "", "", "")
+        shown.show_header = False
+        for each in stone.objects:
+            state = "" if each.there else "was not in the store by then"
+            if run.home.store.has(each.digest):
+                state = "is in the store: put again since by another run, or `nbprod gc` has yet to remove it"
+            shown.add_row("  " + _safe(each.name), size(each.size), f"sha256 {each.digest.hex}", _safe(state))
+        console.print(shown)
+    if stones:
+        console.print("The record below is whole: it names what was erased by its digest.\n", soft_wrap=True)
+
+
 def _touched(console: Console, run: Run) -> None:
-    trace = run.trace
+    try:
+        trace = run.trace
+    except Erased:
+        console.print("\n[bold]Touched[/]\nERASED")
+        return
     if trace is None or not trace.on:
         why = "the record is older than that" if trace is None else trace.why_off
         console.print(f"\n[bold]Touched[/]\nNot observed: {_safe(why)}")
@@ -119,9 +148,7 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
     if row.note:
         yield "note", row.note
     yield "notebook", f"{request.notebook} (source {request.source.short})"
-    yield "executed", near(run.notebook)
-    if (changed := changed_since(run)) is not None:
-        yield "WARNING", changed
+    yield from _executed(run)
     if record.git is not None:
         commit = str(record.git.get("commit") or "no commit yet")[:12]
         branch = f" on {record.git['branch']}" if record.git.get("branch") else ""
@@ -134,6 +161,15 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
         yield "deadlines", ", ".join(f"{key} {value:g} s" for key, value in limits.items() if value)
     for note in record.notes:
         yield "remark", note
+
+
+def _executed(run: Run) -> Iterable[tuple[str, str]]:
+    try:
+        yield "executed", near(run.notebook)
+        if (changed := changed_since(run)) is not None:
+            yield "WARNING", changed
+    except Erased:
+        yield "executed", "ERASED"
 
 
 def _environment(run: Run) -> str:

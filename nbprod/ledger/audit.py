@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbprod.digest import Digest
 from nbprod.errors import NbprodError
-from nbprod.ledger.events import Event, RunEvent, RunFinished, StepPublished
+from nbprod.ledger.events import BytesErased, Event, RunEvent, RunFinished, StepPublished
 from nbprod.ledger.index import fold
 from nbprod.ledger.ledger import Ledger
 from nbprod.ledger.query import RunRow
@@ -32,12 +32,14 @@ class Audit:
         runs: how many runs they are about.
         faults: where index and events differ, for people.
         objects: how many objects of the store were looked at.
+        erased: how many of them are not there because they were erased, as their tombstones say.
     """
 
     events: int = 0
     runs: int = 0
     faults: list[str] = field(default_factory=list)
     objects: int = 0
+    erased: int = 0
 
 
 def audit(
@@ -104,6 +106,8 @@ def names_of(event: Event) -> list[tuple[Digest, str]]:
     """Return the objects that an event names, and who names them."""
     if isinstance(event, RunFinished):
         return [(digest, f"run {event.run_id}") for digest in (event.record, event.notebook) if digest is not None]
+    if isinstance(event, BytesErased):
+        return [(event.statement, f"the tombstone of run {event.run_id}")]
     if isinstance(event, StepPublished):
         named = (event.manifest, event.statement)
         return [(digest, f"{event.step}@{event.number}") for digest in named if digest is not None]

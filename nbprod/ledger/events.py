@@ -16,9 +16,11 @@ from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
 from nbprod.ledger.moment import as_utc, moment_text, parse_moment
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
+from nbprod.record.tombstone import ErasedObject, Tombstone
 
 __all__ = [
     "AliasMoved",
+    "BytesErased",
     "Event",
     "RunCancelRequested",
     "RunEvent",
@@ -187,6 +189,34 @@ class RunCancelRequested(RunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BytesErased(RunEvent):
+    """Someone erased bytes of a run, as is lawful: the event is there before they go, and stays in their place.
+
+    Args:
+        by: who did.
+        why: the reason given.
+        objects: which bytes, by name, digest and size.
+        statement: the digest of what states all this in the store, for a ledger that is lost.
+    """
+
+    by: str
+    why: str
+    objects: tuple[ErasedObject, ...]
+    statement: Digest
+
+    @classmethod
+    def of(cls, tombstone: Tombstone, statement: Digest) -> BytesErased:
+        """Make the event that a tombstone states.
+
+        Args:
+            tombstone: the statement.
+            statement: its digest.
+        """
+        told = tombstone
+        return cls(at=told.at, run_id=told.run_id, by=told.by, why=told.why, objects=told.objects, statement=statement)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepPublished(StepEvent):
     """Someone froze a step under its next version; what belongs to it is in the store.
 
@@ -235,6 +265,7 @@ _KINDS: Mapping[str, type[Event]] = {
         RunNoted,
         RunHeard,
         RunCancelRequested,
+        BytesErased,
         StepPublished,
         AliasMoved,
     )
@@ -276,6 +307,10 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_of(str)(item) for item in _of(list)(value))
 
 
+def _objects(value: Any) -> tuple[ErasedObject, ...]:
+    return tuple(ErasedObject.from_json(_of(dict)(item)) for item in _of(list)(value))
+
+
 _Codec = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 _CODECS: Mapping[str, _Codec] = {
@@ -293,6 +328,7 @@ _CODECS: Mapping[str, _Codec] = {
     "Digest | None": (_optional(str), _optional(Digest.parse)),
     "Status": (str, Status),
     "tuple[str, ...]": (list, _texts),
+    "tuple[ErasedObject, ...]": (lambda objects: [each.to_json() for each in objects], _objects),
     "Mapping[str, Json]": (dict, _of(dict)),
     "Json": (_same, _same),
 }
@@ -339,5 +375,5 @@ def from_json(body: Mapping[str, Json]) -> Event:
         values = {name: read(body[name]) for name, (_, read) in known.items() if name in body}
         unknown = {key: value for key, value in body.items() if key not in known and key not in ("version", "kind")}
         return kind(**values, unknown=unknown)
-    except (TypeError, ValueError, CallerError) as error:
+    except (TypeError, ValueError, KeyError, CallerError) as error:
         raise IntegrityError(f"a {name} event cannot be read", found=str(error)) from error

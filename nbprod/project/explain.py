@@ -9,6 +9,7 @@ from typing import Any
 from nbprod.digest import Digest
 from nbprod.errors import IntegrityError, NotFound
 from nbprod.ledger import RunQuery
+from nbprod.ledger.erasures import Erasure
 from nbprod.project.project import Project
 from nbprod.project.run import Run
 from nbprod.record.compare import Difference, compare_environments, compare_requests
@@ -83,7 +84,8 @@ def explain_run(project: Project, run: Run) -> Explanation:
     if found.nearest is None or found.differences:
         return found
     # An equal request: what else was different then, only the earlier run's own record can tell today.
-    return replace(found, hindrances=trace_of(found.nearest.record, project.home.store).blockers())
+    gone = tuple(str(Erasure(event, each)) for event in found.nearest.erased for each in event.objects)
+    return replace(found, hindrances=gone or trace_of(found.nearest.record, project.home.store).blockers())
 
 
 def _explain(project: Project, request: RunRequest, reuse: Reuse, hindrances: tuple[str, ...]) -> Explanation:

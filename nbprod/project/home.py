@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from nbprod.digest import Digest
 from nbprod.errors import IntegrityError, NotFound, StoreUnavailable
 from nbprod.ledger import Ledger, open_ledger
+from nbprod.ledger.erasures import erasure_of
 from nbprod.record.ids import RunId
 from nbprod.runner.spooled import where_bytes_wait
 from nbprod.store import SPOOL, Delivery, SpoolingStore, Store, open_store
@@ -67,6 +68,7 @@ class Home:
             run_id: the run that they belong to, if any: it knows where they wait.
 
         Raises:
+            Erased: they were erased from that run.
             IntegrityError: they are not there, or not what they were.
             StoreUnavailable: they wait on the machine that ran it.
         """
@@ -75,10 +77,13 @@ class Home:
 
     @contextlib.contextmanager
     def _promised(self, digest: Digest, run_id: RunId | None) -> Iterator[None]:
-        """What was kept (bytes first, ledger last) must be there: a store without it has lost it, or not got it yet."""
+        """What was kept (bytes first, ledger last) and not erased must be there: else it is lost, or on its way."""
         try:
             yield
         except NotFound as error:
+            gone = None if run_id is None else erasure_of(self.ledger, run_id, digest)
+            if gone is not None:
+                raise gone.error() from error
             host = None if run_id is None else where_bytes_wait(self.ledger, run_id)
             if host is not None:
                 raise StoreUnavailable(
@@ -116,7 +121,8 @@ class Home:
             run_id: the run that left it, if any.
 
         Raises:
-            IntegrityError: the bytes are not in the store, or not what they were.
+            Erased: the bytes were erased from that run.
+            IntegrityError: they are not in the store, or not what they were.
             StoreUnavailable: they wait on the machine that ran it.
         """
         with self._promised(digest, run_id):

@@ -10,13 +10,23 @@ from dataclasses import dataclass, field
 from nbprod.digest import Digest, canonical, read_canonical
 from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger import Ledger
-from nbprod.ledger.events import Event, RunFinished, RunHeard, RunStarted, StepPublished, from_json, to_json
+from nbprod.ledger.events import (
+    BytesErased,
+    Event,
+    RunFinished,
+    RunHeard,
+    RunStarted,
+    StepPublished,
+    from_json,
+    to_json,
+)
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.transfer import take_over
 from nbprod.ledger.values import read_json
 from nbprod.publish.statement import PUBLICATION_TYPE, VersionStatement
 from nbprod.record.run_record import PREDICATE_TYPE, STATEMENT_TYPE, RunRecord
+from nbprod.record.tombstone import ERASURE_TYPE, Tombstone
 from nbprod.runner.conclude import indexed
 from nbprod.store import Store, objects_beginning
 
@@ -63,6 +73,9 @@ class _Proofs:
         self._database = sqlite3.connect("")  # of SQLite's own temporary files, gone when it is closed
         self._database.execute("CREATE TABLE runs (run TEXT, started TEXT, finished TEXT, record TEXT, a TEXT, b TEXT)")
         self._database.execute("CREATE TABLE steps (at TEXT, body TEXT)")
+        self._database.execute("CREATE TABLE erasures (run TEXT, at TEXT, body TEXT)")
+        self._database.execute("CREATE TABLE erased (run TEXT, digest TEXT)")
+        self._database.execute("CREATE TABLE lost (run TEXT, digest TEXT)")
 
     def close(self) -> None:
         """Forget all."""
@@ -79,6 +92,24 @@ class _Proofs:
         """Keep what a statement proves, to be told at a moment."""
         self._database.execute("INSERT INTO steps VALUES (?, ?)", (at, _body(event)))
 
+    def add_erasure(self, event: BytesErased) -> None:
+        """Keep what a tombstone proves."""
+        run = str(event.run_id)
+        self._database.execute("INSERT INTO erasures VALUES (?, ?, ?)", (run, moment_text(event.at), _body(event)))
+        objects = [(run, str(each.digest)) for each in event.objects if each.there]
+        self._database.executemany("INSERT INTO erased VALUES (?, ?)", objects)
+
+    def add_lost(self, record: RunRecord) -> None:
+        """Keep that a record's executed notebook is not in the store."""
+        values = (str(record.run_id), str(record.notebook.digest))
+        self._database.execute("INSERT INTO lost VALUES (?, ?)", values)
+
+    def lost(self) -> Iterator[str]:
+        """Yield, in words, the executed notebooks that are gone without a tombstone."""
+        query = "SELECT DISTINCT run, digest FROM lost EXCEPT SELECT run, digest FROM erased ORDER BY run"
+        for run, digest in self._database.execute(query):
+            yield f"the executed notebook {digest} of run {run} is not in the store"
+
     def events(self) -> Iterator[Event]:
         """Yield all events in the order of their times; of several endings of a run, the first is its verdict."""
         ranked = "SELECT *, row_number() OVER (PARTITION BY run ORDER BY finished, record) AS place FROM runs"
@@ -87,6 +118,8 @@ class _Proofs:
             SELECT started AS at, 0 AS turn, run, a AS body, 1 AS place FROM ranked WHERE place = 1
             UNION ALL SELECT max(started, finished), 1, run, b, place FROM ranked
             UNION ALL SELECT at, 2, '', body, 1 FROM steps
+            UNION ALL SELECT max(at, (SELECT max(started, finished) FROM ranked WHERE ranked.run = erasures.run
+                AND place = 1)), 3, run, body, 1 FROM erasures WHERE run IN (SELECT run FROM runs)
             ORDER BY at, turn, run, place
         """  # noqa: S608  no values
         for _, _, _, body, place in self._database.execute(query):
@@ -121,6 +154,7 @@ def rebuild(ledger: Ledger, store: Store, looked: Callable[[int], None] = lambda
     with closing(_Proofs()) as proofs:
         for step in _by_step(_read(store, proofs, made, looked)).values():
             _add_versions(step, proofs, store, made)
+        made.faults += proofs.lost()
         if not made.objects:
             raise NotFound(
                 f"the store {store.url} is empty", expected="the store that the runs' records are in", found="no object"
@@ -148,12 +182,21 @@ def _read(
                 record = RunRecord.from_bytes(look.data)
                 proofs.add_run(record, look.digest)
                 if not store.has(record.notebook.digest):
-                    digest = record.notebook.digest
-                    made.faults.append(f"the executed notebook {digest} of run {record.run_id} is not in the store")
+                    proofs.add_lost(record)
+            elif kind.startswith(ERASURE_TYPE.rpartition("/")[0]):
+                _add_erasure(BytesErased.of(Tombstone.from_bytes(look.data), look.digest), proofs, store, made)
             elif kind.startswith(PUBLICATION_TYPE.rpartition("/")[0]):
                 yield look.digest, VersionStatement.from_bytes(look.data)
         except (IntegrityError, UnsupportedVersion, CallerError) as error:
             made.faults.append(f"{look.digest} cannot be read: {error}")
+
+
+def _add_erasure(event: BytesErased, proofs: _Proofs, store: Store, made: Rebuilt) -> None:
+    """Keep a tombstone's event, unless nothing is gone: whoever wrote it was stopped, or it was put again."""
+    if all(store.has(each.digest) for each in event.objects):
+        made.aside.append(f"{event.statement} says that bytes of run {event.run_id} were erased: they are all there")
+    else:
+        proofs.add_erasure(event)
 
 
 def _kind(data: bytes) -> str:

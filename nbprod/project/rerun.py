@@ -45,6 +45,7 @@ def rerun_job(project: Project, run: Run, *, replaced: Mapping[RunId, Run] | Non
 
     Raises:
         NotFound: an upstream artifact that a new run did not leave.
+        Erased: the source, or an upstream artifact, was erased.
         IntegrityError: the source is not in the store any more.
     """
     step = _step(project, run)
@@ -60,7 +61,7 @@ def _step(project: Project, run: Run) -> Step:
     if request.published is not None:
         trees = project.home.folder / "steps"
         return frozen_step(request.notebook, request.published, store=project.home.store, trees=trees)
-    data = project.home.read(run.record.source_file.digest)
+    data = project.home.read(run.record.source_file.digest, run.id)
     limits = {key: value for key, value in request.limits.items() if value is not None}
     settings = StepSettings(
         notebook=None,

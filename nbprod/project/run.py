@@ -11,6 +11,8 @@ from typing import Any
 
 from nbprod.digest import Digest, digest_file
 from nbprod.errors import NotFound, RunNotSuccessful
+from nbprod.ledger.erasures import erasures
+from nbprod.ledger.events import BytesErased
 from nbprod.parameters import untag
 from nbprod.project.home import Home
 from nbprod.record.ids import RunId
@@ -198,10 +200,16 @@ class Run:
         """What it touched; None for a record of before that was looked at.
 
         Raises:
+            Erased: the trace was erased.
             IntegrityError: the trace is not in the store, or not what it was.
         """
         kept = self.record.trace
-        return None if kept is None else Trace.from_bytes(self.home.read(kept.digest))
+        return None if kept is None else Trace.from_bytes(self.home.read(kept.digest, self.id))
+
+    @property
+    def erased(self) -> tuple[BytesErased, ...]:
+        """What of it was erased, when, by whom and why; none for most runs."""
+        return erasures(self.home.ledger, self.id)
 
     @property
     def scraps(self) -> Scraps:

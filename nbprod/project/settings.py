@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.errors import SettingsError
+from nbprod.step.keep import Keep
 from nbprod.step.step import StepSettings
 
 __all__ = ["Settings", "find_root", "read_settings"]
 
 HOME = ".nbprod"
-_KEYS = ("home", "store", "ledger", "trace", "roots", "steps")
+_KEYS = ("home", "store", "ledger", "trace", "roots", "keep", "steps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class Settings:
         ledger: the ledger's address: a file, or `sqlite:///`; None for `HOME/ledger.db`.
         trace: whether it is observed what runs touch, unless a step says otherwise.
         roots: folders that every run has as inputs, relative to the root; a step may add more.
+        keep: for how long the bytes of runs are kept, unless a step says otherwise; None for ever.
         steps: by name.
     """
 
@@ -36,6 +38,7 @@ class Settings:
     ledger: str | None = None
     trace: bool = True
     roots: tuple[str, ...] = ()
+    keep: Keep | None = None
     steps: Mapping[str, StepSettings] = field(default_factory=dict)
 
 
@@ -69,7 +72,8 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
             table[key] = environ[f"NBPROD_{key.upper()}"]
         if key in table and not (isinstance(table[key], str) and table[key]):
             raise SettingsError(f"[tool.nbprod] {key} is wrong", expected="a path or URL", found=repr(table[key]))
-    common = StepSettings.parse({key: table[key] for key in ("trace", "roots") if key in table}, "[tool.nbprod]")
+    shared: dict[str, Any] = {key: table[key] for key in ("trace", "roots", "keep") if key in table}
+    common = StepSettings.parse(shared, "[tool.nbprod]")
     steps = table.get("steps", {})
     if not isinstance(steps, Mapping):
         raise SettingsError("[tool.nbprod.steps] is wrong", expected="a table per step", found=repr(steps))
@@ -80,6 +84,7 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         ledger=table.get("ledger"),
         trace=common.trace is not False,
         roots=common.roots,
+        keep=common.keep,
         steps=parsed,
     )
 

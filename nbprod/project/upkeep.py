@@ -9,14 +9,19 @@ from contextlib import closing
 from nbprod.digest import Digest
 from nbprod.errors import DigestMismatch, IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger.audit import Audit, audit
+from nbprod.ledger.erasures import erasure_of
 from nbprod.project.home import Home
 from nbprod.publish import Manifest
+from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.store import Store
 
 __all__ = ["check"]
 
 _Look = Callable[[int], None]
+
+_RUN = "run "
+"""How runs are called among those who name objects (`nbprod.ledger.audit`)."""
 
 
 def check(
@@ -45,9 +50,23 @@ def check(
             look = _read if content else _present
             for digest, by in named:
                 found.objects += 1
-                found.faults += look(home.store, digest, by, named)
+                faults = list(look(home.store, digest, by, named))
+                if faults == [_lost(digest, by)]:
+                    faults = [_lost(digest, each) for each in named.who(digest) if not _erased(home, digest, each)]
+                    found.erased += not faults
+                found.faults += faults
                 looked(found.objects)
     return found
+
+
+def _lost(digest: Digest, by: str) -> str:
+    return f"{digest}, which {by} names, is not in the store"
+
+
+def _erased(home: Home, digest: Digest, by: str) -> bool:
+    """Return whether a tombstone stands for an object, of the run that names it."""
+    run = by.removeprefix(_RUN)
+    return run != by and erasure_of(home.ledger, RunId(run), digest) is not None
 
 
 class _Named:
@@ -58,6 +77,8 @@ class _Named:
         self._database.execute(
             "CREATE TABLE named (place INTEGER PRIMARY KEY, digest TEXT UNIQUE, who TEXT, told INTEGER)"
         )
+        # An object may be erased of one run and lost to another: whoever names it next is remembered, too.
+        self._database.execute("CREATE TABLE also (digest TEXT, who TEXT, PRIMARY KEY (digest, who)) WITHOUT ROWID")
 
     def close(self) -> None:
         """Forget all."""
@@ -66,7 +87,15 @@ class _Named:
     def add(self, digest: Digest, by: str, *, told: bool = True) -> None:
         """Keep an object's name, once; `told`: an event names it, and not only a record or manifest."""
         values = (digest.hex, by, told)
-        self._database.execute("INSERT OR IGNORE INTO named (digest, who, told) VALUES (?, ?, ?)", values)
+        query = "INSERT OR IGNORE INTO named (digest, who, told) VALUES (?, ?, ?)"
+        if not self._database.execute(query, values).rowcount:
+            self._database.execute("INSERT OR IGNORE INTO also VALUES (?, ?)", values[:2])
+
+    def who(self, digest: Digest) -> tuple[str, ...]:
+        """Return all who name an object, as far as they are known by now; the first of them first."""
+        first = self._database.execute("SELECT who FROM named WHERE digest = ?", (digest.hex,)).fetchall()
+        also = self._database.execute("SELECT who FROM also WHERE digest = ? ORDER BY who", (digest.hex,)).fetchall()
+        return tuple(dict.fromkeys(who for (who,) in (*first, *also)))
 
     def told(self, digest: Digest) -> bool:
         """Say whether an event names it: what is an artifact only may look like a record, and is none."""
@@ -85,7 +114,7 @@ class _Named:
 
 def _present(store: Store, digest: Digest, by: str, _named: _Named) -> Iterator[str]:
     if not store.has(digest):
-        yield f"{digest}, which {by} names, is not in the store"
+        yield _lost(digest, by)
 
 
 def _read(store: Store, digest: Digest, by: str, named: _Named) -> Iterator[str]:
@@ -94,7 +123,7 @@ def _read(store: Store, digest: Digest, by: str, named: _Named) -> Iterator[str]
         store.check(digest)
         about = _about(store, digest, by) if named.told(digest) else ()
     except NotFound:
-        yield f"{digest}, which {by} names, is not in the store"
+        yield _lost(digest, by)
     except (DigestMismatch, IntegrityError, UnsupportedVersion) as error:
         yield f"{digest}, which {by} names: {error}"
     else:
@@ -105,9 +134,9 @@ def _read(store: Store, digest: Digest, by: str, named: _Named) -> Iterator[str]
 def _about(store: Store, digest: Digest, by: str) -> tuple[Digest, ...]:
     """Return what an object names, if it is a record or a manifest."""
     beginning = store.beginning(digest, len(_STATEMENT))
-    if beginning.startswith(_STATEMENT) and by.startswith("run "):
+    if beginning.startswith(_STATEMENT) and by.startswith(_RUN):
         return _in_record(RunRecord.from_bytes(store.get(digest)))
-    if not by.startswith("run ") and beginning.startswith(_MANIFEST):
+    if not by.startswith(_RUN) and beginning.startswith(_MANIFEST):
         manifest = Manifest.from_bytes(store.get(digest))
         return (*(each.digest for each in manifest.files), manifest.environment)
     return ()

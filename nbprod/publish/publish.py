@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -137,12 +137,13 @@ def _manifest(
     python = step.notebook.language == "python"
     modules = {*local_modules(step.notebook, step.folder, root)} if python else set()
     modules |= {path for path in (root / name for name in seen) if path.is_file()}
+    settings = replace(step.settings, keep=None)  # for how long to keep runs, the project says on the day
     return Manifest(
         step=step.name,
         notebook=Frozen(path=_relative(step.path, root), digest=store.put(step.data), size=len(step.data)),
         modules=tuple(_frozen(path, root, store) for path in sorted(modules)),
         folder=_relative(step.folder, root),
-        settings=step.settings.to_json(),
+        settings=settings.to_json(),
         schema=json_schema(step.schema, title=step.name, description=step.notebook.title or ""),
         environment=environment,
         git=None if git is None else git.to_json(),

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from nbprod.errors import NotFound
 from nbprod.execution.cancel import CancelToken
 from nbprod.ledger import RunQuery, RunRow
-from nbprod.ledger.events import RunFinished
+from nbprod.ledger.erasures import erasures
+from nbprod.ledger.events import BytesErased, RunFinished
 from nbprod.record.ids import RunId
+from nbprod.record.parts import parts_of
 from nbprod.record.run_record import Kept, RunRecord
 from nbprod.record.status import Status
+from nbprod.record.tombstone import Tombstone
 from nbprod.record.verdict import Verdict
 from nbprod.runner.begin import begin
 from nbprod.runner.files import leave_output
@@ -133,9 +136,25 @@ def _of_occasion(asked: Asked) -> RunRecord | None:
 
 
 def _record(row: RunRow, ports: Ports) -> RunRecord | None:
+    """Return a run's record; None where bytes of it were erased: it never answers."""
+    if erasures(ports.ledger, row.run_id):
+        return None
     with contextlib.suppress(NotFound):
         return None if row.record is None else RunRecord.from_bytes(ports.store.get(row.record))
     return None
+
+
+def _share_tombstones(record: RunRecord, of: RunRecord, ports: Ports) -> None:
+    """Tell, before the verdict, of bytes of the answering run that were erased since it was looked at (law 3).
+
+    Who erases looks for runs under way after the tombstones are written: it sees this run, or this run sees them.
+    """
+    own = {part.digest for part in parts_of(record)}
+    for event in erasures(ports.ledger, of.run_id):
+        objects = tuple(each for each in event.objects if each.digest in own)
+        if objects:
+            stone = Tombstone(run_id=record.run_id, at=event.at, by=event.by, why=event.why, objects=objects)
+            ports.ledger.append(BytesErased.of(stone, ports.store.put(stone.to_bytes())))
 
 
 def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
@@ -172,6 +191,7 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
     digest = ports.store.put(data)
     if spooled := waiting(ports.store, (digest, record.source_file.digest, started.request.environment)):
         ports.ledger.append(bytes_wait(finished, prepared.run_id, started.host, len(spooled)))
+    _share_tombstones(record, of, ports)
     earlier = ports.ledger.run(of.run_id)
     ports.ledger.append(
         RunFinished(

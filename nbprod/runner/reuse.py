@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbprod.errors import IntegrityError, NotFound, ScrapError
 from nbprod.ledger import Ledger, RunQuery
+from nbprod.ledger.erasures import Erasure, erasures
 from nbprod.record.request import RunRequest
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
@@ -57,7 +58,9 @@ def candidates(
             record = RunRecord.from_bytes(store.get(row.record))
         except (NotFound, IntegrityError):
             continue  # its bytes are gone or spoilt: it can say nothing
-        told = _hindrances(record, request, reuse, store=store, root=root, now=now)
+        gone = [str(Erasure(event, each)) for event in erasures(ledger, row.run_id) for each in event.objects]
+        # With bytes gone, nothing else about it can be told, and need not be.
+        told = gone or _hindrances(record, request, reuse, store=store, root=root, now=now)
         yield Candidate(record=record, hindrances=tuple(told))
 
 

@@ -14,6 +14,7 @@ from nbprod.errors import SettingsError
 from nbprod.notebook import Notebook, source_digest
 from nbprod.parameters import Schema
 from nbprod.step.contract import Contract
+from nbprod.step.keep import Keep
 from nbprod.step.reuse import Reuse
 
 __all__ = ["Published", "Step", "StepSettings"]
@@ -41,6 +42,7 @@ class StepSettings:
         reuse: whether an earlier run may answer; None: as whoever runs it says (flows: yes, the command line: no).
         trace: whether it is observed what a run touches; None for the project's setting.
         roots: folders that are pinned whole as inputs, relative to the project's root.
+        keep: for how long the bytes of its runs are kept; None for the project's setting.
     """
 
     notebook: str | None = None
@@ -58,6 +60,7 @@ class StepSettings:
     reuse: Reuse | None = None
     trace: bool | None = None
     roots: tuple[str, ...] = ()
+    keep: Keep | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> StepSettings:
@@ -105,6 +108,7 @@ class StepSettings:
             "reuse": None if self.reuse is None else self.reuse.to_json(),
             "trace": self.trace,
             "roots": list(self.roots),
+            "keep": None if self.keep is None else self.keep.to_json(),
         }
         return {key: value for key, value in table.items() if value is not None}
 
@@ -127,6 +131,8 @@ def _read(key: str, value: Any, where: str) -> Any:
         raise SettingsError(f"{where}: {key} is wrong", expected=expected, found=repr(value))
     if key == "reuse":
         return Reuse.parse(value, f"{where}: reuse")
+    if key == "keep":
+        return Keep.parse(value, f"{where}: keep")
     if key in ("secrets", "roots"):
         return tuple(value)
     if key == "expect":
@@ -166,6 +172,7 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
     "reuse": ("true, false or a text", lambda value: isinstance(value, bool | str)),
     "trace": ("true or false", lambda value: isinstance(value, bool)),
     "roots": ("a list of paths", _names),
+    "keep": ('a duration such as "90d", or "forever"', _text),
     "expect": ("a table", lambda value: isinstance(value, Mapping)),
 }
 

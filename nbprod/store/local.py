@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,6 +157,16 @@ class LocalStore:
                 self._path(digest).unlink()
             sync_folder(self._path(digest).parent)
             return True
+
+    def discard(self, digest: Digest) -> int:
+        """Remove what was set aside under that digest (see `Store.discard`)."""
+        count = 0
+        with self._guard("write"):
+            for name in names(self._quarantine):
+                if name.startswith(f"{digest.hex}."):
+                    _delete(self._quarantine / name)
+                    count += not name.endswith(".json")
+        return count
 
     def sweep(self) -> int:
         """Remove what dead writers left (see `Store.sweep`)."""
@@ -341,6 +352,13 @@ class LocalStore:
         except FileNotFoundError:
             return False
         return True
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():  # it had taken an object's place
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _time(status: os.stat_result) -> datetime:

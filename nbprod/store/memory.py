@@ -131,6 +131,14 @@ class MemoryStore:
             del self._objects[digest], self._written[digest]
             return True
 
+    def discard(self, digest: Digest) -> int:
+        """Remove what was set aside under that digest (see `Store.discard`)."""
+        with self._lock:
+            rest = [each for each in self.quarantine if each[0] != digest]
+            count = len(self.quarantine) - len(rest)
+            self.quarantine[:] = rest
+            return count
+
     def sweep(self) -> int:
         """Return 0: there are no temporary files."""
         return 0

@@ -153,6 +153,16 @@ class RemoteStore:
         self._driver.remove(_key(digest), held.mark)
         return True
 
+    def discard(self, digest: Digest) -> int:
+        """Remove what was set aside under that digest (see `Store.discard`)."""
+        count = 0
+        for name in self._driver.keys(_QUARANTINE):
+            key = f"{_QUARANTINE}/{name}"
+            if name.startswith(f"{digest.hex}.") and (held := self._driver.stat(key)) is not None:
+                self._driver.remove(key, held.mark)
+                count += not name.endswith(".json")
+        return count
+
     def sweep(self) -> int:
         """Remove what dead writers left (see `Store.sweep`); parts of unfinished uploads are the bucket's matter."""
         swept = 0

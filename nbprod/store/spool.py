@@ -124,6 +124,10 @@ class SpoolingStore:
             return False
         return self.remote.remove(digest, unless_after=unless_after) or here
 
+    def discard(self, digest: Digest) -> int:
+        """Remove what was set aside under that digest, there and here."""
+        return self._spool.discard(digest) + self.remote.discard(digest)
+
     def sweep(self) -> int:
         """Remove what dead writers left, there and here."""
         return self._spool.sweep() + self.remote.sweep()

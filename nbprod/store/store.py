@@ -147,6 +147,14 @@ class Store(Protocol):
         """
         ...
 
+    def discard(self, digest: Digest) -> int:
+        """Remove what was set aside as corrupt under that digest, and the notes about it; return how many objects.
+
+        Raises:
+            StoreUnavailable: it could not be removed.
+        """
+        ...
+
     def sweep(self) -> int:
         """Remove temporary files that dead writers left more than a day ago (`STALE`); return how many."""
         ...

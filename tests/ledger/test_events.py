@@ -15,6 +15,7 @@ from nbprod.digest import Digest, canonical
 from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
 from nbprod.ledger.events import (
     AliasMoved,
+    BytesErased,
     Event,
     RunCancelRequested,
     RunFinished,
@@ -33,6 +34,7 @@ from nbprod.ledger.memory import MemoryLedger
 from nbprod.ledger.values import read_json
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
+from nbprod.record.tombstone import ErasedObject, Tombstone
 
 RUN = RunId("01890000-0000-7000-8000-000000000000")
 
@@ -56,6 +58,17 @@ annotations = st.one_of(
     st.builds(RunNoted, **common, note=texts),
     st.builds(RunHeard, **common, what=texts, data=json_values),
     st.builds(RunCancelRequested, **common, by=texts),
+    st.builds(
+        BytesErased,
+        **common,
+        by=texts,
+        why=texts,
+        objects=st.lists(
+            st.builds(ErasedObject, name=texts, digest=digests, size=st.integers(1, 2**50), there=st.booleans()),
+            max_size=3,
+        ).map(tuple),
+        statement=digests,
+    ),
 )
 starts = st.builds(
     RunStarted,
@@ -156,6 +169,34 @@ def test_unknown_versions_and_kinds_are_refused(change: dict[str, Any]) -> None:
 def test_what_is_no_event_is_an_integrity_error(change: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError, match="RunFinished"):
         from_json(to_json(finished(RUN)) | change)
+
+
+def stone() -> BytesErased:
+    gone = ErasedObject(name="journal", digest=DIGEST, size=3)
+    return BytesErased.of(Tombstone(run_id=RUN, at=START, by="ada", why="asked", objects=(gone,)), DIGEST)
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [3, ["journal"], [{"name": "journal", "size": 3}], [{"name": 1, "digest": str(DIGEST), "size": 3}]]
+    + [[{"name": "journal", "digest": str(DIGEST), "size": size}] for size in ("3", True)]
+    + [[{"name": "journal", "digest": str(DIGEST), "size": 3, "there": "no"}]],
+    ids=str,
+)
+def test_what_is_no_tombstone_is_an_integrity_error(objects: Any) -> None:
+    assert from_json(to_json(stone())) == stone()  # positive control
+    with pytest.raises(IntegrityError, match="BytesErased"):
+        from_json(to_json(stone()) | {"objects": objects})
+
+
+def test_a_tombstone_in_the_store_reads_back() -> None:
+    event = stone()
+    there = Tombstone(run_id=RUN, at=event.at, by=event.by, why=event.why, objects=event.objects)
+    assert Tombstone.from_bytes(there.to_bytes()) == there
+    with pytest.raises(UnsupportedVersion):
+        Tombstone.from_bytes(there.to_bytes().replace(b"erasure/v1", b"erasure/v9"))
+    with pytest.raises(IntegrityError):
+        Tombstone.from_bytes(there.to_bytes().replace(b'"why"', b'"way"'))
 
 
 def test_a_missing_field_is_an_integrity_error() -> None:

@@ -14,11 +14,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from nbprod.errors import StoreUnavailable
+from nbprod.errors import Erased, StoreUnavailable
 from nbprod.ledger import RunQuery
 from nbprod.project import Project
 from nbprod.project.machine import Health
 from nbprod.project.stores import check_remote
+from nbprod.project.upkeep import check
 from tests.object_storage import ObjectStorage, new_prefix
 from tests.proxy import Fault, Proxy
 
@@ -65,6 +66,23 @@ def test_a_run_is_kept_in_s3_by_settings_alone(folder: Path, s3_environ: ObjectS
     assert (shown.returncode, "succeeded" in shown.stdout, "model.bin" in shown.stdout) == (0, True, True)
     (finding,) = check_remote(run.home)
     assert (finding.health, finding.found) == (Health.OK, f"{environ['NBPROD_STORE']}, can be written and read")
+
+
+def test_bytes_are_erased_in_s3(folder: Path, s3_environ: ObjectStorage) -> None:
+    environ = {"NBPROD_STORE": new_prefix()}
+    assert nbprod(folder, environ, "run", "train.ipynb").returncode == 0
+    run = Project.find(folder, {**os.environ, **environ}).run("@latest")
+    digest = run.artifacts["model.bin"].digest
+    key = f"{environ['NBPROD_STORE'][5:]}/objects/{digest.hex[:2]}/{digest.hex[2:]}"
+    assert s3_environ.client().exists(key)  # positive control
+    done = nbprod(folder, environ, "erase", "@latest", "--all", "--why", "request 17", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("Erased 4 objects")
+    assert not s3_environ.client().exists(key)
+    with pytest.raises(Erased, match="request 17"):
+        run.artifacts["model.bin"].path()
+    checked = check(run.home, content=True)
+    assert (checked.faults, checked.erased) == ([], 4)
 
 
 def test_a_run_goes_on_while_the_store_cannot_be_reached_and_says_so(folder: Path, s3_environ: ObjectStorage) -> None:

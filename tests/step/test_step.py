@@ -10,6 +10,7 @@ import pytest
 
 from nbprod.errors import SettingsError
 from nbprod.step.contract import Contract, ScrapRule
+from nbprod.step.keep import Keep
 from nbprod.step.reuse import Reuse
 from nbprod.step.step import StepSettings
 
@@ -29,6 +30,7 @@ EVERYTHING: dict[str, Any] = {
     "reuse": "10d",
     "trace": False,
     "roots": ["data"],
+    "keep": "90d",
     "expect": {"scraps": {"auc": {"min": 0.6}}, "artifacts": ["m.skops"]},
 }
 
@@ -41,6 +43,7 @@ def test_every_key_is_read() -> None:
         "secrets": ("TOKEN",),
         "reuse": Reuse(longest=timedelta(days=10)),
         "roots": ("data",),
+        "keep": Keep(longest=timedelta(days=90)),
         "expect": Contract(scraps=(ScrapRule(name="auc", min=0.6),), artifacts=("m.skops",)),
     }
     assert {key: getattr(settings, key) for key in EVERYTHING} == expected
@@ -69,6 +72,7 @@ WRONG = {
     "secrets": ["TOKEN", [""], [3]],
     "trace": [1, "yes"],
     "roots": ["data", [""], [3]],
+    "keep": ["soon", "23h", "-1d", "", 90, True],
     "expect": [[], "auc"],
 }
 

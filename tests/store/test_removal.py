@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nbprod.digest import Digest, digest_bytes
-from nbprod.errors import NotFound
+from nbprod.errors import DigestMismatch, NotFound
 from nbprod.store import LocalStore, MemoryStore, RemoteStore, SpoolingStore, Store
 from nbprod.store.driver import Driver
 from nbprod.store.filesystem import FsspecDriver
@@ -193,3 +193,39 @@ def test_no_put_loses_against_a_removal(tmp_path: Path) -> None:
 
 def test_without_renewal_puts_would_lose(tmp_path: Path) -> None:
     assert lost(tmp_path / "store", Forgetful) > 0
+
+
+def spoil(store: Store, digest: Digest, folder: Path) -> None:
+    """Have an object found corrupt, and set aside."""
+    if isinstance(store, MemoryStore):
+        store._objects[digest] = b"worse"
+    elif isinstance(store, LocalStore):
+        path = folder / "store" / "objects" / digest.hex[:2] / digest.hex[2:]
+        path.chmod(0o600)
+        path.write_bytes(b"worse")
+    else:
+        far = store.remote if isinstance(store, SpoolingStore) else store
+        assert isinstance(far, RemoteStore)
+        far._driver.write(f"objects/{digest.hex[:2]}/{digest.hex[2:]}", b"worse")
+    with pytest.raises(DigestMismatch):
+        store.get(digest)
+
+
+def aside(store: Store) -> list[str]:
+    if isinstance(store, MemoryStore):
+        return [str(digest) for digest, _ in store.quarantine]
+    far = store.remote if isinstance(store, SpoolingStore) else store
+    assert isinstance(far, LocalStore | RemoteStore)
+    return [str(each) for each in far.quarantined()]
+
+
+def test_what_was_set_aside_can_be_discarded(store: Store, tmp_path: Path) -> None:
+    """An erasure takes what was found corrupt, too; other objects' remains stay."""
+    digest, other = store.put(b"spoilt"), store.put(b"spoilt, too")
+    spoil(store, digest, tmp_path)
+    spoil(store, other, tmp_path)
+    assert len(aside(store)) == 2
+    assert store.discard(digest) == 1
+    assert store.discard(digest) == 0
+    (left,) = aside(store)
+    assert other.hex in left

@@ -147,7 +147,7 @@ def check(*, no_store: bool, content: bool, as_json: bool) -> int:
     with counting("runs compared", "objects looked at") as (compared, looked):
         found = checked(project.home, store=not no_store, content=content, compared=compared, looked=looked)
     if as_json:
-        counts = {"events": found.events, "runs": found.runs, "objects": found.objects}
+        counts = {"events": found.events, "runs": found.runs, "objects": found.objects, "erased": found.erased}
         print_json({**counts, "faults": found.faults})
         return IntegrityError.exit_code if found.faults else 0
     for fault in found.faults:
@@ -155,6 +155,9 @@ def check(*, no_store: bool, content: bool, as_json: bool) -> int:
     state = f"{len(found.faults)} faults" if found.faults else "all is well"
     read = f", and read {found.objects} objects" if content else ""
     click.echo(f"Checked {found.events} events of {found.runs} runs{read}: {state}.")
+    if found.erased:
+        gone = "1 object was" if found.erased == 1 else f"{found.erased} objects were"
+        click.echo(f"{gone} erased, as the tombstones of the runs that name them say.")
     return IntegrityError.exit_code if found.faults else 0
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    from nbprod.project import Run
 
 __all__ = ["show"]
 
@@ -10,7 +16,10 @@ __all__ = ["show"]
 @click.command()
 @click.argument("run")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Write the record's statement as JSON, and beside it what was touched."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Write the record's statement as JSON, and beside it what was touched, and erased.",
 )
 def show(run: str, *, as_json: bool) -> int:
     """Show a run's record.
@@ -24,9 +33,21 @@ def show(run: str, *, as_json: bool) -> int:
     project = open_project()
     found = finished_run(project, run)
     if as_json:
-        trace = found.trace
-        touched = {} if trace is None else {"touched": trace.to_json()}
-        print_json({**found.record.to_statement(), **touched})
+        print_json({**found.record.to_statement(), **_beside(found)})
     else:
         show_record(output(), found, project.home.ledger.run(found.id))
     return 0
+
+
+def _beside(run: Run) -> dict[str, Any]:
+    """Return what stands beside the record: what was touched, and what was erased."""
+    from nbprod.errors import Erased  # noqa: PLC0415
+    from nbprod.ledger.events import to_json  # noqa: PLC0415
+
+    beside: dict[str, Any] = {}
+    with suppress(Erased):
+        if (trace := run.trace) is not None:
+            beside["touched"] = trace.to_json()
+    if stones := run.erased:
+        beside["erased"] = [to_json(stone) for stone in stones]
+    return beside
