@@ -19,6 +19,7 @@ import pytest
 
 from nbprod.cli.live import printable
 from tests.cli.conftest import write_notebook
+from tests.processes import eventually
 
 pytestmark = pytest.mark.kernel
 
@@ -224,6 +225,8 @@ def test_every_flag_of_papermill_is_known():
 def test_a_run_that_lost_runner_and_supervisor_is_closed_by_the_next_command(nbprod):
     with nbprod.start("run", "slow.ipynb", "--log-output") as child:
         started(child)
+        # What is shown may be on its way to the journal still.
+        assert eventually(lambda: any(b"tick 0" in path.read_bytes() for path in nbprod.folder.rglob("journal.jsonl")))
         for process in [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

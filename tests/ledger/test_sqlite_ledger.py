@@ -67,13 +67,12 @@ def appenders(path: Path, processes: int, runs: int) -> float:
 
 
 @pytest.mark.slow
-def test_sixteen_processes_append_a_hundred_runs_each(
-    path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    record_property("seconds", appenders(path, 16, 100))
+@pytest.mark.parametrize("runs", [15, pytest.param(100, marks=pytest.mark.torture)])
+def test_sixteen_processes_append_runs(path: Path, runs: int, record_property: Callable[[str, object], None]) -> None:
+    record_property("seconds", appenders(path, 16, runs))
     ledger = open_ledger(str(path))
-    assert sum(1 for _ in ledger.runs(RunQuery(running=False))) == 1600
-    assert [each.seq for each in ledger.events()] == list(range(1, 3201))
+    assert sum(1 for _ in ledger.runs(RunQuery(running=False))) == 16 * runs
+    assert [each.seq for each in ledger.events()] == list(range(1, 32 * runs + 1))
     ledger.close()
 
 
