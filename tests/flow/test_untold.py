@@ -5,24 +5,29 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner
 
 from nbprod.cli.app import nbprod as application
+from nbprod.digest import digest_bytes
 from nbprod.flow import untold
+from nbprod.flow.check import check_untold
 from nbprod.flow.server import LocalServer
 from nbprod.ledger import RunQuery, RunRow
+from nbprod.ledger.events import RunStarted
 from nbprod.project import Project
+from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 from nbprod.runner.processes import Process
 from tests.processes import eventually
@@ -37,6 +42,7 @@ pytestmark = [
 ]
 
 NOW = timedelta(0)
+Flows = dict[str, subprocess.Popen[bytes]]
 FLOW = """
     import sys, time
     from pathlib import Path
@@ -62,14 +68,15 @@ FLOW = """
         waiting.wait()
 
     @flow(flow_run_name=sys.argv[1])
-    def two():
+    def short():
         long(alpha=1)
-        good(alpha=2)
+        if sys.argv[1] == "gone":
+            good(alpha=2)
 
     try:
-        two() if sys.argv[2:] else chain()
+        chain() if sys.argv[1] in ("killed", "living") else short()
     finally:
-        flush(5)
+        flush(3)
 """
 LONG = """
     import time
@@ -78,8 +85,8 @@ LONG = """
     while not Path("go").exists():
         time.sleep(0.05)
 """
-IMPATIENT = {"PREFECT_API_REQUEST_TIMEOUT": "3", "PREFECT_CLIENT_MAX_RETRIES": "1"}
-"""A request that nobody answers gives up after 8 seconds: two tries, and two seconds between them."""
+IMPATIENT = {"PREFECT_API_REQUEST_TIMEOUT": "3", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+"""How long Prefect's own client waits is for its settings to say; a test is in more of a hurry."""
 
 
 @pytest.fixture
@@ -110,7 +117,7 @@ def rows(root: Path, flow_run: str | None = None) -> list[RunRow]:
 class Api:
     """What a server says."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | None) -> None:
         self.url = url
 
     def flow_run(self, flow_run: str) -> tuple[str, str, str]:
@@ -126,11 +133,17 @@ class Api:
             return {run.name: run.state.name for run in client.read_task_runs(flow_run_filter=wanted)}
 
     @contextlib.contextmanager
-    def _client(self):
-        from prefect.client.orchestration import get_client
+    def configured(self) -> Iterator[None]:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        with temporary_settings({PREFECT_API_URL: self.url}), get_client(sync_client=True) as client:
+        with temporary_settings({PREFECT_API_URL: self.url}):
+            yield
+
+    @contextlib.contextmanager
+    def _client(self):
+        from prefect.client.orchestration import get_client
+
+        with self.configured(), get_client(sync_client=True) as client:
             yield client
 
 
@@ -186,7 +199,7 @@ def test_a_killed_flow_is_told_of_and_a_living_one_left_alone(flows, prefect_ser
         assert {**before, "long": "Crashed"}.items() <= api.task_runs(dead).items()
         assert set(api.task_runs(dead).values()) == {"Completed", "Failed", "Crashed"}
         assert "Prefect" not in command(flows, "recover")  # told once
-        assert [health for health, *_ in doctor(flows)] == ["ok"]
+        assert [found.health for found in check_untold(project)] == ["ok"]
         assert api.flow_run(alive)[:2] == ("living", "Running")
         (flows / "go").touch()
         living.communicate(timeout=60)
@@ -194,84 +207,94 @@ def test_a_killed_flow_is_told_of_and_a_living_one_left_alone(flows, prefect_ser
     assert api.flow_run(alive)[1] == "Completed"
 
 
-def test_a_server_that_is_restarted_or_gone_for_the_end(flows, tmp_path, prefect_server):
-    own, roots = tmp_path / "own", {}
-    for name in ("restarted", "gone"):
-        roots[name] = Path(tmp_path / name)
-        flows.rename(roots[name]) if name == "gone" else subprocess.run(["cp", "-r", flows, roots[name]], check=True)
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(LocalServer(own, os.environ))
-        port = urlsplit(server.url).port
-        server.wait()
-        environ = {"PREFECT_API_URL": server.url}
-        restarted = stack.enter_context(started(roots["restarted"], "restarted", "two", **environ))
-        gone = stack.enter_context(started(roots["gone"], "gone", "two", **environ, **IMPATIENT))
-        for root in roots.values():
-            assert eventually((root / "notebooks" / "up-1").exists, 90)
-        server.stop()
-        (roots["gone"] / "notebooks" / "go").touch()
-        said = gone.communicate(timeout=120)[0].decode()
-        assert gone.returncode != 0, said
-        server = stack.enter_context(LocalServer(own, os.environ, port=port))
-        server.wait()
-        assert urlsplit(server.url).port == port
-        (roots["restarted"] / "notebooks" / "go").touch()
-        said = restarted.communicate(timeout=120)[0].decode()
-        assert restarted.returncode == 0, said
-        api = Api(server.url)
-        for name, root in roots.items():
-            there = rows(root)
-            assert [row.status for row in there] == [Status.SUCCEEDED] * 2
-            [flow_run] = {row.flow_run for row in there}
-            assert eventually(lambda run=flow_run: api.task_runs(run), 30)
-            with pointed_at(server.url):
-                told = untold.tell(Project.find(root), quiet=NOW)
-            if name == "gone":
-                [overdue] = told.overdue
-                assert (overdue.believed, overdue.state) == ("Running", "Crashed")
-                assert "2 succeeded" in api.flow_run(flow_run)[2]
-            assert api.flow_run(flow_run)[1] == {"restarted": "Completed", "gone": "Crashed"}[name]
-            finished = {"long(alpha=1)": "Completed", "good(alpha=2)": "Completed"}
-            assert eventually(lambda run=flow_run, names=finished: api.task_runs(run) == names, 30), api.task_runs(
-                flow_run
-            )
+KINDS = ("restarted", "gone", "silent", "passing")
 
 
 @contextlib.contextmanager
-def pointed_at(url: str) -> Iterator[None]:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: url}):
-        yield
-
-
-@pytest.mark.parametrize("fault", [Fault.HALF_OPEN, Fault.NONE])
-def test_an_api_that_falls_silent(flows, prefect_server, fault):
-    address = urlsplit(prefect_server.url)
-    with Proxy((address.hostname, address.port)) as proxy:
-        url = f"http://{proxy.host}:{proxy.port}/api"
-        with started(flows, "silent", "two", PREFECT_API_URL=url, **IMPATIENT) as process:
-            assert eventually((flows / "notebooks" / "up-1").exists, 90)
-            proxy.switch(fault)
-            (flows / "notebooks" / "go").touch()
-            said = process.communicate(timeout=150)[0].decode()  # it ends by itself
-    assert [row.status for row in rows(flows)] == [Status.SUCCEEDED] * 2, said
-    [flow_run] = {row.flow_run for row in rows(flows)}
-    api, project = Api(prefect_server.url), Project.find(flows)
-    if fault is Fault.NONE:  # the control
-        assert process.returncode == 0, said
-        assert eventually(lambda: set(api.task_runs(flow_run).values()) == {"Completed"}, 30)
-        assert untold.tell(project, quiet=NOW).overdue == ()
-        assert api.flow_run(flow_run)[1] == "Completed"
-        return
-    assert process.returncode != 0, said
-    assert api.flow_run(flow_run)[1] == "Running"
-    [told] = untold.tell(project, quiet=NOW).overdue
-    assert (told.state, told.task_runs) == ("Crashed", 2)
-    assert api.flow_run(flow_run)[1] == "Crashed"
-    assert api.task_runs(flow_run) == {"long(alpha=1)": "Completed", "good(alpha=2)": "Completed"}
+def all_started(roots: dict[str, Path], own: LocalServer, session: LocalServer) -> Iterator[Flows]:
+    """Start a flow of each kind: two at a server that will be stopped, two behind proxies of another."""
+    address = urlsplit(session.url)
+    with contextlib.ExitStack() as stack:
+        proxies = {n: stack.enter_context(Proxy((address.hostname, address.port))) for n in ("silent", "passing")}
+        urls = {n: f"http://{proxy.host}:{proxy.port}/api" for n, proxy in proxies.items()}
+        flows = {
+            name: stack.enter_context(
+                started(
+                    root,
+                    name,
+                    PREFECT_API_URL=urls.get(name, own.url),
+                    **({} if name == "restarted" else IMPATIENT),
+                )
+            )
+            for name, root in roots.items()
+        }
+        for name, root in roots.items():
+            assert eventually((root / "notebooks" / "up-1").exists, 90), flows[name].communicate(timeout=5)
+        proxies["silent"].switch(Fault.HALF_OPEN)
+        yield flows
 
 
-def test_no_api_and_one_that_does_not_answer_are_told_in_a_line(flows, prefect_server):
-    project = Project.find(flows)
-    assert untold.look(project) == untold.Untold()  # nothing is known: nobody is asked
+def test_servers_that_are_restarted_gone_or_silent(flows, tmp_path, prefect_server):
+    roots = {name: Path(shutil.copytree(flows, tmp_path / name)) for name in KINDS}
+    said: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(LocalServer(tmp_path / "own", os.environ))
+        server.wait()
+        running = stack.enter_context(all_started(roots, server, prefect_server))
+        server.stop()
+        for name in ("gone", "silent", "passing"):
+            (roots[name] / "notebooks" / "go").touch()
+        for name in ("gone", "passing"):
+            said[name] = running[name].communicate(timeout=120)[0].decode()
+        server = stack.enter_context(LocalServer(tmp_path / "own", os.environ, port=urlsplit(server.url).port))
+        server.wait()
+        (roots["restarted"] / "notebooks" / "go").touch()
+        for name in ("restarted", "silent"):  # which ends by itself
+            said[name] = running[name].communicate(timeout=120)[0].decode()
+        good = {name: process.returncode == 0 for name, process in running.items()}
+        assert good == {"restarted": True, "gone": False, "silent": False, "passing": True}, said
+
+        long = {"long(alpha=1)": "Completed"}
+        for name, root in roots.items():
+            there = rows(root)
+            assert [row.status for row in there] == [Status.SUCCEEDED] * (2 if name == "gone" else 1)
+            [flow_run] = {row.flow_run for row in there}
+            api = Api(server.url if name in ("restarted", "gone") else prefect_server.url)
+            if good[name]:  # the controls
+                assert eventually(lambda api=api, run=flow_run: api.task_runs(run) == long, 30)
+            else:
+                assert api.flow_run(flow_run)[1] == "Running"
+            with api.configured():
+                overdue = untold.tell(Project.find(root), quiet=NOW).overdue
+            assert [each.state for each in overdue] == ([] if good[name] else ["Crashed"])
+            assert api.flow_run(flow_run)[1] == ("Completed" if good[name] else "Crashed")
+            # The second one of `gone` is one that the server had never heard of.
+            assert api.task_runs(flow_run) == (long | {"good(alpha=2)": "Completed"} if name == "gone" else long)
+
+
+def test_an_api_that_is_not_there_is_told_in_a_line(flows, monkeypatch):
+    assert command(flows, "recover") == "Nothing to close: no run is open.\n"  # no flow run is known: nobody is asked
+    assert doctor(flows) == []
+    made = RunStarted(
+        at=datetime.now(UTC),
+        run_id=RunId.new(datetime.now(UTC), bytes(10)),
+        step="good",
+        notebook="good.ipynb",
+        request_digest=digest_bytes(b""),
+        parameters={},
+        user="u",
+        host="elsewhere",
+        runner_pid=1,
+        lease_seconds=600.0,
+        folder="/nowhere",
+        flow_run=str(uuid4()),
+    )
+    Project.find(flows, {}).home.ledger.append(made)
+    with Api("http://127.0.0.1:9/api").configured():  # nobody listens
+        assert "Prefect was told nothing more: Prefect's API at http://127.0.0.1:9/api" in command(flows, "recover")
+        [(health, text, _)] = doctor(flows)
+        assert (health, "ConnectError" in text) == ("warn", True)
+    with Api(None).configured():
+        said = command(flows, "recover")
+        assert "no Prefect API is configured: set PREFECT_API_URL" in said
+        assert "its runner counts as alive" in said  # the rest is done all the same
