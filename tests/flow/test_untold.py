@@ -86,8 +86,8 @@ LONG = """
     while not Path("go").exists():
         time.sleep(0.05)
 """
-BOUNDED = {"PREFECT_API_REQUEST_TIMEOUT": "15", "PREFECT_CLIENT_MAX_RETRIES": "1"}
-"""As docs/how-to/prefect.md advises, with fewer tries: a request that is swallowed gives up after 32 seconds."""
+BOUNDED = {"PREFECT_API_REQUEST_TIMEOUT": "10", "PREFECT_CLIENT_MAX_RETRIES": "1"}
+"""As docs/how-to/prefect.md advises, with fewer tries: a request that is swallowed gives up after 22 seconds."""
 
 
 @pytest.fixture
