@@ -117,7 +117,7 @@ def test_what_the_ui_shows(project: Path, write, prefect_server: LocalServer):
     failed = Project.find(project).run("bad@latest")
     assert (run.status, failed.status) == (Status.SUCCEEDED, Status.FAILED)
     [shown] = flow_run
-    assert eventually(lambda: {name: each.state.name for name, each in shown.task_runs().items()} == ENDED, 30)
+    assert eventually(lambda: {name: each.state.name for name, each in shown.task_runs().items()} == ENDED, 60)
     figure = f"data:image/png;base64,{PIXEL}"
     for step, ended, name, value in (("good", run, "sum", "3"), ("bad", failed, "seen", "3")):
         artifacts = shown.artifacts(step)
@@ -136,10 +136,10 @@ def test_what_the_ui_shows(project: Path, write, prefect_server: LocalServer):
         [row] = json.loads(artifacts["-scraps table"])
         assert (row["name"], row["value"]) == (name, value)
     assert shown.artifacts("good")["-progress progress"] == 100.0
-    assert any("ZeroDivisionError" in line for line in shown.lines())
+    assert eventually(lambda: any("ZeroDivisionError" in line for line in shown.lines()), 60)  # sent in batches
     lineage = {
         "prefect.asset.materialization.succeeded": {"nbprod://good/rows.txt"},
         "prefect.asset.referenced": {"nbprod://good/rows.txt"},  # the other one read it
         "prefect.asset.materialization.failed": {"nbprod://bad/half.txt"},
     }
-    assert eventually(lambda: shown.asset_events(prefect_server.url) == lineage, 30)
+    assert eventually(lambda: shown.asset_events(prefect_server.url) == lineage, 60)
