@@ -17,10 +17,12 @@ from prefect.flow_engine import FlowRunTimeoutError
 from nbprod.execution.events import Event
 from nbprod.flow.arguments import binding_signature, describe, given
 from nbprod.flow.attend import attend
+from nbprod.flow.caller import Caller
 from nbprod.flow.report import Report
 from nbprod.flow.states import outcome_of
 from nbprod.flow.watching import Notice, tell
 from nbprod.project import Project, Run, RunOptions
+from nbprod.runner.processes import Process
 from nbprod.step.step import Step
 
 __all__ = ["NotebookCall", "project_at"]
@@ -68,15 +70,29 @@ class NotebookCall:
 
     def __init__(self, ordered: Ordered, step: Step) -> None:
         self.ordered = ordered
+        self.flow_process: Process | None = None
         self.__name__ = step.name
         self.__qualname__ = step.name
         self.__doc__ = step.notebook.title or f"Run the notebook {ordered.notebook}."
         self.__signature__ = binding_signature(step.schema)
 
-    def with_timeout(self, seconds: float) -> NotebookCall:
-        """Return a call with another deadline for its runs."""
+    def sent(self) -> NotebookCall:
+        """Return a call that knows the process of the flow which sends it to be run, maybe in another process."""
+        flow = FlowRunContext.get()
+        if flow is None or flow.detached:  # not the flow's process, or its flow has no run
+            return self
+        other = self._twin()
+        other.flow_process = Process.this()
+        return other
+
+    def _twin(self) -> NotebookCall:
         other = NotebookCall.__new__(NotebookCall)
         other.__dict__.update(self.__dict__)
+        return other
+
+    def with_timeout(self, seconds: float) -> NotebookCall:
+        """Return a call with another deadline for its runs."""
+        other = self._twin()
         other.ordered = replace(self.ordered, options=replace(self.ordered.options, timeout=seconds))
         return other
 
@@ -89,7 +105,7 @@ class NotebookCall:
         bound = self.__signature__.bind(*args, **kwargs).arguments
         project = project_at(self.ordered.root)
         step = self.ordered.step()
-        job = project.job(step, given(bound, step.name), _in_context(self.ordered.options, project.environ))
+        job = project.job(step, given(bound, step.name), self._in_context(project.environ))
         task = describe(step.name, bound)
         tell(Notice(step=step.name, task=task, news=None))
         report = Report(step.name)
@@ -116,6 +132,37 @@ class NotebookCall:
         _finish(report, run, hurry=attended.interrupt is not None)
         return outcome_of(run, attended.interrupt)
 
+    def _in_context(self, environ: Mapping[str, str]) -> RunOptions:
+        """Return options with what Prefect's contexts know of the run: its tags, its flow run, what it is for.
+
+        In a flow, an earlier run may answer unless somebody says no.
+        """
+        options, context, flow = self.ordered.options, TaskRunContext.get(), FlowRunContext.get()
+        if context is None:
+            return options
+        task_run = context.task_run
+        if flow is None or flow.flow_run is None:
+            return replace(options, tags=tuple(sorted({*options.tags, *task_run.tags})))
+        tags = {*options.tags, *task_run.tags, *flow.flow_run.tags}  # a deployment's stand there only
+        note = f"Prefect flow run {flow.flow_run.name} ({flow.flow_run.id}), task run {task_run.id}"
+        caller = Caller(
+            task_run=task_run.id,
+            task_key=task_run.task_key,
+            dynamic_key=task_run.dynamic_key,
+            name=task_run.name,
+            # Elsewhere, the flow's process is known only if the task was sent from there (see `sent`).
+            process=self.flow_process if flow.detached else Process.this(),
+        )
+        return replace(
+            options,
+            tags=tuple(sorted(tags)),
+            note=options.note or note,
+            reuse=environ.get("NBPROD_REUSE", "1") != "0" if options.reuse is None else options.reuse,
+            occasion=_occasion(flow, context),
+            flow_run=str(flow.flow_run.id),
+            caller=caller.to_json(),
+        )
+
 
 def _finish(report: Report, run: Run, *, hurry: bool) -> None:
     """Tell Prefect of the finished run; the record stands, whatever goes wrong in here."""
@@ -125,28 +172,6 @@ def _finish(report: Report, run: Run, *, hurry: bool) -> None:
         raise
     except Exception:
         logging.getLogger(__name__).exception("the end of a run could not be told to Prefect")
-
-
-def _in_context(options: RunOptions, environ: Mapping[str, str]) -> RunOptions:
-    """Return options with what Prefect's contexts know of the run: its tags, its flow run, what it is for.
-
-    In a flow, an earlier run may answer unless somebody says no.
-    """
-    context, flow = TaskRunContext.get(), FlowRunContext.get()
-    if context is None:
-        return options
-    if flow is None or flow.flow_run is None:
-        return replace(options, tags=tuple(sorted({*options.tags, *context.task_run.tags})))
-    tags = {*options.tags, *context.task_run.tags, *flow.flow_run.tags}  # a deployment's stand there only
-    note = f"Prefect flow run {flow.flow_run.name} ({flow.flow_run.id}), task run {context.task_run.id}"
-    return replace(
-        options,
-        tags=tuple(sorted(tags)),
-        note=options.note or note,
-        reuse=environ.get("NBPROD_REUSE", "1") != "0" if options.reuse is None else options.reuse,
-        occasion=_occasion(flow, context),
-        flow_run=str(flow.flow_run.id),
-    )
 
 
 def _occasion(flow: FlowRunContext, context: TaskRunContext) -> str:

@@ -11,7 +11,7 @@ from nbprod.errors import CallerError, RunNotSuccessful
 from nbprod.project import Run
 from nbprod.record.status import Status
 
-__all__ = ["message_of", "notebook_url", "outcome_of", "result_of", "worth_retrying"]
+__all__ = ["message_of", "notebook_url", "outcome_of", "result_of", "state_of", "worth_retrying"]
 
 _NAMES = {Status.TIMED_OUT: "TimedOut", Status.CACHED: "Cached"}
 
@@ -25,18 +25,31 @@ def outcome_of(run: Run, interrupt: BaseException | None = None) -> State[Any]:
         run: the finished run.
         interrupt: what was raised in the attending thread; kept as the error's cause.
     """
-    message = message_of(run)
     if run.status.good:
-        return Completed(name=_NAMES.get(run.status), message=message, data=run)
+        return state_of(run.status, message_of(run), data=run)
     error = _error_of(run)
     error.__cause__ = interrupt
-    if run.status is Status.CANCELLED:
-        return Cancelled(message=message, data=error)
-    if run.status is Status.CRASHED:
-        return Crashed(message=message, data=error)
-    if run.status in (Status.KERNEL_DIED, Status.EXITED_EARLY):
-        message = f"{run.status}: {message}"  # Prefect's state is called Failed like any other
-    return Failed(name=_NAMES.get(run.status), message=message, data=error)
+    return state_of(run.status, message_of(run), data=error)
+
+
+def state_of(status: Status, message: str, *, data: Any = None) -> State[Any]:
+    """Return the state that stands for an ending.
+
+    Args:
+        status: the ending.
+        message: for people.
+        data: what the state holds for a caller.
+    """
+    name = _NAMES.get(status)
+    if status.good:
+        return Completed(name=name, message=message, data=data)
+    if status is Status.CANCELLED:
+        return Cancelled(message=message, data=data)
+    if status is Status.CRASHED:
+        return Crashed(message=message, data=data)
+    if status in (Status.KERNEL_DIED, Status.EXITED_EARLY):
+        message = f"{status}: {message}"  # Prefect's state is called Failed like any other
+    return Failed(name=name, message=message, data=data)
 
 
 def message_of(run: Run) -> str:

@@ -61,7 +61,21 @@ class NotebookTask(Task[..., Any]):
         """Run the notebook once per element of its iterable arguments (see `prefect.Task.map`)."""
         if isinstance(kwargs.get(EXTRA), Mapping):
             kwargs[EXTRA] = unmapped(kwargs[EXTRA])
-        return super().map(*args, **kwargs)
+        return Task.map(self._sent(), *args, **kwargs)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the notebook wherever the flow's task runner takes it (see `prefect.Task.submit`)."""
+        return Task.submit(self._sent(), *args, **kwargs)
+
+    def _sent(self) -> NotebookTask:
+        return self._twin(self.fn.sent())
+
+    def _twin(self, fn: NotebookCall, changed: Mapping[str, Any] | None = None) -> NotebookTask:
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update({**self.__dict__, **(changed or {})})
+        twin.fn = fn
+        twin.__dict__.update(__wrapped__=fn, __signature__=inspect.signature(self), task_key=self.task_key)
+        return twin
 
     def with_options(self, **options: Any) -> NotebookTask:
         """Return a notebook task with other options (see `prefect.Task.with_options`).
@@ -72,12 +86,7 @@ class NotebookTask(Task[..., Any]):
         _refuse_caching(options)
         timeout = options.pop("timeout_seconds", None)
         changed = super().with_options(**options)  # a plain Task: its state is taken over
-        twin = type(self).__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        twin.__dict__.update(changed.__dict__)
-        twin.fn = self.fn if timeout is None else self.fn.with_timeout(timeout)
-        twin.__dict__.update(__wrapped__=twin.fn, __signature__=inspect.signature(self), task_key=self.task_key)
-        return twin
+        return self._twin(self.fn if timeout is None else self.fn.with_timeout(timeout), changed.__dict__)
 
     def as_flow(self, **options: Any) -> Flow[..., Any]:
         """Return a flow that runs this notebook, with the notebook's types, help and defaults as Prefect's form.

@@ -93,6 +93,7 @@ class RunStarted(RunEvent):
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to, as the flow's runner names it.
         shared: whether those who ask for the same meanwhile wait for this run instead of starting another.
+        caller: what the caller needs to find its own way back from the run: texts and numbers that it makes.
     """
 
     step: str
@@ -111,6 +112,7 @@ class RunStarted(RunEvent):
     retry_of: RunId | None = None
     flow_run: str | None = None
     shared: bool = False
+    caller: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,7 +341,7 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
     for kind in _KINDS.values()
 }
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "of", "statement"})
+_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement"})
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

@@ -22,19 +22,23 @@ from nbprod.project.project import Project
 from nbprod.project.recovery import has_ledger
 from nbprod.project.stores import check_remote, quarantines
 
-__all__ = ["Finding", "Health", "examine"]
+__all__ = ["Check", "Finding", "Health", "examine"]
+
+Check = Callable[[Project], Iterator[Finding]]
+"""Finds out about one thing."""
 
 _GIGABYTE = 10**9
 _PYTHONS = ((3, 11), (3, 14))
 
 
-def examine(project: Project) -> Iterator[Finding]:
+def examine(project: Project, *further: Check) -> Iterator[Finding]:
     """Try what a run needs, one thing after another; nothing is left behind.
 
     Args:
         project: the project whose store and ledger are tried.
+        further: checks of what stands above the project.
     """
-    checks: tuple[Callable[[Project], Iterator[Finding]], ...] = (
+    checks: tuple[Check, ...] = (
         _python,
         check_kernels,
         check_supervisor,
@@ -45,6 +49,7 @@ def examine(project: Project) -> Iterator[Finding]:
         _ledger,
         _distributions,
         _git,
+        *further,
     )
     for check in checks:
         yield from check(project)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nbprod.digest import Digest
+from nbprod.digest import Digest, Json
 from nbprod.environment.probe import EnvironmentProbe
 from nbprod.errors import CallerError, NotFound
 from nbprod.execution.cancel import CancelToken
@@ -58,6 +58,7 @@ class RunOptions:
         occasion: what the run is for (see `Job.occasion`).
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to.
+        caller: what its caller needs to find its way back from the run (see `RunStarted.caller`).
     """
 
     name: str | None = None
@@ -74,6 +75,7 @@ class RunOptions:
     occasion: str | None = None
     retry_of: RunId | None = None
     flow_run: str | None = None
+    caller: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -203,6 +205,7 @@ class Project:
             occasion=options.occasion,
             retry_of=options.retry_of,
             flow_run=options.flow_run,
+            caller=options.caller,
         )
 
     def _artifact(self, value: Any) -> ArtifactFile | None:

@@ -60,6 +60,7 @@ def begin(
             retry_of=job.retry_of or retry_of,
             flow_run=job.flow_run,
             shared=shared,
+            caller=prepared.masker.mask_json(dict(job.caller)),  # made by a program
         )
     )
     return started

@@ -30,6 +30,7 @@ from nbprod.record.status import Status
 from nbprod.runner.conclude import Ended, conclude
 from nbprod.runner.files import write_atomically
 from nbprod.runner.leases import LEASE_SECONDS
+from nbprod.runner.processes import start_ticks
 from nbprod.runner.run import tidy
 from nbprod.runner.started import RunFolder, Started
 from nbprod.store import SPOOL, Store, open_store
@@ -115,8 +116,10 @@ def _runner_lives(row: RunRow) -> bool:
         return False
     if datetime.now(UTC) - row.lease_until > timedelta(seconds=10 * LEASE_SECONDS):
         return False
+    ticks = start_ticks(row.runner_pid)
+    if ticks is None:
+        return False
     try:
-        ticks = int(Path(f"/proc/{row.runner_pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
         up = float(Path("/proc/uptime").read_text("ascii").split()[0])
     except (OSError, ValueError, IndexError):
         return False

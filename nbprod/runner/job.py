@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbprod.digest import Digest
+from nbprod.digest import Digest, Json
 from nbprod.parameters import Parameters
 from nbprod.record.ids import RunId
 from nbprod.step.reuse import NO_REUSE, Reuse
@@ -51,6 +51,7 @@ class Job:
             the first one's run.
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to.
+        caller: what its caller needs to find its way back from the run (see `RunStarted.caller`).
     """
 
     step: Step
@@ -66,3 +67,4 @@ class Job:
     occasion: str | None = None
     retry_of: RunId | None = None
     flow_run: str | None = None
+    caller: Mapping[str, Json] = field(default_factory=dict)

@@ -14,7 +14,9 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from nbprod.flow import untold
 from nbprod.flow.embedded import Embedded
 from nbprod.ledger import RunQuery
 from nbprod.project import Project, Run
@@ -170,6 +172,8 @@ def test_a_scheduled_run_leaves_its_record(site):
     assert run.record.request.given == ("day",)  # the form's other defaults were not given
     assert str(run.parameters["day"]) == "2013-04-01"
     assert Project.find(site.root, {}).home.ledger.run(run.id).tags == ("from-yaml",)
+    with temporary_settings({PREFECT_API_URL: None}):  # `nbprod recover` needs no setting to ask it
+        assert untold.look(Project.find(site.root, {})).asked == site.url
 
 
 def test_what_ends_a_run_leaves_a_true_record_and_no_process(site):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nbprod.flow.caller import caller_of
 from nbprod.ledger import RunQuery
 from nbprod.project import Project
 from nbprod.record.status import Status
@@ -57,7 +58,8 @@ FLOW = """
 
     if __name__ == "__main__":
         runs, after = main(sys.argv[1], int(sys.argv[2]))
-        print(json.dumps([[run.parameters["alpha"], str(run.id)] for run in runs] + [after.scraps["read"]]))
+        told = [[run.parameters["alpha"], str(run.id)] for run in runs]
+        print(json.dumps([*told, after.scraps["read"], os.getpid()]))
         flush(5)
 """
 WRITE = """
@@ -99,13 +101,17 @@ def test_the_records_are_the_same(project: Path, write, tmp_path: Path, kind, co
     command = [sys.executable, str(script), kind, str(count)]
     done = subprocess.run(command, env=environ, cwd=project, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-4000:]
-    *told, read = json.loads(done.stdout.splitlines()[-1])
+    *told, read, pid = json.loads(done.stdout.splitlines()[-1])
     assert [alpha for alpha, _ in told] == list(range(count))
     assert read == "0"
     runs = list(Project.find(project, environ).runs(RunQuery(steps=("write",), tags=(kind,))))
     assert {str(run.id) for run in runs} == {run_id for _, run_id in told}
     assert {run.status for run in runs} == {Status.SUCCEEDED}
     assert (project / ".nbprod" / "runs").exists() is (kind != "dask")
+    # Whether the flow lives is asked of its own process, not of the worker that ran the notebook.
+    ledger = Project.find(project, environ).home.ledger
+    assert {caller_of(ledger, run.id).process.pid for run in runs} == {pid}
+    assert (pid in {ledger.run(run.id).runner_pid for run in runs}) is (kind == "threads")
     # Equal work, equal bytes and an equal request, whoever did it.
     assert {run.parameters["alpha"]: run.artifacts["rows.txt"].path().read_text("utf-8") for run in runs} == {
         alpha: str(alpha * 2) for alpha in range(count)

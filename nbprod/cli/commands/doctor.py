@@ -21,11 +21,12 @@ def doctor(*, as_json: bool) -> int:
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import text as escaped  # noqa: PLC0415
     from nbprod.cli.session import open_project  # noqa: PLC0415
+    from nbprod.flow.check import check_untold  # noqa: PLC0415
     from nbprod.project.doctor import Finding, Health, examine  # noqa: PLC0415
 
     console = output()
     findings: list[Finding] = []
-    for found in examine(open_project(recover=False)):
+    for found in examine(open_project(recover=False), check_untold):
         findings.append(found)
         if not as_json:
             console.print(f"{_SIGNS[found.health]}  [bold]{escaped(found.what)}[/]: {escaped(found.found)}")
