@@ -103,7 +103,8 @@ def _scope(job: Job, spec: KernelSpec, root: Path) -> Scope:
     why_off = "" if settings.trace in (None, True) else "`trace = false` is set"
     if not spec.is_ipykernel:
         why_off = f"the kernel {spec.name} is not IPython's"
-    return Scope(root=root, cwd=job.step.folder, roots=roots, why_off=why_off)
+    handed = tuple(Path(job.parameters.values[name]) for name in job.upstream)
+    return Scope(root=root, cwd=job.step.folder, roots=roots, handed=handed, why_off=why_off)
 
 
 def _refuse_secrets_in_words(job: Job, masker: Masker) -> None:
