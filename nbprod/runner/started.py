@@ -86,9 +86,8 @@ class Scope:
 
     def holds(self, path: str) -> bool:
         """Return whether the path lies in the project or below a declared root, or was handed over."""
-        return Path(path) in self.handed or any(
-            Path(path).is_relative_to(folder) for folder in (self.root, *self.roots)
-        )
+        folders = (self.root, *self.roots)
+        return Path(path) in self.handed or any(Path(path).is_relative_to(folder) for folder in folders)
 
     def called(self, path: str) -> str:
         """Return the path as the project calls it: a kernel's working directory comes without links."""
