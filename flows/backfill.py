@@ -1,23 +1,20 @@
-"""Score a range of days, several at once; a day that has a good record is not scored again."""
+"""Score a range of days, several at once; what has a good record answers, and is not run again."""
 
 import argparse
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 from prefect import flow, unmapped
 from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
-import nbprod
 from nbprod.flow import notebook
-from nbprod.project import Project, Run, RunOptions
+from nbprod.project import Run
 
 ingest = notebook("notebooks/ingest.ipynb", retries=2)
 features = notebook("notebooks/features.ipynb")
 score = notebook("notebooks/score.ipynb")
 
-PROJECT = Project.find(Path(__file__).parent)
 LATEST_MODEL = "nbprod:train@latest/model.skops"
 AT_ONCE = 4
 
@@ -26,36 +23,21 @@ AT_ONCE = 4
 def backfill_flow(first: date, last: date, model: str = LATEST_MODEL) -> list[Run]:
     """Score each day from `first` to `last`, as if on its morning. A day that fails does not stop the others.
 
-    Called again, it goes on where it stopped: days that were scored with the same model keep their record.
+    Called again, it goes on where it stopped: a day that was scored from the same data by the same notebooks with the
+    same model is answered by that run, with status `cached`.
     """
-    there = {day: run for day in days_of(first, last) if (run := good_run(day, model)) is not None}
-    days = [day for day in days_of(first, last) if day not in there]
+    days = list(days_of(first, last))
     mornings = [day - timedelta(days=1) for day in days]
     data = ingest.map(start=days, end=days, outcomes_until=mornings)
     tables = features.map(flights=data, outcomes=data, weather=data, planes=data)
     scores = score.map(day=days, features=tables, model=unmapped(model))
     wait(scores)
-    there.update(zip(days, (scored.result() for scored in scores), strict=True))
-    return [there[day] for day in sorted(there)]
+    return [scored.result() for scored in scores]
 
 
 def days_of(first: date, last: date) -> Iterator[date]:
     """Yield the days from `first` to `last`, both included."""
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
-
-
-def good_run(day: date, model: str) -> Run | None:
-    """Return the last good run that scored a day with this notebook and the same bytes of a model, if there is one."""
-    job = PROJECT.job(PROJECT.step("score"), {"day": day, "model": model}, RunOptions())
-    wanted = job.upstream.get("model")
-    if wanted is None:
-        return None  # a file of one's own: nothing is known of it until it runs
-    for run in nbprod.runs("score", status="succeeded", where=[f'params.day="{day}"'], project=PROJECT):
-        asked = run.record.request
-        models = {entry.digest for entry in asked.inputs if entry.name == "model"}
-        if asked.source == job.step.source and wanted.digest in models:
-            return run
-    return None
 
 
 if __name__ == "__main__":

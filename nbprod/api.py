@@ -14,6 +14,7 @@ from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
 from nbprod.ledger import RunQuery, parse_condition
 from nbprod.project import Project, Run, RunOptions
+from nbprod.project.output import output_at
 from nbprod.record.status import Status
 from nbprod.scraps import Scrap
 
@@ -44,7 +45,8 @@ def run(
     Args:
         notebook: a path, or a step's name.
         parameters: values for its parameters; an artifact of another run may be handed over as it is.
-        output: where to write the executed notebook as well; its folder must be there.
+        output: where to write the executed notebook as well: a path whose folder is there, or an address such as
+            `s3://bucket/key`.
         name: a name for people.
         tags: for people, to find it by.
         note: a note for people.
@@ -72,7 +74,7 @@ def run(
         name=name,
         tags=tuple(tags),
         note=note,
-        output=None if output is None else Path(output),
+        output=None if output is None else output_at(output),
         cwd=None if cwd is None else Path(cwd),
         kernel=kernel,
         timeout=timeout,

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from nbprod.cli.screen import text
 from nbprod.cli.values import brief, duration, plain_json, plain_text, size, status_text
+from nbprod.store.elsewhere import shown_url
 
 if TYPE_CHECKING:
     from nbprod.project import Run
@@ -38,7 +39,7 @@ def run_json(run: Run) -> dict[str, Any]:
     }
 
 
-def show_summary(console: Console, run: Run, *, also: Path | None = None) -> None:
+def show_summary(console: Console, run: Run, *, also: Path | str | None = None) -> None:
     """Show how a run ended and what it left.
 
     Args:
@@ -76,8 +77,10 @@ def scrap_text(entry: Any, width: int = 40) -> str:
     return brief(entry.payload["data"], width)
 
 
-def near(path: Path) -> str:
-    """Return a path relative to the current folder if it lies below it."""
+def near(path: Path | str) -> str:
+    """Return a path relative to the current folder if it lies below it, and an address without its credentials."""
+    if isinstance(path, str):
+        return shown_url(path)
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 

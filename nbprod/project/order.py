@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from nbprod.project.output import output_path, refuse_loss
+from nbprod.project.output import output_at, output_path, refuse_loss
 from nbprod.project.project import Project, RunOptions
 from nbprod.runner import Job
 from nbprod.step.step import Step
@@ -26,7 +26,7 @@ def order(
         step: what to run.
         values: by parameter.
         options: how this run differs from the step's settings.
-        output: template for the path of the executed notebook (see `output_path`); None for none.
+        output: template for the path or the address of the executed notebook (see `output_path`); None for none.
 
     Raises:
         ParameterError: unknown, missing or ill-typed parameters.
@@ -35,6 +35,7 @@ def order(
     job = project.job(step, values, options)
     if output is None:
         return job
-    path = output_path(output, job.parameters.values, at=datetime.now(UTC), run_uuid=str(uuid.uuid4())).absolute()
-    refuse_loss(path, step.path, project.home)
-    return replace(job, output=path)
+    path = output_path(output, job.parameters.values, at=datetime.now(UTC), run_uuid=str(uuid.uuid4()))
+    where = output_at(path)
+    refuse_loss(where, step, project.home)
+    return replace(job, output=where)

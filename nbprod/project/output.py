@@ -10,16 +10,27 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from nbprod.errors import CallerError
+from nbprod.errors import CallerError, NotFound
 from nbprod.project.home import Home
+from nbprod.step.step import Step
+from nbprod.store.elsewhere import read_url, refuse_unwritable, shown_url
 
-__all__ = ["output_path", "refuse_loss"]
+__all__ = ["output_at", "output_path", "refuse_loss"]
 
 _BUILT_IN = "pm"
 
 
-def output_path(template: str, values: Mapping[str, Any], *, at: datetime, run_uuid: str) -> Path:
+def output_at(text: str | os.PathLike[str]) -> Path | str:
+    """Return where an OUTPUT is: an absolute path, or an address (`s3://bucket/key`) as it was given."""
+    text = os.fspath(text)
+    if text.startswith("file://"):
+        return Path(unquote(urlsplit(text).path))
+    return text if "://" in text else Path(text).absolute()
+
+
+def output_path(template: str, values: Mapping[str, Any], *, at: datetime, run_uuid: str) -> str:
     """Fill in an OUTPUT template (papermill 2.7, `papermill/parameterize.py`).
 
     `{name}` becomes a parameter's value, `{name:spec}` a formatted one, `{pm[current_datetime_utc]}`,
@@ -51,7 +62,7 @@ def output_path(template: str, values: Mapping[str, Any], *, at: datetime, run_u
         raise CallerError(
             f"OUTPUT {template!r} is not a template", found=str(error), hint="Write {{ and }} for braces."
         ) from error
-    return Path("".join(parts))
+    return "".join(parts)
 
 
 def _filled(template: str, name: str, known: Mapping[str, Any], spec: str, conversion: str | None) -> str:
@@ -78,24 +89,43 @@ def _filled(template: str, name: str, known: Mapping[str, Any], spec: str, conve
     return text
 
 
-def refuse_loss(path: Path, source: Path | None, home: Home) -> None:
+def refuse_loss(output: Path | str, step: Step, home: Home) -> None:
     """Refuse an OUTPUT in whose place something lies, or will lie, that no run could bring back.
 
     An executed notebook and an empty file may be overwritten.
 
     Args:
-        path: where the executed notebook is to be written.
-        source: the notebook that is to be run; None where it has no file.
+        output: where the executed notebook is to be written: a path, or an address.
+        step: what is to be run.
         home: the project's places.
 
     Raises:
         CallerError: it is the source, a place of nbprod's own, a folder or device, or another file with content.
+        SettingsError: nothing can be written at such an address.
+        StoreUnavailable: what lies at the address cannot be looked at.
     """
+    if isinstance(output, str):
+        _refuse_loss_elsewhere(output, step)
+    else:
+        _refuse_loss_here(output, step.path, home)
+
+
+def _refuse_loss_elsewhere(url: str, step: Step) -> None:
+    refuse_unwritable(url)
+    if shown_url(url) == step.origin:
+        raise _the_source(shown_url(url))
+    try:
+        data = read_url(url)
+    except NotFound:
+        return
+    if data and not _was_executed(data):
+        raise _is_there(shown_url(url), url.endswith(".ipynb"))
+
+
+def _refuse_loss_here(path: Path, source: Path | None, home: Home) -> None:
     real = Path(os.path.realpath(path))  # `resolve` would fail on links in a circle
     if source is not None and (real == source.resolve() or (real.exists() and real.samefile(source))):
-        raise CallerError(
-            f"OUTPUT {path} is the notebook itself, which is never changed", hint="Write to another path, or give none."
-        )
+        raise _the_source(path)
     if any(real == place or real.is_relative_to(place) for place in home.places()):
         raise CallerError(
             f"OUTPUT {path} lies where nbprod keeps its runs ({home.folder})",
@@ -110,19 +140,36 @@ def refuse_loss(path: Path, source: Path | None, home: Home) -> None:
         raise CallerError(f"OUTPUT {path} is a folder", expected="the path of a notebook to write")
     if not stat.S_ISREG(status.st_mode):
         raise CallerError(f"OUTPUT {path} is a device, pipe or socket", expected="the path of a notebook to write")
-    if status.st_size and not _was_executed(real):
-        raise CallerError(
-            f"OUTPUT {path} is there already",
-            expected="a new path, or that of an executed notebook",
-            found="a notebook that is no run's output" if real.suffix == ".ipynb" else "another file",
-            hint="Name another path; if nobody needs that file any more, remove it first.",
-        )
+    if status.st_size and not _was_executed(_read(real)):
+        raise _is_there(path, real.suffix == ".ipynb")
 
 
-def _was_executed(path: Path) -> bool:
-    """Return whether a file is a notebook that papermill or nbprod wrote: both leave their metadata in it."""
+def _the_source(output: object) -> CallerError:
+    return CallerError(
+        f"OUTPUT {output} is the notebook itself, which is never changed", hint="Write to another path, or give none."
+    )
+
+
+def _is_there(output: object, a_notebook: bool) -> CallerError:  # noqa: FBT001 - two words for what was found
+    return CallerError(
+        f"OUTPUT {output} is there already",
+        expected="a new path, or that of an executed notebook",
+        found="a notebook that is no run's output" if a_notebook else "another file",
+        hint="Name another path; if nobody needs that file any more, remove it first.",
+    )
+
+
+def _read(path: Path) -> bytes:
     try:
-        metadata = json.loads(path.read_bytes())["metadata"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _was_executed(data: bytes) -> bool:
+    """Return whether this is a notebook that papermill or nbprod wrote: both leave their metadata in it."""
+    try:
+        metadata = json.loads(data)["metadata"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return False
     return isinstance(metadata, dict) and not metadata.keys().isdisjoint(("papermill", "nbprod"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from nbprod.errors import CallerError, ParameterError, ParameterFault
 from nbprod.notebook import FRESH_FOLDER, OUTPUT_DIR
 from nbprod.runner import Job
+from nbprod.store.elsewhere import write_url
 
 __all__ = ["prepared_notebook", "write_prepared"]
 
@@ -36,14 +37,18 @@ def prepared_notebook(job: Job) -> bytes:
     return to_bytes(node)
 
 
-def write_prepared(job: Job, output: Path) -> None:
-    """Write the prepared notebook to a file, in one piece.
+def write_prepared(job: Job, output: Path | str) -> None:
+    """Write the prepared notebook to a path, in one piece, or to an address.
 
     Raises:
         CallerError: it cannot be written there.
+        StoreUnavailable: it cannot be written at that address.
     """
     from nbprod.runner.files import write_atomically  # noqa: PLC0415
 
+    if isinstance(output, str):
+        write_url(output, prepared_notebook(job))
+        return
     try:
         write_atomically(output, prepared_notebook(job))
     except OSError as error:

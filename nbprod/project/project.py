@@ -21,7 +21,7 @@ from nbprod.notebook import Notebook
 from nbprod.parameters import Text, bind
 from nbprod.project.home import Home
 from nbprod.project.labels import run_name
-from nbprod.project.output import refuse_loss
+from nbprod.project.output import output_at, refuse_loss
 from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
 from nbprod.project.steps import find_step
@@ -47,7 +47,7 @@ class RunOptions:
         name: a name for people.
         tags: for people, to find it by.
         note: a note for people.
-        output: where to write the executed notebook as well.
+        output: where to write the executed notebook as well: a path, or an address such as `s3://bucket/key`.
         cwd: working directory.
         kernel: name of the kernel spec.
         timeout: seconds for all cells together.
@@ -64,7 +64,7 @@ class RunOptions:
     name: str | None = None
     tags: tuple[str, ...] = ()
     note: str | None = None
-    output: Path | None = None
+    output: Path | str | None = None
     cwd: Path | None = None
     kernel: str | None = None
     timeout: float | None = None
@@ -187,9 +187,9 @@ class Project:
             trace=common.trace if settings.trace is None else settings.trace,
             roots=tuple(dict.fromkeys((*common.roots, *settings.roots))),
         )
-        output = None if options.output is None else options.output.absolute()
+        output = None if options.output is None else output_at(options.output)
         if output is not None:
-            refuse_loss(output, step.path, self.home)
+            refuse_loss(output, step, self.home)
         folder = step.folder if options.cwd is None else options.cwd.absolute()
         changed = replace(step, folder=folder, settings=settings)
         return Job(

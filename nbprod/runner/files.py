@@ -6,8 +6,9 @@ import os
 import secrets
 from pathlib import Path
 
-from nbprod.errors import EnvironmentFault
+from nbprod.errors import EnvironmentFault, NbprodError
 from nbprod.record.ids import RunId
+from nbprod.store.elsewhere import shown_url, write_url
 
 __all__ = ["leave_output", "write_atomically"]
 
@@ -34,17 +35,20 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         raise
 
 
-def leave_output(path: Path, data: bytes, run_id: RunId) -> None:
+def leave_output(output: Path | str, data: bytes, run_id: RunId) -> None:
     """Write the executed notebook where the caller asked for it.
 
     Raises:
         EnvironmentFault: it cannot be written there; the run is recorded all the same.
     """
     try:
-        write_atomically(path, data)
-    except OSError as error:
+        if isinstance(output, Path):
+            write_atomically(output, data)
+        else:
+            write_url(output, data)
+    except (OSError, NbprodError) as error:
         raise EnvironmentFault(
-            f"the executed notebook cannot be written to {path}",
-            found=error.strerror,
+            f"the executed notebook cannot be written to {shown_url(str(output))}",
+            found=error.found if isinstance(error, NbprodError) else error.strerror,
             hint=f"The run is recorded all the same: see `nbprod show {run_id}`.",
         ) from error

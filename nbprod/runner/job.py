@@ -43,7 +43,7 @@ class Job:
         name: a name for people.
         tags: for people, to find it by.
         note: a note for people.
-        output: where to write the executed notebook as well; None for nowhere else.
+        output: where to write the executed notebook as well: a path, or an address; None for nowhere else.
         report_mode: hide the code in the executed notebook.
         paths: input and output path for papermill's metadata, where papermill itself has chosen them.
         reuse: whether an earlier run may answer.
@@ -60,7 +60,7 @@ class Job:
     name: str | None = None
     tags: tuple[str, ...] = ()
     note: str | None = None
-    output: Path | None = None
+    output: Path | str | None = None
     report_mode: bool = False
     paths: tuple[str | None, str | None] | None = None
     reuse: Reuse = NO_REUSE

@@ -22,6 +22,7 @@ from nbprod.runner.job import Job
 from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, plain_json, plan_of
 from nbprod.runner.ports import Ports
 from nbprod.runner.started import RunFolder, Scope, Started
+from nbprod.store.elsewhere import shown_url
 
 __all__ = ["Prepared", "describe", "keep_environment", "prepare"]
 
@@ -52,7 +53,7 @@ def prepare(job: Job, ports: Ports) -> Prepared:
     cwd = job.step.folder
     if not cwd.is_dir():
         raise CallerError(f"the working directory {cwd} is not there", hint="Create it, or set another: --cwd.")
-    if job.output is not None and not job.output.parent.is_dir():
+    if isinstance(job.output, Path) and not job.output.parent.is_dir():
         raise CallerError(f"the executed notebook cannot be written to {job.output}", found="its folder is not there")
     secrets = _secrets(job, ports)
     masker = Masker(secrets)
@@ -103,7 +104,8 @@ def _scope(job: Job, spec: KernelSpec, root: Path) -> Scope:
     why_off = "" if settings.trace in (None, True) else "`trace = false` is set"
     if not spec.is_ipykernel:
         why_off = f"the kernel {spec.name} is not IPython's"
-    return Scope(root=root, cwd=job.step.folder, roots=roots, why_off=why_off)
+    handed = tuple(Path(job.parameters.values[name]) for name in job.upstream)
+    return Scope(root=root, cwd=job.step.folder, roots=roots, handed=handed, why_off=why_off)
 
 
 def _refuse_secrets_in_words(job: Job, masker: Masker) -> None:
@@ -166,7 +168,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         zone=ports.zone,
         defaults=plain_json(defaults),
         given=plain_json(prepared.bound.overrides),
-        paths=job.paths or (where, None if job.output is None else str(job.output)),
+        paths=job.paths or (where, None if job.output is None else shown_url(str(job.output))),
         report_mode=job.report_mode,
         notes=prepared.bound.notes,
         scope=prepared.scope,

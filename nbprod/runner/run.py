@@ -157,15 +157,17 @@ class Runner:
         ports = self._ports
         kernel: Kernel | None = None
         try:
-            kernel = self._launch(prepared)
-            if started is None:  # while the kernel starts
-                started = describe(prepared, ports)
+            if started is None:
+                kernel = self._launch(prepared)
+                started = describe(prepared, ports)  # while the kernel starts
             started = begin(prepared, started, ports, shared=shared, retry_of=retried(prepared, ports))
         except BaseException:
             if kernel is not None:
                 kernel.release()
             shutil.rmtree(prepared.folder.path, ignore_errors=True)
             raise
+        if kernel is None:  # many may have asked for it: only the one whose start the ledger took launches a kernel
+            kernel = self._launch_begun(prepared, started, begun)
         self._leases.add(prepared.run_id, token)
         problem: BaseException | None = None
         try:
@@ -199,6 +201,18 @@ class Runner:
             closer=(sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path)),
             mask=partial(mask_content, masker=prepared.masker) if prepared.secrets else None,
         )
+
+    def _launch_begun(self, prepared: Prepared, started: Started, begun: float) -> Kernel:
+        """Launch the kernel of a run whose start is committed; if that fails, the run ends as `crashed`."""
+        try:
+            return self._launch(prepared)
+        except BaseException as error:
+            settings = prepared.job.step.settings
+            limits = OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit)
+            collector, driven = _what_was(prepared, limits, error)
+            ended = self._ended(prepared, driven, collector, begun, ())
+            self._leave(prepared, conclude(started, ended, prepared.folder, self._ports.store, self._ports.ledger))
+            raise
 
     # --- during --------------------------------------------------------------------------------
 

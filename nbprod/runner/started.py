@@ -74,17 +74,20 @@ class Scope:
         root: the project's root.
         cwd: where the kernel runs.
         roots: further folders, declared in the settings.
+        handed: files that hold the artifacts of other runs which are handed over; they may lie anywhere.
         why_off: why it is not looked; empty where it is.
     """
 
     root: Path
     cwd: Path
     roots: tuple[Path, ...] = ()
+    handed: tuple[Path, ...] = ()
     why_off: str = ""
 
     def holds(self, path: str) -> bool:
-        """Return whether the path lies in the project or below a declared root."""
-        return any(Path(path).is_relative_to(folder) for folder in (self.root, *self.roots))
+        """Return whether the path lies in the project or below a declared root, or was handed over."""
+        folders = (self.root, *self.roots)
+        return Path(path) in self.handed or any(Path(path).is_relative_to(folder) for folder in folders)
 
     def called(self, path: str) -> str:
         """Return the path as the project calls it: a kernel's working directory comes without links."""
@@ -97,13 +100,14 @@ class Scope:
     def to_json(self) -> dict[str, Any]:
         """Return the form that is kept in the run's folder."""
         told = {"root": str(self.root), "cwd": str(self.cwd), "why_off": self.why_off}
-        return {**told, "roots": [str(folder) for folder in self.roots]}
+        return {**told, "roots": [str(folder) for folder in self.roots], "handed": [str(file) for file in self.handed]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Scope:
         """Read what `to_json` wrote."""
         roots = tuple(Path(folder) for folder in data["roots"])
-        return cls(root=Path(data["root"]), cwd=Path(data["cwd"]), roots=roots, why_off=data["why_off"])
+        handed = tuple(Path(file) for file in data.get("handed", ()))  # a run that an older nbprod began has none
+        return cls(root=Path(data["root"]), cwd=Path(data["cwd"]), roots=roots, handed=handed, why_off=data["why_off"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

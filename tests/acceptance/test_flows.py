@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from nbprod.project import Run
+from nbprod.ledger import RunQuery, RunRow
+from nbprod.project import Project, Run
 from nbprod.record.status import Status
+from tests.processes import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWS = ROOT / "flows"
@@ -50,11 +55,41 @@ def test_backfill_scores_each_day_with_the_last_good_model(runs):
     assert [run.scraps["day"] for run in scored] == ["2013-02-22", "2013-02-23"]
     models = {entry.run for run in scored for entry in run.record.request.inputs if entry.name == "model"}
     assert models == {runs["train"].id}
-    alone = runs["score/score"].artifacts["predictions.parquet"]
-    assert scored[0].artifacts["predictions.parquet"].digest == alone.digest  # equal work, equal bytes
-    assert scored[0].id == runs["score/score"].id  # that day had a good record: it was not scored again
+    # That day had a good record, which answers: it was not scored again.
+    assert [run.status for run in scored] == [Status.CACHED, Status.SUCCEEDED]
+    assert scored[0].record.of == runs["score/score"].id
     again = backfill_flow(date(2013, 2, 22), date(2013, 2, 23), model=f"nbprod:{runs['train'].id}/model.skops")
-    assert [run.id for run in again] == [run.id for run in scored]
+    assert {run.status for run in again} == {Status.CACHED}
+    assert [run.record.of for run in again] == [scored[0].record.of, scored[1].id]
+
+
+def test_a_killed_backfill_goes_on_where_it_stopped(runs):
+    """Each notebook that had a good record when the flow's process was killed answers; the others are run."""
+    first, last = date(2013, 2, 25), date(2013, 2, 26)
+    project = Project.find(ROOT)
+
+    def rows() -> list[RunRow]:
+        return [row for row in project.home.ledger.runs(RunQuery()) if row.run_id not in earlier]
+
+    earlier = {row.run_id for row in project.home.ledger.runs(RunQuery())}
+    command = [sys.executable, str(FLOWS / "backfill.py"), "--from", str(first), "--to", str(last), "--at-once", "1"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+        # At least one day is done by then, and at least one is not.
+        while not any(row.step == "score" and row.status is Status.SUCCEEDED for row in rows()):
+            assert killed.poll() is None
+            time.sleep(0.05)
+        killed.kill()
+    good = {row.run_id for row in rows() if row.status is Status.SUCCEEDED}
+    assert eventually(lambda: all(row.status is not None for row in rows()), 60)  # closed by their keepers
+    before = {row.run_id for row in rows()}
+    # What ended well between the kill and the look is good, too.
+    good |= {row.run_id for row in rows() if row.status is Status.SUCCEEDED}
+    scored = runpy.run_path(str(FLOWS / "backfill.py"))["backfill_flow"](first, last)
+    assert [run.scraps["day"] for run in scored] == [f"2013-02-{day}" for day in (25, 26)]
+    after = [row for row in rows() if row.run_id not in before]
+    assert {row.of for row in after if row.status is Status.CACHED} == good
+    assert len(after) == 6
+    assert sum(row.status is Status.SUCCEEDED for row in after) == 6 - len(good) > 0
 
 
 def test_every_step_succeeded(runs):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from nbprod.digest import digest_bytes
-from nbprod.errors import NotebookInvalid, NotFound, SettingsError, StoreUnavailable
+from nbprod.errors import EnvironmentFault, NotebookInvalid, NotFound, SettingsError, StoreUnavailable
 from nbprod.project import Project, Run, RunOptions
 from nbprod.project.rerun import rerun_job
 from nbprod.record.status import Status
 from nbprod.store.elsewhere import read_url, shown_url
 from tests.notebooks import PARAMETERS, project_in, write
+from tests.object_storage import ObjectStorage, new_prefix
 from tests.processes import nothing_survives
 
 
@@ -83,3 +87,77 @@ def test_what_cannot_be_read_is_told(served: tuple[Path, str], tmp_path: Path) -
 )
 def test_credentials_are_not_shown(url: str, shown: str) -> None:
     assert shown_url(url) == shown
+
+
+@pytest.mark.kernel
+def test_from_a_bucket_into_a_bucket(s3_environ: ObjectStorage, tmp_path: Path) -> None:
+    """`nbprod run s3://…/x.ipynb s3://…/out-{p}.ipynb`, and what may be overwritten there."""
+    bucket, client = new_prefix(), s3_environ.client()
+    source = write(tmp_path / "x.ipynb", ("p: int = 0", PARAMETERS), "print(p + 1)").read_bytes()
+    client.pipe_file(f"{bucket}/x.ipynb", source)
+    client.pipe_file(f"{bucket}/data-1.csv", b"a,b")
+    (tmp_path / "x.ipynb").unlink()
+    (tmp_path / "pyproject.toml").write_text("[tool.nbprod]\n")
+
+    def ask(output: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "nbprod", "run", f"{bucket}/x.ipynb", output, "-p", "p", "1"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+
+    for _ in range(2):  # an executed notebook may be overwritten
+        done = ask(f"{bucket}/out/out-{{p}}.ipynb")
+        assert done.returncode == 0, done.stderr
+        assert f"{bucket}/out/out-1.ipynb" in done.stdout
+        run = Project.find(tmp_path).run("@latest")
+        assert client.cat_file(f"{bucket}/out/out-1.ipynb") == run.notebook.read_bytes()
+        assert run.record.request.notebook == f"{bucket}/x.ipynb"
+        assert run.record.source_file.digest == digest_bytes(source)
+        about = json.loads(run.notebook.read_bytes())["metadata"]["papermill"]
+        assert (about["input_path"], about["output_path"]) == (f"{bucket}/x.ipynb", f"{bucket}/out/out-1.ipynb")
+    for output, told in (
+        (f"{bucket}/x.ipynb", "is the notebook itself"),
+        (f"{bucket}/data-{{p}}.csv", "is there already"),
+        ("https://127.0.0.1/out.ipynb", "only read"),
+        ("s3://no-such-bucket/out.ipynb", "cannot be"),
+    ):
+        refused = ask(output)
+        assert refused.returncode != 0
+        assert told in " ".join(refused.stderr.split()), refused.stderr
+    assert client.cat_file(f"{bucket}/x.ipynb") == source
+    assert client.cat_file(f"{bucket}/data-1.csv") == b"a,b"
+
+
+@pytest.mark.kernel
+def test_a_run_whose_output_does_not_arrive_is_recorded(served: tuple[Path, str], tmp_path: Path) -> None:
+    """The storage may have gone while the notebook ran: the run is not lost with it."""
+    output = f"local://{tmp_path}/gone/out.ipynb"
+    with nothing_survives() as mark, project_in(tmp_path / "project", mark) as project:
+        write(project.root / "x.ipynb", "import pathlib; pathlib.Path('../gone').write_text('no folder')")
+        job = project.job(project.step("x.ipynb"), {}, RunOptions(output=output))
+        with pytest.raises(EnvironmentFault, match="recorded all the same"):
+            project.run_job(job)
+        assert project.run("@latest").status is Status.SUCCEEDED
+
+
+@pytest.mark.prefect
+@pytest.mark.kernel
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_task_is_made_of_an_address(served: tuple[Path, str], prefect_server: object, tmp_path: Path) -> None:
+    from prefect import flow
+
+    from nbprod.flow import notebook
+    from nbprod.flow.call import project_at
+
+    folder, address = served
+    path = write(folder / "task.ipynb", ("alpha: int = 1", PARAMETERS), "import scrapbook as sb\nsb.glue('x', alpha)")
+    (tmp_path / "pyproject.toml").write_text("[tool.nbprod]\n")
+    task = notebook(f"{address}/task.ipynb", root=tmp_path)
+
+    @flow
+    def nightly() -> Run:
+        run: Run = task(alpha=4)
+        return run
+
+    run = nightly()
+    project_at(tmp_path).close()
+    assert (run.scraps["x"], run.record.request.notebook) == (4, f"{address}/task.ipynb")
+    assert run.record.source_file.digest == digest_bytes(path.read_bytes())

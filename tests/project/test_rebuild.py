@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -27,8 +31,9 @@ from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.record.verdict import Verdict
-from nbprod.store import LocalStore, MemoryStore, Store, objects_beginning
+from nbprod.store import LocalStore, MemoryStore, Store, objects_beginning, open_store
 from tests.notebooks import PARAMETERS, project_in, write
+from tests.object_storage import ObjectStorage, new_prefix
 from tests.postgres import PostgresServer
 from tests.processes import nothing_survives
 
@@ -108,6 +113,29 @@ def test_what_a_store_proves_is_told_as_before(project: Project, fresh: Ledger) 
     assert found == [fresh.find("first")]
     with pytest.raises(CallerError, match="an empty ledger"):
         rebuild(fresh, store)
+
+
+@pytest.mark.kernel
+def test_a_ledger_is_made_anew_from_a_bucket(project: Project, s3_environ: ObjectStorage, tmp_path: Path) -> None:
+    """By the command line, on a machine that has neither the ledger nor the folder."""
+    url, before = new_prefix(), project.home.store
+    bucket = open_store(url, base=tmp_path)
+    for digest in before.digests():
+        bucket.put(before.get(digest))
+    (tmp_path / "pyproject.toml").write_text("[tool.nbprod]\n")
+    command = [sys.executable, "-m", "nbprod", "ledger", "rebuild", "--from-store", url, "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert (made["runs"], made["versions"], made["events"]) == (4, 2, 10)
+    assert (made["faults"], made["aside"], made["objects"]) == ([], [], len(list(before.digests())))
+    again = Project.find(tmp_path, {**os.environ, "NBPROD_STORE": url})
+    try:
+        assert rows(again.home.ledger) == rows(project.home.ledger)
+        assert told(again.home.ledger) == told(project.home.ledger)
+        assert again.run("first").scraps["long"] == "x" * 5000
+    finally:
+        again.home.ledger.close()
 
 
 @pytest.mark.kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,8 @@ from nbprod.record.status import Status
 from nbprod.runner import Job
 from nbprod.step.contract import Contract
 from nbprod.step.reuse import NO_REUSE, Reuse, ReuseMode
-from tests.notebooks import PARAMETERS, write
+from tests.notebooks import PARAMETERS, project_in, write
+from tests.processes import nothing_survives
 
 pytestmark = pytest.mark.kernel
 
@@ -134,6 +136,30 @@ def test_another_contract_is_held_against_the_earlier_run(counted: Counted, firs
     unmet = asking({"scraps": {"value": {"type": "float", "min": 3}}})
     assert "does not meet the contract" in str(explain_job(counted.project, unmet).hindrances)
     assert counted.project.run_job(unmet).status is Status.FAILED
+
+
+def test_an_artifact_that_was_handed_over_is_pinned_wherever_it_lies(tmp_path: Path) -> None:
+    """A worker's own folder may be outside of the project: the copy in it has the digest that the request names."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "table.txt").write_text("3")
+    environ = {"NBPROD_HOME": str(tmp_path / "home")}
+    with nothing_survives() as mark, project_in(tmp_path / "project", mark, environ=environ) as project:
+        makes = ("output_dir: str = ''", PARAMETERS), "open(output_dir + '/rows.txt', 'w').write('3')"
+        reads = ("rows: str = ''\nmore: str = ''", PARAMETERS), "print(open(rows).read(), more and open(more).read())"
+        write(project.root / "makes.ipynb", *makes)
+        write(project.root / "reads.ipynb", *reads)
+        made = project.run_job(project.job(project.step("makes.ipynb"), {}, RunOptions())).raise_for_status()
+
+        def job(more: str = "") -> Job:
+            given = {"rows": made.artifacts["rows.txt"], "more": more}
+            return project.job(project.step("reads.ipynb"), given, RunOptions(reuse=True))
+
+        ran = project.run_job(job()).raise_for_status()
+        assert project.run_job(job()).record.of == ran.id
+        # The control: what was not handed over from a run lies outside, and nobody knows whether it is the same.
+        beside = job(f"..{os.sep}data{os.sep}table.txt")
+        project.run_job(beside).raise_for_status()
+        assert "not pinned" in " ".join(explain_job(project, beside).hindrances)
 
 
 def test_the_same_occasion_is_the_same_run(counted: Counted) -> None:
