@@ -31,6 +31,7 @@ from nbprod.record.status import Status
 from nbprod.runner.answer import Asked, answer, retried
 from nbprod.runner.begin import begin
 from nbprod.runner.conclude import Conclusion, Ended, conclude
+from nbprod.runner.early import EarlyUploads
 from nbprod.runner.files import leave_output, write_atomically
 from nbprod.runner.job import Job
 from nbprod.runner.leases import Leases
@@ -246,9 +247,10 @@ class Runner:
             problem: BaseException | None = None
             try:
                 importer.start()  # papermill takes half a second to import, which the kernel's start hides
-                driven = driver.drive(bootstrap_source(_observed(prepared)) if prepared.spec.is_ipykernel else None)
-                if _alive(driven.stop):
-                    driver.see_out(_SHUTDOWN_GRACE)
+                with EarlyUploads(self._ports.store, prepared.folder.output):
+                    driven = driver.drive(bootstrap_source(_observed(prepared)) if prepared.spec.is_ipykernel else None)
+                    if _alive(driven.stop):
+                        driver.see_out(_SHUTDOWN_GRACE)
                 kernel.end()
                 _write_ended(journal, self._ports.now(), driven.stop, self._ports.monotonic() - begun)
             except BaseException as error:  # noqa: BLE001 - whatever it was, the run ends truly and then it is raised

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +22,10 @@ from nbprod.store.link import Patience
 from nbprod.store.s3_faults import Place, translated
 
 __all__ = ["S3Driver"]
+
+
+_AT_ONCE = 4
+"""Parts of an object that are sent at the same time."""
 
 
 class S3Driver(FsspecDriver):
@@ -116,20 +122,7 @@ class S3Driver(FsspecDriver):
             "UploadId"
         ]
         try:
-            done = []
-            for number, (data, digest) in enumerate(zip(parts, content.parts, strict=False), 1):
-                seal = _base64(digest)
-                told = self._request(
-                    "upload_part",
-                    size=len(data),
-                    Key=name,
-                    UploadId=upload,
-                    PartNumber=number,
-                    Body=data,
-                    ChecksumSHA256=seal,
-                    needs="ETag",
-                )
-                done.append({"PartNumber": number, "ETag": told["ETag"], "ChecksumSHA256": seal})
+            done = self._send_parts(name, upload, zip(parts, content.parts, strict=False))
             told = self._request(
                 "complete_multipart_upload",
                 Key=name,
@@ -148,6 +141,29 @@ class S3Driver(FsspecDriver):
                 )
             raise
         return bool(told.get("ChecksumSHA256") == content.seal)
+
+    def _send_parts(self, name: str, upload: str, parts: Iterable[tuple[bytes, Digest]]) -> list[dict[str, Any]]:
+        """Send the parts, some at a time: on a link that is fast and far, each would mostly wait for its reply."""
+
+        def send(number: int, data: bytes, seal: str) -> dict[str, Any]:
+            part = {"PartNumber": number, "ChecksumSHA256": seal}
+            size = len(data) * _AT_ONCE  # they share the link, so that each may take as long as all
+            told = self._request("upload_part", size=size, Key=name, UploadId=upload, Body=data, needs="ETag", **part)
+            return {**part, "ETag": told["ETag"]}
+
+        done: list[dict[str, Any]] = []
+        under_way: deque[Future[dict[str, Any]]] = deque()
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="nbprod-parts") as pool:
+            try:
+                for number, (data, digest) in enumerate(parts, 1):
+                    if len(under_way) == _AT_ONCE:  # no more than these are in memory
+                        done.append(under_way.popleft().result())
+                    under_way.append(pool.submit(send, number, data, _base64(digest)))
+                done += [each.result() for each in under_way]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return done
 
     def _request(
         self, method: str, *, doing: str | None = None, size: int = 0, needs: str = "", **arguments: Any

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nbprod.digest import Digest, digest_file
-from nbprod.errors import DigestMismatch, NotFound, StoreUnreachable
+from nbprod.errors import CallerError, DigestMismatch, NbprodError, NotFound, StoreUnreachable
 from nbprod.store.local import LocalStore
 from nbprod.store.store import Store
 
@@ -83,6 +83,25 @@ class SpoolingStore:
     def put_file(self, path: Path) -> tuple[Digest, int]:
         """Keep a file's bytes (see `Store.put_file`), here if need be."""
         return self._keep(lambda: self.remote.put_file(path), lambda: self._spool.put_file(path))
+
+    def send(self, path: Path) -> bool:
+        """Send a file ahead of the moment when it is put, so that the put finds it there; nothing is kept here.
+
+        Args:
+            path: the file; it may change or vanish meanwhile, and then nothing is sent.
+
+        Returns:
+            Whether more may be sent: not while the link is broken or the store refuses, which a put will tell.
+        """
+        if self._resting():
+            return False
+        try:
+            self.remote.put_file(path)
+        except (CallerError, NotFound, OSError):  # it changes, or is gone, or may not be read
+            return True
+        except NbprodError:
+            return False
+        return True
 
     def get(self, digest: Digest) -> bytes:
         """Return the bytes, checked (see `Store.get`), wherever they are."""

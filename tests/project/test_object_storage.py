@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,16 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from nbprod.digest import digest_bytes
 from nbprod.errors import Erased, StoreUnavailable
 from nbprod.ledger import RunQuery
-from nbprod.project import Project
+from nbprod.project import Project, RunOptions
 from nbprod.project.machine import Health
 from nbprod.project.stores import check_remote
 from nbprod.project.upkeep import check
+from nbprod.runner import early
 from tests.object_storage import ObjectStorage, new_prefix
+from tests.processes import eventually
 from tests.proxy import Fault, Proxy
 
 pytestmark = pytest.mark.kernel
@@ -66,6 +70,28 @@ def test_a_run_is_kept_in_s3_by_settings_alone(folder: Path, s3_environ: ObjectS
     assert (shown.returncode, "succeeded" in shown.stdout, "model.bin" in shown.stdout) == (0, True, True)
     (finding,) = check_remote(run.home)
     assert (finding.health, finding.found) == (Health.OK, f"{environ['NBPROD_STORE']}, can be written and read")
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside", "control"])
+def test_artifacts_arrive_while_the_cells_still_run(
+    folder: Path, s3_environ: ObjectStorage, beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early, "INTERVAL", 0.2 if beside else 3600.0)
+    wait = "import time\nfrom pathlib import Path\nwhile not Path('go').exists():\n    time.sleep(0.02)"
+    nbformat.write(new_notebook(cells=[*CELLS, new_code_cell(wait)]), folder / "train.ipynb")
+    project = Project.find(folder, {**os.environ, "NBPROD_STORE": new_prefix()})
+    digest, store = digest_bytes(b"m" * 10_000), project.home.store
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(project.run_job, project.job(project.step("train.ipynb"), {}, RunOptions()))
+        try:
+            written = folder / ".nbprod" / "runs"
+            assert eventually(lambda: list(written.glob("*/**/model.bin")), 60)
+            assert eventually(lambda: store.has(digest), 20 if beside else 2) is beside
+            before = store.written(digest) if beside else None
+        finally:
+            (folder / "go").touch()
+        assert run.result(60).artifacts["model.bin"].digest == digest
+    assert before in (None, store.written(digest))  # it was not sent again
 
 
 def test_bytes_are_erased_in_s3(folder: Path, s3_environ: ObjectStorage) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,29 @@ def test_a_large_file_that_changes_on_its_way_is_sent_again(storage: ObjectStora
     assert list(store.digests()) == [digest]
     uploads = storage.client().call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads", [])
     assert [each["Key"] for each in uploads if url.rpartition("/")[2] in each["Key"]] == []
+
+
+def test_some_parts_are_on_their_way_at_once_and_no_more(storage: ObjectStorage) -> None:
+    data, url = os.urandom(7 * PART + 1), new_prefix()
+    content, lock = Content.of([data], PART), threading.Lock()
+    counts: list[int] = [0]
+
+    class Counting(S3Driver):
+        def _request(self, method: str, **arguments: Any) -> dict[str, Any]:
+            if method != "upload_part":
+                return super()._request(method, **arguments)
+            with lock:
+                counts.append(counts[-1] + 1)
+            try:
+                return super()._request(method, **arguments)
+            finally:
+                with lock:
+                    counts.append(counts[-1] - 1)
+
+    one = Counting(BUCKET, url.rpartition("/")[2], url, patience=SHORT)
+    assert one.create("k", content, in_parts([data], PART)) is True
+    assert 1 < max(counts) <= 4
+    assert b"".join(one.read("k", at, PART) for at in range(0, len(data), PART)) == data
 
 
 # --- writers that race ------------------------------------------------------------------------------
