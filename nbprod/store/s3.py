@@ -146,7 +146,7 @@ class S3Driver(FsspecDriver):
         """Send the parts, some at a time: on a link that is fast and far, each would mostly wait for its reply."""
 
         def send(number: int, data: bytes, seal: str) -> dict[str, Any]:
-            part = {"PartNumber": number, "ChecksumSHA256": seal}
+            part: dict[str, Any] = {"PartNumber": number, "ChecksumSHA256": seal}
             size = len(data) * _AT_ONCE  # they share the link, so that each may take as long as all
             told = self._request("upload_part", size=size, Key=name, UploadId=upload, Body=data, needs="ETag", **part)
             return {**part, "ETag": told["ETag"]}

@@ -74,7 +74,7 @@ def test_a_run_is_kept_in_s3_by_settings_alone(folder: Path, s3_environ: ObjectS
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside", "control"])
 def test_artifacts_arrive_while_the_cells_still_run(
-    folder: Path, s3_environ: ObjectStorage, beside: bool, monkeypatch: pytest.MonkeyPatch
+    folder: Path, s3_environ: ObjectStorage, monkeypatch: pytest.MonkeyPatch, *, beside: bool
 ) -> None:
     monkeypatch.setattr(early, "INTERVAL", 0.2 if beside else 3600.0)
     wait = "import time\nfrom pathlib import Path\nwhile not Path('go').exists():\n    time.sleep(0.02)"
