@@ -62,7 +62,7 @@ def test_a_large_file_goes_in_parts_and_is_not_sent_twice(storage: ObjectStorage
     url = new_prefix()
     source = tmp_path / "large"
     source.write_bytes(os.urandom(2 * PART + 7))
-    store = RemoteStore(driver(url), part=PART)
+    store = RemoteStore(driver(url, Patience()), part=PART)
     digest, size = store.put_file(source)
     path = f"{BUCKET}/{url.rpartition('/')[2]}/objects/{digest.hex[:2]}/{digest.hex[2:]}"
     assert size == 2 * PART + 7
@@ -76,7 +76,7 @@ def test_a_large_file_goes_in_parts_and_is_not_sent_twice(storage: ObjectStorage
         def create(self, key: str, content: Content, parts: Iterator[bytes], *, replace: bool = False) -> bool:
             raise AssertionError("they are there")
 
-    again = RemoteStore(Silent(BUCKET, url.rpartition("/")[2], url, patience=SHORT), part=PART)
+    again = RemoteStore(Silent(BUCKET, url.rpartition("/")[2], url, patience=Patience()), part=PART)
     assert again.put(source.read_bytes()) == again.put_file(source)[0] == digest
     store.copy_to(digest, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == source.read_bytes()
@@ -97,7 +97,7 @@ def test_a_large_file_that_changes_on_its_way_is_sent_again(storage: ObjectStora
             return super().create(key, content, parts, replace=replace)
 
     url = new_prefix()
-    store = RemoteStore(Changing(BUCKET, url.rpartition("/")[2], url, patience=SHORT), part=PART)
+    store = RemoteStore(Changing(BUCKET, url.rpartition("/")[2], url, patience=Patience()), part=PART)
     digest, _ = store.put_file(source)
     assert digest == digest_bytes(b"b" * (2 * PART))
     assert list(store.digests()) == [digest]
@@ -122,7 +122,7 @@ def test_some_parts_are_on_their_way_at_once_and_no_more(storage: ObjectStorage)
                 with lock:
                     counts.append(counts[-1] - 1)
 
-    one = Counting(BUCKET, url.rpartition("/")[2], url, patience=SHORT)
+    one = Counting(BUCKET, url.rpartition("/")[2], url, patience=Patience())
     assert one.create("k", content, in_parts([data], PART)) is True
     assert 1 < max(counts) <= 4
     assert b"".join(one.read("k", at, PART) for at in range(0, len(data), PART)) == data
