@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -234,3 +235,9 @@ def test_an_error_with_the_default_pickling_would_be_seen() -> None:
 
 def test_every_error_names_its_exit_code() -> None:
     assert {cls.__qualname__: cls.exit_code for cls in all_errors() if not 0 < cls.exit_code < 128} == {}
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="only where several workers share the tests")
+def test_the_tests_of_a_file_stay_in_one_worker(request: pytest.FixtureRequest) -> None:
+    """Else each worker starts servers, and makes what a file's tests share, of its own."""
+    assert request.node.nodeid.endswith("@tests/test_house.py")

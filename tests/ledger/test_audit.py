@@ -110,7 +110,8 @@ def test_every_column_of_a_run_is_compared(kept: tuple[Told, Damage]) -> None:
             continue
         damage(f"UPDATE runs SET {column} = {value} WHERE run_id = (SELECT min(run_id) FROM runs)")
         seen.append(column)
-        (fault,) = audit(told.ledger).faults
+        # Without its triggers, SQLite's index of texts doesn't follow.
+        (fault,) = (each for each in audit(told.ledger).faults if "run_search" not in each)
         assert set(fault.rpartition("in: ")[2].split(", ")) == set(seen)
 
 

@@ -41,10 +41,10 @@ def erase(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Erase bytes of a run for good, as the law may demand.
+    """Erase bytes of a run for good; a tombstone stays.
 
-    A tombstone stays: who erased what, when and why, with the digests, so that the rest still verifies. So do the
-    record and the ledger, with parameters and small scraps. Other runs that have the same bytes lose them as well; they
+    As the law may demand it. The tombstone says who erased what, when and why, with the digests, so that the rest still
+    verifies. The record and the ledger stay, with parameters and small scraps. Other runs that have the same bytes lose them as well; they
     are named first, and each gets a tombstone.
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast

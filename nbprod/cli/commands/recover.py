@@ -18,9 +18,9 @@ __all__ = ["recover"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write the closed runs' ids as JSON.")
 def recover(*, as_json: bool) -> int:
-    """Close runs whose runner vanished; deliver what waits; tell Prefect.
+    """Close lost runs, deliver what waits, tell Prefect.
 
-    They become `crashed`, with all that their journals hold. Every command that looks at runs does so on its way. Of
+    Runs whose runner vanished become `crashed`, with all that their journals hold. Every command that looks at runs does so on its way. Of
     flow runs whose process is gone, Prefect is told how their notebooks ended.
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
