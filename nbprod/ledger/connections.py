@@ -118,6 +118,8 @@ class Connections:
         # Threads of one process queue here, in order, instead of polling for the database's lock.
         self._writing = threading.Lock()
         _watch_forks(self)
+        # Whoever drops a ledger without closing it leaves no connections open. The process's exit closes them anyway.
+        weakref.finalize(self, database.engine.dispose).atexit = False
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do what reads, in a transaction that sees one state of the database; again where the connection is lost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -264,8 +265,13 @@ def test_a_signal_to_the_flow_leaves_cancelled_runs(project, write, how, count, 
         until = time.monotonic() + 60
         while len(list((project / "notebooks").glob("up*"))) < count and time.monotonic() < until:
             time.sleep(0.2)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
+        # Prefect's handler raises in the main thread; what is raised while Python is in a finalizer is lost. So whoever
+        # stops a process says it again.
+        for _ in range(4):
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _, errors = process.communicate(timeout=10)
+                break
     assert process.returncode != 0
     runs = list(Project.find(project).runs(_all()))
     assert [run.status for run in runs] == [Status.CANCELLED] * count, errors.decode()

@@ -44,8 +44,8 @@ def erase(
     """Erase bytes of a run for good; a tombstone stays.
 
     As the law may demand it. The tombstone says who erased what, when and why, with the digests, so that the rest still
-    verifies. The record and the ledger stay, with parameters and small scraps. Other runs that have the same bytes lose them as well; they
-    are named first, and each gets a tombstone.
+    verifies. The record and the ledger stay, with parameters and small scraps. Other runs that have the same bytes lose
+    them as well; they are named first, and each gets a tombstone.
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415

@@ -20,8 +20,8 @@ __all__ = ["recover"]
 def recover(*, as_json: bool) -> int:
     """Close lost runs, deliver what waits, tell Prefect.
 
-    Runs whose runner vanished become `crashed`, with all that their journals hold. Every command that looks at runs does so on its way. Of
-    flow runs whose process is gone, Prefect is told how their notebooks ended.
+    Runs whose runner vanished become `crashed`, with all that their journals hold. Every command that looks at runs
+    does so on its way. Of flow runs whose process is gone, Prefect is told how their notebooks ended.
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import open_project  # noqa: PLC0415
