@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from fractions import Fraction
 
-__all__ = ["format_duration", "parse_duration"]
+__all__ = ["format_duration", "parse_duration", "setting_duration"]
 
 _MICROSECONDS = {
     "w": 604_800_000_000,
@@ -53,6 +53,14 @@ def parse_duration(text: str) -> timedelta:
         return timedelta(microseconds=sign * int(total))
     except OverflowError as error:
         raise ValueError(f"too long a duration: {text!r}") from error
+
+
+def setting_duration(value: object) -> timedelta:
+    """Return the duration that a setting holds; zero where it holds none."""
+    try:
+        return parse_duration(value) if isinstance(value, str) else timedelta(0)
+    except ValueError:
+        return timedelta(0)
 
 
 def format_duration(value: timedelta) -> str:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from nbprod.digest import Digest, canonical, read_canonical
-from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
-from nbprod.record.run_record import STATEMENT_TYPE
+from nbprod.digest import Digest
+from nbprod.errors import CallerError, IntegrityError
+from nbprod.record.statement import predicate_of, statement
 
 __all__ = ["PUBLICATION_TYPE", "VersionStatement"]
 
@@ -41,20 +40,17 @@ class VersionStatement:
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are kept: RFC 8785."""
-        return canonical(
+        return statement(
+            PUBLICATION_TYPE,
+            [(f"{self.step}@{self.version}", self.manifest)],
             {
-                "_type": STATEMENT_TYPE,
-                "subject": [{"name": f"{self.step}@{self.version}", "digest": {"sha256": self.manifest.hex}}],
-                "predicateType": PUBLICATION_TYPE,
-                "predicate": {
-                    "step": self.step,
-                    "version": self.version,
-                    "manifest": str(self.manifest),
-                    "at": self.at.isoformat(),
-                    "by": self.by,
-                    "note": self.note,
-                },
-            }
+                "step": self.step,
+                "version": self.version,
+                "manifest": str(self.manifest),
+                "at": self.at.isoformat(),
+                "by": self.by,
+                "note": self.note,
+            },
         )
 
     @classmethod
@@ -66,12 +62,7 @@ class VersionStatement:
             IntegrityError: it is no such statement.
         """
         try:
-            statement: Any = read_canonical(data)
-            kind, told = statement["predicateType"], statement["predicate"]
-            if kind != PUBLICATION_TYPE:
-                raise UnsupportedVersion(
-                    "this step was published by a newer nbprod", expected=PUBLICATION_TYPE, found=str(kind)
-                )
+            told = predicate_of(data, PUBLICATION_TYPE, newer="this step was published by a newer nbprod")
             return cls(
                 step=str(told["step"]),
                 version=int(told["version"]),

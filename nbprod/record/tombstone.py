@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from nbprod.digest import Digest, canonical, read_canonical
-from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
+from nbprod.digest import Digest
+from nbprod.errors import CallerError, IntegrityError
 from nbprod.record.ids import RunId
-from nbprod.record.run_record import STATEMENT_TYPE
+from nbprod.record.statement import predicate_of, statement
 
 __all__ = ["ERASURE_TYPE", "ErasedObject", "Tombstone"]
 
@@ -75,19 +75,16 @@ class Tombstone:
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are kept: RFC 8785."""
-        return canonical(
+        return statement(
+            ERASURE_TYPE,
+            ((each.name, each.digest) for each in self.objects),
             {
-                "_type": STATEMENT_TYPE,
-                "subject": [{"name": each.name, "digest": {"sha256": each.digest.hex}} for each in self.objects],
-                "predicateType": ERASURE_TYPE,
-                "predicate": {
-                    "run": str(self.run_id),
-                    "at": self.at.isoformat(),
-                    "by": self.by,
-                    "why": self.why,
-                    "objects": [each.to_json() for each in self.objects],
-                },
-            }
+                "run": str(self.run_id),
+                "at": self.at.isoformat(),
+                "by": self.by,
+                "why": self.why,
+                "objects": [each.to_json() for each in self.objects],
+            },
         )
 
     @classmethod
@@ -99,10 +96,7 @@ class Tombstone:
             IntegrityError: it is no such statement.
         """
         try:
-            statement: Any = read_canonical(data)
-            kind, told = statement["predicateType"], statement["predicate"]
-            if kind != ERASURE_TYPE:
-                raise UnsupportedVersion("a newer nbprod erased this", expected=ERASURE_TYPE, found=str(kind))
+            told = predicate_of(data, ERASURE_TYPE, newer="a newer nbprod erased this")
             return cls(
                 run_id=RunId(told["run"]),
                 at=datetime.fromisoformat(told["at"]),

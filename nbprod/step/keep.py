@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from nbprod.errors import SettingsError
-from nbprod.parameters.duration import format_duration, parse_duration
+from nbprod.parameters.duration import format_duration, setting_duration
 
 __all__ = ["Keep"]
 
@@ -36,11 +36,8 @@ class Keep:
         """
         if value == "forever":
             return cls()
-        try:
-            longest = parse_duration(str(value))
-        except ValueError:
-            longest = timedelta(0)
-        if not isinstance(value, str) or longest < _LEAST:
+        longest = setting_duration(value)
+        if longest < _LEAST:
             raise SettingsError(
                 f"{where} is wrong",
                 expected='for how long to keep bytes, a day or more ("90d", "2w"), or "forever"',

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from nbprod.errors import SettingsError
-from nbprod.parameters.duration import format_duration, parse_duration
+from nbprod.parameters.duration import format_duration, setting_duration
 
 __all__ = ["NO_REUSE", "Reuse", "ReuseMode"]
 
@@ -49,11 +49,8 @@ class Reuse:
             return cls(mode=ReuseMode.CHECKED if value else ReuseMode.NEVER)
         if value == ReuseMode.ALWAYS:
             return cls(mode=ReuseMode.ALWAYS)
-        try:
-            longest = parse_duration(str(value))
-        except ValueError:
-            longest = timedelta(0)
-        if not isinstance(value, str) or longest <= timedelta(0):
+        longest = setting_duration(value)
+        if longest <= timedelta(0):
             raise SettingsError(
                 f"{where} is wrong",
                 expected='true, false, "always", or how old a run may be ("10d", "12h")',
