@@ -24,6 +24,7 @@ __all__ = [
     "digest_file",
     "digest_json",
     "digest_stream",
+    "digests_in",
     "read_canonical",
 ]
 
@@ -31,6 +32,7 @@ Json = Any
 """A JSON value: None, bool, int within ±(2^53 - 1), finite float, str, list, dict with str keys."""
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
+_ANYWHERE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _BLOCK = 1 << 20
 _GREATEST = 2**53 - 1
 _LEAST = 1e-4
@@ -83,6 +85,8 @@ def canonical(value: Json) -> bytes:
     """
     try:
         return _encode(value).encode() if _is_plain(value) else rfc8785.dumps(value)
+    except RecursionError as error:
+        raise CallerError("this value has no canonical JSON form", found="lists or objects nested too deep") from error
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise CallerError("this value has no canonical JSON form", found=str(error)) from error
 
@@ -123,6 +127,11 @@ def _number(digits: str) -> int | float:
     """Read an integer; RFC 8785 writes 1e20 without point or exponent, and has no integers that big."""
     value = int(digits)
     return value if abs(value) <= _GREATEST else float(digits)
+
+
+def digests_in(text: bytes) -> list[str]:
+    """Return the hex digits of the SHA-256 digests in a text, in whatever form they stand there."""
+    return [found.decode() for found in _ANYWHERE.findall(text)]
 
 
 def digest_bytes(data: bytes) -> Digest:

@@ -18,6 +18,8 @@ _JOURNALS = 10
 """Times the run's limit that the journal may hold of outputs that were cleared again."""
 _PIECE, _PIECES = 20_000, 100
 """Characters per text, and texts, that are kept of an exception."""
+_LEVELS = 200
+"""Levels of lists and objects in an output's data: nbformat takes two frames of Python's thousand for each."""
 _TAIL = 4096
 """Characters of a stream's end that survive a cut."""
 
@@ -52,6 +54,23 @@ def _bounded(error: Message) -> Message:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _PIECE else f"{text[:_PIECE]}… [nbprod] {len(text) - _PIECE:,} characters were cut."
+
+
+def _shallow(content: Message) -> Message:
+    """Return a message without data that is nested deeper than the programs that read notebooks bear."""
+    data = content.get("data")
+    deep = [mime for mime, body in data.items() if _is_deeper(body, _LEVELS)] if isinstance(data, dict) else []
+    note = f"[nbprod] This output was nested more than {_LEVELS} levels deep, and was left out."
+    return {**content, "data": {**data, **dict.fromkeys(deep, note)}} if deep and isinstance(data, dict) else content
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels + 1):
+        if not (layer := [each for each in layer if isinstance(each, dict | list)]):
+            return False
+        layer = [item for each in layer for item in (each.values() if isinstance(each, dict) else each)]
+    return True
 
 
 def _is_scrap(content: Mapping[str, Any]) -> bool:
@@ -118,6 +137,7 @@ class Collector:
             size: its bytes; those of a stream are its text's, in UTF-8.
         """
         cell = self._cell(position)
+        content = _shallow(content)
         text = str(content.get("text", "")).encode("utf-8", "surrogatepass") if kind == "stream" else b""
         size = len(text) if kind == "stream" else size
         cell.size += size

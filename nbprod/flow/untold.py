@@ -217,7 +217,12 @@ class _Survey:
     def _strays(self, believed: Believed, flow_run_id: UUID, task_runs: Sequence[TaskRun]) -> None:
         """Tell of task runs whose flow run has ended for Prefect: their own last news were lost."""
         ended_by = self.project.now() - self.quiet
-        last = {caller.task_run: row for row, caller in self._runs(flow_run_id) if caller is not None}
+        # In a process that lives, another attempt of the task run may have begun.
+        last = {
+            caller.task_run: row
+            for row, caller in self._runs(flow_run_id)
+            if caller is not None and caller.process is not None and caller.process.gone
+        }
         over = {each.id: row for each in task_runs if (row := last.get(each.id)) and _over(row, ended_by)}
         flow_run = believed.flow_run(flow_run_id) if over else None
         if flow_run is None or flow_run.state is None or not flow_run.state.is_final():

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from nbprod.digest import Digest
 from nbprod.errors import NbprodError
-from nbprod.ledger.events import BytesErased, Event, RunEvent, RunFinished, StepPublished
+from nbprod.ledger.events import RunEvent
 from nbprod.ledger.index import fold
 from nbprod.ledger.ledger import Ledger
+from nbprod.ledger.named import names_of
 from nbprod.ledger.query import RunRow
 from nbprod.record.ids import RunId
 
@@ -100,15 +101,3 @@ def _replay(ledger: Ledger, found: Audit, name: _Name) -> None:
             except NbprodError as error:
                 found.faults.append(f"event {stored.seq} does not follow from those before it: {error}")
     found.runs = len(rows)
-
-
-def names_of(event: Event) -> list[tuple[Digest, str]]:
-    """Return the objects that an event names, and who names them."""
-    if isinstance(event, RunFinished):
-        return [(digest, f"run {event.run_id}") for digest in (event.record, event.notebook) if digest is not None]
-    if isinstance(event, BytesErased):
-        return [(event.statement, f"the tombstone of run {event.run_id}")]
-    if isinstance(event, StepPublished):
-        named = (event.manifest, event.statement)
-        return [(digest, f"{event.step}@{event.number}") for digest in named if digest is not None]
-    return []

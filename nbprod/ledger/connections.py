@@ -37,7 +37,7 @@ class Database:
         engine: its connections.
         from_now: a SQL expression: the database's time so many seconds from now, as `moment_text` writes it.
         fault: makes our error out of the driver's.
-        search: makes the query for the ids of the runs that may hold a case-folded text; None where there is no index.
+        search: makes the query for the ids of the runs that may hold a text (`sought_text`); None without an index.
         check_search: compares the index of texts with the runs, in a transaction that may write, and says where they
             differ; None where the database itself keeps the two together.
         one_writer: whether only one transaction can write at a time.

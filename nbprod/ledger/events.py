@@ -166,6 +166,10 @@ class RunNoted(RunEvent):
     note: str
 
 
+SECOND_ENDING = "a second ending"
+"""`RunHeard.what` where somebody closed a run that was closed already; `data` holds `status`, `reason`, `record`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHeard(RunEvent):
     """Something arrived late: it stands beside the verdict and never changes it.

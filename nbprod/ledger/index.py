@@ -10,7 +10,7 @@ from nbprod.ledger.events import RunEvent, RunFinished, RunNamed, RunNoted, RunS
 from nbprod.ledger.query import RunRow
 from nbprod.record.ids import RunId
 
-__all__ = ["fold", "no_such_run", "reason_search_text", "search_text"]
+__all__ = ["fold", "no_such_run", "reason_search_text", "search_text", "sought_text"]
 
 
 def fold(row: RunRow | None, event: RunEvent) -> RunRow:
@@ -59,14 +59,19 @@ def no_such_run(run_id: RunId) -> NotFound:
 
 
 def search_text(row: RunRow) -> str:
-    """Return what `RunQuery.text` is looked for in, case-folded (Unicode 3.13)."""
+    """Return what `RunQuery.text` is looked for in."""
     parts = (row.step, row.notebook, row.name, row.note, *row.tags)
-    return "\n".join(part for part in parts if part).casefold() + reason_search_text(row.reason or "")
+    return sought_text("\n".join(part for part in parts if part)) + reason_search_text(row.reason or "")
 
 
 def reason_search_text(reason: str) -> str:
     """Return what a verdict's reason adds to the end of `search_text`."""
-    return f"\n{reason}".casefold() if reason else ""
+    return sought_text(f"\n{reason}") if reason else ""
+
+
+def sought_text(text: str) -> str:
+    """Return the form in which texts are searched, and looked for: case-folded (Unicode 3.13), without NUL."""
+    return text.casefold().replace("\0", "\ufffd")  # SQLite's functions stop at a NUL, and PostgreSQL takes none
 
 
 def _started(event: RunStarted) -> RunRow:

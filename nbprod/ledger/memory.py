@@ -21,7 +21,7 @@ from nbprod.ledger.events import (
     from_json,
     to_json,
 )
-from nbprod.ledger.index import fold, no_such_run, search_text
+from nbprod.ledger.index import fold, no_such_run, search_text, sought_text
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.moment import as_utc, utc_now
 from nbprod.ledger.query import Condition, Order, RunQuery, RunRow
@@ -212,7 +212,7 @@ def _matches(row: RunRow, query: RunQuery) -> bool:
         and (query.occasion is None or row.occasion == query.occasion)
         and (query.flow_run is None or row.flow_run == query.flow_run)
         and set(query.tags) <= set(row.tags)
-        and (query.text is None or query.text.casefold() in search_text(row))
+        and (query.text is None or sought_text(query.text) in search_text(row))
         and all(_fulfils(row, condition) for condition in query.where)
     )
 

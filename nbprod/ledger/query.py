@@ -41,6 +41,8 @@ _ORDERED = re.compile(r"[-+]?(\.?\d|P[\dT]|inf\Z)")
 """How numbers, dates, times, durations and versions begin."""
 _COLUMNS = ("started", "finished", "seconds", "step", "status")
 _QUOTED = 2
+_LONGEST = 4096
+"""Characters of a word that is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +190,16 @@ class RunQuery:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a negative limit."""
+        """Refuse a negative limit, and words that no database can look for."""
         if self.limit is not None and self.limit < 0:
             raise CallerError("a negative limit", expected="0 or more", found=str(self.limit))
+        for word in (*self.tags, self.text or ""):
+            if len(word) > _LONGEST or (not word.isascii() and any("\ud800" <= sign <= "\udfff" for sign in word)):
+                raise CallerError(
+                    "not a word that can be looked for",
+                    expected=f"Unicode text of at most {_LONGEST:,} characters",
+                    found=f"{len(word):,} characters" if len(word) > _LONGEST else ascii(word),
+                )
 
 
 def parse_condition(text: str) -> Condition:

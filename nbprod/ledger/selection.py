@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import FromClause, Select, and_, exists, or_, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
+from nbprod.ledger.index import sought_text
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.query import Condition, Order, RunQuery
 from nbprod.ledger.tables import run_tags, run_values, runs
@@ -94,7 +95,7 @@ def selected(query: RunQuery, runs: FromClause = runs) -> tuple[ColumnElement[bo
     if query.until is not None:
         terms.append(runs.c.started < moment_text(query.until))
     if query.text is not None:
-        terms.append(runs.c.search.contains(query.text.casefold(), autoescape=True))
+        terms.append(runs.c.search.contains(sought_text(query.text), autoescape=True))
     terms += [exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag == tag) for tag in query.tags]
     for condition in query.where:
         values = run_values.alias()

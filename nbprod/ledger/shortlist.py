@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Connection, FromClause, Select, Text, any_, bindparam, func, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
+from nbprod.ledger.index import sought_text
 from nbprod.ledger.query import Condition, RunQuery
 from nbprod.ledger.selection import fulfilled
 from nbprod.ledger.tables import run_tags, run_values, runs
@@ -57,7 +58,7 @@ def _conditions(connection: Connection, query: RunQuery, search: Search) -> Iter
     for condition in query.where:
         yield from _fulfilling(condition)
     if query.text:
-        texts = search(connection, query.text.casefold())
+        texts = search(connection, sought_text(query.text))
         if texts is not None:
             yield texts
 

@@ -22,10 +22,10 @@ def search(connection: Connection, sought: str) -> Select[Any] | None:
 
     Args:
         connection: to the database.
-        sought: case-folded.
+        sought: as `sought_text` writes it.
     """
     groups = sorted({sought[place : place + _GROUP] for place in range(len(sought) - _GROUP + 1)})
-    if not groups or "\0" in sought or not _is_there(connection):
+    if not groups or not _is_there(connection):
         return None
     quoted = ('"' + group.replace('"', '""') + '"' for group in groups)
     matching = select(_SEARCH.c.rowid).where(_SEARCH.c.run_search.op("MATCH")(" AND ".join(quoted)))

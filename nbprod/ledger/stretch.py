@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Table, select
 
 from nbprod.digest import Digest
 from nbprod.errors import NbprodError
-from nbprod.ledger.audit import names_of
 from nbprod.ledger.events import (
     AliasMoved,
     Event,
@@ -25,6 +24,7 @@ from nbprod.ledger.events import (
 )
 from nbprod.ledger.index import fold
 from nbprod.ledger.moment import moment_text
+from nbprod.ledger.named import names_of
 from nbprod.ledger.query import RunRow
 from nbprod.ledger.rows import to_columns, value_columns
 from nbprod.ledger.tables import events, run_tags, run_values, runs, step_aliases, step_versions

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from nbprod.digest import Digest
 from nbprod.errors import CallerError, NotFound
+from nbprod.ledger.named import records_of
 from nbprod.project.erasure import Cleared, Concerned, Grave, bury, clear
-from nbprod.project.holders import records_of, search
+from nbprod.project.holders import search
 from nbprod.project.run import Run
 from nbprod.record.ids import RunId
 from nbprod.record.parts import Part, PartKind, parts_of
@@ -30,6 +31,9 @@ class Choice:
     artifacts: tuple[str, ...] = ()
     kinds: frozenset[PartKind] = frozenset()
 
+
+_LONGEST = 1000
+"""Characters of a reason."""
 
 ALL = frozenset((PartKind.OUTPUT, PartKind.ARTIFACT))
 """What a run put out and left. Sources, and lists of what was touched, are often the same for many runs."""
@@ -74,8 +78,13 @@ def plan(run: Run, choice: Choice, *, why: str) -> Plan:
         NotFound: the run left no such artifact.
         IntegrityError: a record is missing or spoilt, so that it cannot be known whose the bytes are.
     """
-    if not why.strip():
-        raise CallerError("a reason is needed to erase bytes", expected="a few words, for those who look for the bytes")
+    why = " ".join(why.split())  # on one line: it stands among lines of our own
+    if not why or len(why) > _LONGEST:
+        raise CallerError(
+            "a reason is needed to erase bytes",
+            expected=f"some words for those who look for the bytes, {_LONGEST:,} characters at most",
+            found=f"{len(why):,} characters",
+        )
     parts = _chosen(run, choice)
     sought = frozenset(part.digest for part in parts)
     found = search(run.home, sought)
@@ -94,7 +103,7 @@ def plan(run: Run, choice: Choice, *, why: str) -> Plan:
         told = found.erased.get(run_id, set())
         lost = tuple(part for part in held if part.digest not in told)
         if lost:
-            concerned.append(Concerned(run_id=run_id, step=found.steps[run_id], parts=lost, why=why.strip()))
+            concerned.append(Concerned(run_id=run_id, step=found.steps[run_id], parts=lost, why=why))
         for part in held:
             graves[part.digest].runs.add(run_id)
             graves[part.digest].names.add(part.name)

@@ -58,6 +58,7 @@ class Cleared:
         waiting: those that a run under way may be about to name: they go once it has ended.
         under_way: such runs.
         kept: those that other runs have, which hold no tombstone for them; with these runs.
+        needed: those that something else has come to need; with what that is, in words.
     """
 
     removed: dict[Digest, int] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Cleared:
     waiting: list[Digest] = field(default_factory=list)
     under_way: tuple[RunId, ...] = ()
     kept: dict[Digest, tuple[RunId, ...]] = field(default_factory=dict)
+    needed: dict[Digest, str] = field(default_factory=dict)
 
 
 def bury(home: Home, concerned: Iterable[Concerned], *, by: str, at: datetime) -> dict[Digest, Grave]:
@@ -145,7 +147,9 @@ def clear(home: Home, dug: Mapping[Digest, Grave], *, now: datetime, after: int 
         others = {*known.holders(digest), *since.holders(digest)} - grave.runs
         if others:
             done.kept[digest] = tuple(sorted(others))
-        elif digest not in known.needed:
+        elif needed := {**known.needed, **since.needed}.get(digest):
+            done.needed[digest] = needed
+        else:
             size = _remove(home, digest, grave, rows, now)
             if size is None:
                 done.waiting.append(digest)

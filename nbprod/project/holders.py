@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nbprod.digest import Digest
-from nbprod.ledger.events import BytesErased, Event, RunFinished, RunHeard, StepPublished
+from nbprod.digest import Digest, digests_in
+from nbprod.ledger.events import BytesErased, StepPublished
+from nbprod.ledger.named import records_of
 from nbprod.project.home import Home
 from nbprod.record.ids import RunId
 from nbprod.record.parts import Part, parts_of
 from nbprod.record.run_record import RunRecord
 
-__all__ = ["Found", "records_of", "search"]
-
-_HEX = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+__all__ = ["Found", "search"]
 
 
 @dataclass(slots=True)
@@ -45,14 +43,6 @@ class Found:
                 yield run_id
 
 
-def records_of(event: Event) -> Iterator[tuple[RunId, Digest]]:
-    """Yield the records that an event names, that of a second ending among them."""
-    if isinstance(event, RunFinished):
-        yield event.run_id, event.record
-    elif isinstance(event, RunHeard) and event.what == "a second ending" and isinstance(event.data, dict):
-        yield event.run_id, Digest.parse(str(event.data["record"]))
-
-
 def search(home: Home, sought: frozenset[Digest], *, after: int = 0) -> Found:
     """Look for objects in the ledger's events, and in the records and manifests that they name.
 
@@ -66,14 +56,14 @@ def search(home: Home, sought: frozenset[Digest], *, after: int = 0) -> Found:
         StoreUnavailable: the store cannot be read, or a record waits on another machine.
     """
     found = Found(seq=after)
-    wanted = {digest.hex.encode() for digest in sought}
+    wanted = {digest.hex for digest in sought}
     for stored in home.ledger.events(after=after):
         event, found.seq = stored.event, stored.seq
         for run_id, record in records_of(event):
             if record in sought:
                 found.needed[record] = f"it is the record of run {run_id}"
             data = home.read(record, run_id)
-            if not wanted.isdisjoint(_HEX.findall(data)):
+            if not wanted.isdisjoint(digests_in(data)):
                 _add(found, RunRecord.from_bytes(data), sought)
         if isinstance(event, BytesErased):
             named = {each.digest for each in event.objects} & sought
@@ -82,10 +72,10 @@ def search(home: Home, sought: frozenset[Digest], *, after: int = 0) -> Found:
                 found.needed[event.statement] = f"it is a tombstone of run {event.run_id}"
         elif isinstance(event, StepPublished):
             label = f"{event.step}@{event.number}"
-            texts = (*_HEX.findall(home.read(event.manifest)), event.manifest.hex.encode())
-            statement = () if event.statement is None else (event.statement.hex.encode(),)
+            texts = (*digests_in(home.read(event.manifest)), event.manifest.hex)
+            statement = () if event.statement is None else (event.statement.hex,)
             for named_hex in wanted.intersection((*texts, *statement)):
-                found.needed[Digest(named_hex.decode())] = f"the published step {label} needs it"
+                found.needed[Digest(named_hex)] = f"the published step {label} needs it"
     return found
 
 

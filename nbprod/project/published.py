@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import getpass
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ from nbprod.notebook import Notebook
 from nbprod.project.project import Project
 from nbprod.publish import Manifest, Publication, StepReference, move_alias, publish, resolve
 from nbprod.record.status import Status
+from nbprod.runner.ports import user_name
 from nbprod.runner.unchanged import trace_of
 
 __all__ = ["Changed", "diff_versions", "publish_step", "set_alias"]
@@ -59,7 +59,7 @@ def publish_step(
     step = project.step(name)
     if step.published is not None:
         raise CallerError(f"{name} is published already", expected="a step or notebook of the working tree")
-    at, by = project.now(), _user()
+    at, by = project.now(), user_name()
     publication = publish(
         step,
         root=project.root,
@@ -81,14 +81,7 @@ def publish_step(
 
 def set_alias(project: Project, step: str, alias: str, version: int | None, *, why: str = "") -> AliasMoved | None:
     """Let an alias point at a version of a step, or take it away (see `move_alias`)."""
-    return move_alias(project.home.ledger, step, alias, version, at=project.now(), by=_user(), why=why)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user id without a name
-        return "unknown"
+    return move_alias(project.home.ledger, step, alias, version, at=project.now(), by=user_name(), why=why)
 
 
 def _seen(project: Project, step: str) -> tuple[str, ...]:

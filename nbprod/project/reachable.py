@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from nbprod.digest import Digest, canonical
-from nbprod.ledger.events import RunFinished, StepPublished, to_json
+from nbprod.digest import Digest, canonical, digests_in
+from nbprod.ledger.events import StepPublished, to_json
+from nbprod.ledger.named import records_of
 from nbprod.project.home import Home
 from nbprod.record.ids import RunId
 
 __all__ = ["Reached", "reached"]
-
-_HEX = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-"""A SHA-256 digest in whatever form it stands in JSON; 64 digits that are none keep nothing that should go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class Reached:
 
     def add_all(self, text: bytes) -> None:
         """Count all digests in the text as needed."""
-        self.digests.update(bytes.fromhex(found.decode()) for found in _HEX.findall(text))
+        self.digests.update(map(bytes.fromhex, digests_in(text)))
 
 
 def reached(home: Home) -> Reached:
@@ -43,13 +40,11 @@ def reached(home: Home) -> Reached:
     for stored in home.ledger.events():
         event = stored.event
         found.add_all(canonical(to_json(event)))
-        root: Digest | None = None
-        run_id: RunId | None = None
-        if isinstance(event, RunFinished):
-            root, run_id = event.record, event.run_id
-        elif isinstance(event, StepPublished):
-            root = event.manifest
-        if root is not None and bytes.fromhex(root.hex) not in read:
-            read.add(bytes.fromhex(root.hex))
-            found.add_all(home.read(root, run_id))
+        roots: list[tuple[Digest, RunId | None]] = [(record, run_id) for run_id, record in records_of(event)]
+        if isinstance(event, StepPublished):
+            roots.append((event.manifest, None))
+        for root, run_id in roots:
+            if (key := bytes.fromhex(root.hex)) not in read:
+                read.add(key)
+                found.add_all(home.read(root, run_id))
     return found

@@ -11,6 +11,7 @@ from nbprod.digest import Digest, canonical, read_canonical
 from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger import Ledger
 from nbprod.ledger.events import (
+    SECOND_ENDING,
     BytesErased,
     Event,
     RunFinished,
@@ -299,7 +300,7 @@ def _finished(record: RunRecord, digest: Digest) -> RunFinished:
 
 def _late(event: RunFinished) -> RunHeard:
     told = {"status": str(event.status), "reason": event.reason, "record": str(event.record)}
-    return RunHeard(at=event.at, run_id=event.run_id, what="a second ending", data=told)
+    return RunHeard(at=event.at, run_id=event.run_id, what=SECOND_ENDING, data=told)
 
 
 def _published_event(stated: VersionStatement, digest: Digest) -> StepPublished:

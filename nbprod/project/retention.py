@@ -10,9 +10,9 @@ from nbprod.digest import Digest, canonical
 from nbprod.ledger import RunQuery
 from nbprod.ledger.erasures import erasures
 from nbprod.ledger.events import BytesErased, RunFinished, StepPublished, to_json
+from nbprod.ledger.named import records_of
 from nbprod.project.erase import ALL
 from nbprod.project.erasure import Concerned
-from nbprod.project.holders import records_of
 from nbprod.project.home import Home
 from nbprod.project.reachable import Reached
 from nbprod.project.settings import Settings

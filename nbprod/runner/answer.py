@@ -26,6 +26,8 @@ from nbprod.runner.prepare import Prepared
 from nbprod.runner.reuse import candidates, contract_of
 from nbprod.runner.spooled import bytes_wait
 from nbprod.runner.started import Started
+from nbprod.runner.unchanged import changes_since, trace_of
+from nbprod.step.reuse import ReuseMode
 from nbprod.store import waiting
 
 __all__ = ["Asked", "answer", "retried"]
@@ -62,8 +64,8 @@ def answer(asked: Asked) -> RunRecord | None:
     """Return the record that answers for a run, or None where it has to be run.
 
     1. A good run for the same occasion is the answer itself: this call repeats one whose end was not heard.
-    2. One under way, for the same occasion or shared, is waited for. Its results are the answer to those who waited;
-       should it fail, so is that failure.
+    2. One under way, for the same occasion or shared, is waited for. Its results are the answer to those who waited,
+       unless what it read has changed by then; should it fail, so is that failure.
     3. An earlier good run, if nothing speaks against it, is answered with: by a run of status `cached`.
     """
     ports, reuse = asked.ports, asked.prepared.job.reuse
@@ -76,7 +78,11 @@ def answer(asked: Asked) -> RunRecord | None:
     if waited is not None and (record := _record(waited, ports)) is not None:
         if not record.verdict:
             return record
-        if all(line.met for line in contract_of(record, asked.started.request, ports.store)):
+        met = all(line.met for line in contract_of(record, asked.started.request, ports.store))
+        # It may have read something before this one asked that was changed by then.
+        if met and (
+            reuse.mode is ReuseMode.ALWAYS or not any(changes_since(trace_of(record, ports.store), ports.root))
+        ):
             return _cached(asked, record, "which was under way for the same request")
     earlier = candidates(
         asked.started.request, reuse, store=ports.store, ledger=ports.ledger, root=ports.root, now=ports.now()

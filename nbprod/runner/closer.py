@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from nbprod.errors import NotFound
+from nbprod.errors import NbprodError, NotFound
 from nbprod.execution.driven import Stop
 from nbprod.execution.journal import read_journal
 from nbprod.execution.kernel import kill_leftovers
@@ -27,7 +27,7 @@ from nbprod.ledger.errors import AlreadyFinished
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
-from nbprod.runner.conclude import Ended, conclude
+from nbprod.runner.conclude import Conclusion, Ended, conclude
 from nbprod.runner.files import write_atomically
 from nbprod.runner.leases import LEASE_SECONDS
 from nbprod.runner.processes import start_ticks
@@ -92,13 +92,26 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunR
     if events and events[-1]["e"] == "ended":
         ended = _as_it_ended(ended, events[-1], last)
     try:
-        conclusion = conclude(started, ended, folder, store, ledger)
+        conclusion = _concluded(started, ended, folder, store, ledger)
     except AlreadyFinished:
         return None
     with contextlib.suppress(OSError):  # the store has this copy, too
         write_atomically(folder.executed(started.request.step), conclusion.notebook, mode=0o444)
     tidy(folder)
     return conclusion.record
+
+
+def _concluded(started: Started, ended: Ended, folder: RunFolder, store: Store, ledger: Ledger) -> Conclusion:
+    """Close the run; where nothing can be made of what it put out, without that: no run stays open for ever (law 2)."""
+    try:
+        return conclude(started, ended, folder, store, ledger)
+    except (NbprodError, OSError):  # store, ledger or disk: to be tried again
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug of ours, which the next try would meet again
+        told = f"its outputs could not be taken into the record ({type(error).__name__}); the journal holds them"
+        stop = Stop(Status.CRASHED, told)
+        bare = replace(ended, collector=Collector(OutputLimits()), stop=stop, notes=(*ended.notes, told))
+        return conclude(started, bare, folder, store, ledger)
 
 
 def _as_it_ended(ended: Ended, event: Mapping[str, Any], at: datetime) -> Ended:

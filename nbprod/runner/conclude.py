@@ -18,7 +18,7 @@ from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger
 from nbprod.ledger.errors import AlreadyFinished
-from nbprod.ledger.events import RunFinished, RunHeard
+from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
@@ -136,7 +136,7 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     except AlreadyFinished:
         # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
         late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
-        ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what="a second ending", data=late))
+        ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what=SECOND_ENDING, data=late))
         raise
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
 

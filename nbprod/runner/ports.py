@@ -23,10 +23,11 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Return who this process belongs to; in a container, a user id may have no name."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user id without a name
+    except (KeyError, OSError):
         return f"uid {os.getuid()}"
 
 
@@ -72,7 +73,7 @@ class Ports:
     now: Callable[[], datetime] = _utc_now
     monotonic: Callable[[], float] = time.monotonic
     random: Callable[[int], bytes] = os.urandom
-    user: str = field(default_factory=_user)
+    user: str = field(default_factory=user_name)
     host: str = field(default_factory=socket.gethostname)
     zone: str = field(default_factory=local_zone)
 

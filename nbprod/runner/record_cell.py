@@ -21,6 +21,8 @@ __all__ = ["origin", "record_cell", "shown"]
 
 _SIGNS = {Status.SUCCEEDED: "✔", Status.CACHED: "✔"}
 _LONGEST = 100
+_LEVELS = 20
+"""Levels of nesting that are shown of a value."""
 _READS_SHOWN = 20
 
 
@@ -123,25 +125,32 @@ def origin(name: str, request: RunRequest) -> str:
     return "by nbprod" if name == OUTPUT_DIR else "default"
 
 
-def shown(value: Json) -> str:
-    """Return a tagged value as short text for people."""
+def shown(value: Json, levels: int = _LEVELS) -> str:
+    """Return a tagged value as short text for people.
+
+    Args:
+        value: the value.
+        levels: how deep lists and objects are shown.
+    """
+    if not levels:
+        return "…"
     if isinstance(value, dict) and "$nbprod" in value:
         inner = value.get("value")
         if value["$nbprod"] == "artifact" and isinstance(inner, dict):
             return f"{inner['name']} of run …{str(inner['run'])[-8:]}"
         if isinstance(inner, dict) and isinstance(inner.get("iso"), str):
             return str(inner["iso"])
-        return shown(inner) if not isinstance(inner, str) else inner
-    return value if isinstance(value, str) else _plain(value)
+        return shown(inner, levels - 1) if not isinstance(inner, str) else inner
+    return value if isinstance(value, str) else _plain(value, levels - 1)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, levels: int) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return "[" + ", ".join(shown(item) for item in value) + "]"
+        return "[" + ", ".join(shown(item, levels) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {shown(item, levels)}" for key, item in value.items()) + "}"
     return str(value)
 
 

@@ -136,9 +136,8 @@ class Runner:
         try:
             started = describe(prepared, self._ports)
             found = answer(ask(prepared=prepared, started=started))
-        except BaseException:
-            if not folder.started.exists():  # else its start may be committed: recovery needs the folder
-                shutil.rmtree(folder.path, ignore_errors=True)
+        except BaseException as error:
+            _leave_nothing(folder, error)
             raise
         if found is not None:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -162,10 +161,10 @@ class Runner:
                 kernel = self._launch(prepared)
                 started = describe(prepared, ports)  # while the kernel starts
             started = begin(prepared, started, ports, shared=shared, retry_of=retried(prepared, ports))
-        except BaseException:
+        except BaseException as error:
             if kernel is not None:
                 kernel.release()
-            shutil.rmtree(prepared.folder.path, ignore_errors=True)
+            _leave_nothing(prepared.folder, error)
             raise
         if kernel is None:  # many may have asked for it: only the one whose start the ledger took launches a kernel
             kernel = self._launch_begun(prepared, started, begun)
@@ -225,7 +224,8 @@ class Runner:
         collector = Collector(OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit))
         heard = _Guarded(listener)
         importer = threading.Thread(target=_import_papermill, name="nbprod-import", daemon=True)
-        with Journal(prepared.folder.journal) as journal:
+        # The uploads are left last: the end is noted, and the kernel gone, before one that is under way is waited for.
+        with EarlyUploads(self._ports.store, prepared.folder.output), Journal(prepared.folder.journal) as journal:
             driver = Driver(
                 plan=prepared.plan,
                 client=kernel.client,
@@ -247,18 +247,18 @@ class Runner:
             problem: BaseException | None = None
             try:
                 importer.start()  # papermill takes half a second to import, which the kernel's start hides
-                with EarlyUploads(self._ports.store, prepared.folder.output):
-                    driven = driver.drive(bootstrap_source(_observed(prepared)) if prepared.spec.is_ipykernel else None)
-                    if _alive(driven.stop):
-                        driver.see_out(_SHUTDOWN_GRACE)
+                driven = driver.drive(bootstrap_source(_observed(prepared)) if prepared.spec.is_ipykernel else None)
+                if _alive(driven.stop):
+                    driver.see_out(_SHUTDOWN_GRACE)
                 kernel.end()
                 _write_ended(journal, self._ports.now(), driven.stop, self._ports.monotonic() - begun)
             except BaseException as error:  # noqa: BLE001 - whatever it was, the run ends truly and then it is raised
                 problem = error
                 kernel.end()
                 collector, driven = _what_was(prepared, collector.limits, error)
+            ended = self._ended(prepared, driven, collector, begun, heard.notes)
         importer.join()
-        return self._ended(prepared, driven, collector, begun, heard.notes), problem
+        return ended, problem
 
     def _ended(
         self, prepared: Prepared, driven: Driven, collector: Collector, begun: float, notes: tuple[str, ...]
@@ -287,6 +287,12 @@ class Runner:
         tidy(folder)
         if job.output is not None:
             leave_output(job.output, conclusion.notebook, prepared.run_id)
+
+
+def _leave_nothing(folder: RunFolder, error: BaseException) -> None:
+    """Remove the folder of a run that does not begin; not where its start may be committed: recovery needs it then."""
+    if isinstance(error, AlreadyUnderWay) or not folder.started.exists():
+        shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def tidy(folder: RunFolder) -> None:

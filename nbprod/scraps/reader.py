@@ -88,7 +88,7 @@ def _data(cell: int, mime: str, payload: Any, marked: Any) -> _Glued:
     if match is None:
         raise _Fault(f"{mime!r} names no encoder")
     if not isinstance(payload, Mapping):
-        raise _Fault(f"the payload of {mime!r} is no JSON object")
+        raise _Fault(f"the payload of {mime!r} is no JSON object: {str(payload)[:100]}")
     name = _name(payload.get("name"))
     if marked is not None and marked != name:
         raise _Fault(f"scrap {name!r} is called {marked!r} in its output's metadata")

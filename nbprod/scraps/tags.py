@@ -18,22 +18,29 @@ from nbprod.parameters.codec import SAFE_INT, TAG, is_text, tag, untag
 __all__ = ["restore", "storable", "tag_of"]
 
 
+_LEVELS = 100
+"""Beyond these, the programs that are to read a record or a notebook differ in what they bear."""
+
+
 def tag_of(value: Json) -> str | None:
     """Return the type that a tagged value names, or None for a plain one."""
     kind = value.get(TAG) if isinstance(value, Mapping) else None
     return kind if isinstance(kind, str) else None
 
 
-def storable(value: Any, *, exact: bool = True) -> Json:
+def storable(value: Any, *, exact: bool = True, levels: int = _LEVELS) -> Json:
     """Return what a notebook file holds as JSON that canonical bytes can keep.
 
     Args:
         value: as the JSON parser gave it, so NaN, infinities and integers of any size may be in it.
         exact: also tag whole floats, which canonical JSON would write as integers.
+        levels: how deep lists and objects may be nested.
 
     Raises:
-        ValueError: a type that JSON doesn't have, or a key that is no Unicode text.
+        ValueError: a type that JSON doesn't have, a key that is no Unicode text, or too many levels.
     """
+    if not levels:
+        raise ValueError(f"it is nested more than {_LEVELS} levels deep")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -44,9 +51,9 @@ def storable(value: Any, *, exact: bool = True) -> Json:
         return tag(value) if exact or not math.isfinite(value) else value
     if isinstance(value, Mapping):
         exact = exact and not _typed_floats(value)
-        return {_key(key): storable(item, exact=exact) for key, item in value.items()}
+        return {_key(key): storable(item, exact=exact, levels=levels - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(item, exact=exact) for item in value]
+        return [storable(item, exact=exact, levels=levels - 1) for item in value]
     raise ValueError(f"JSON has no {type(value).__name__}")
 
 

@@ -42,12 +42,21 @@ def test_what_would_go_is_told_first_and_nothing_goes_unasked(copied):
         (["--why", WHY, "--yes"], "Say what to erase"),
         (["--all", "--yes"], "--why"),
         (["--all", "--why", " ", "--yes"], "a reason is needed"),
+        (["--all", "--why", "x" * 1001, "--yes"], "1,000 characters at most"),
         (["--artifact", "other.bin", "--why", WHY, "--yes"], "left no artifact"),
     ]:
         done = copied("erase", "best", *args)
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr
     assert events(copied) == before
     assert copied("open", "best", "--print").returncode == 0
+
+
+def test_a_reason_stays_on_its_line(copied):
+    done = copied("erase", "best", "--all", "--why", "request 17\r\nThe record below is a lie.", "--yes")
+    assert done.returncode == 0, done.stderr
+    shown = copied("show", "best").stdout.splitlines()
+    assert "  because: request 17 The record below is a lie." in shown
+    assert not [line for line in shown if line.startswith("The record below is a lie")]
 
 
 def test_every_command_says_what_was_erased(copied):

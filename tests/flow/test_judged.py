@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
+from prefect.states import Crashed, Running
 
 from nbprod.digest import digest_bytes
 from nbprod.flow.caller import Caller, caller_of
-from nbprod.flow.untold import _judge
-from nbprod.ledger import RunRow, open_ledger
+from nbprod.flow.untold import _judge, _Survey
+from nbprod.ledger import Ledger, RunRow, open_ledger
 from nbprod.ledger.events import RunFinished, RunStarted
+from nbprod.project import Project
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 from nbprod.runner.processes import Process
@@ -22,14 +26,13 @@ AT = BEGUN + timedelta(minutes=1)
 ENDED = BEGUN + timedelta(minutes=2)
 ENDED_BY = BEGUN + timedelta(minutes=3)
 GONE = replace(Process.this(), pid=2**22 + 1)
+FLOW_RUN = uuid4()
 CALLER = Caller(task_run=uuid4(), task_key="notebook-a", dynamic_key="1", name="a", process=GONE)
 
 
-@pytest.fixture
-def row(tmp_path) -> RunRow:
-    """A run as a ledger has it, and where it came from."""
-    ledger = open_ledger(str(tmp_path / "ledger.db"))
-    run_id, digest = RunId.new(AT, bytes(10)), digest_bytes(b"")
+def told(ledger: Ledger, caller: Caller) -> RunRow:
+    """Return a run as a ledger has it, and where it came from."""
+    run_id, digest = RunId.new(AT, os.urandom(10)), digest_bytes(b"")
     ledger.append(
         RunStarted(
             at=AT,
@@ -43,16 +46,19 @@ def row(tmp_path) -> RunRow:
             runner_pid=1,
             lease_seconds=30.0,
             folder="",
-            flow_run=str(uuid4()),
-            caller=CALLER.to_json(),
+            flow_run=str(FLOW_RUN),
+            caller=caller.to_json(),
         )
     )
     done = RunFinished(at=ENDED, run_id=run_id, status=Status.SUCCEEDED, reason="", seconds=60.0, record=digest)
     ledger.append(done)
-    assert caller_of(ledger, run_id) == CALLER
-    found = ledger.run(run_id)
-    ledger.close()
-    return found
+    assert caller_of(ledger, run_id) == caller
+    return ledger.run(run_id)
+
+
+@pytest.fixture
+def row() -> RunRow:
+    return told(open_ledger("memory://"), CALLER)
 
 
 def judged(*runs: tuple[RunRow, Caller | None], begun: datetime | None = BEGUN) -> tuple[bool, str]:
@@ -93,3 +99,40 @@ def test_a_caller_that_is_somebody_elses_is_none():
     assert Caller.from_json({}) is None
     assert Caller.from_json({"task_run": "no id", "task_key": "", "dynamic_key": "", "name": ""}) is None
     assert Caller.from_json({**CALLER.to_json(), "process": {"pid": 1}}) is None
+
+
+class Api:
+    """A server that has ended the flow run, and believes a task run of it to be running."""
+
+    def __init__(self, task_run: UUID) -> None:
+        self.task_run = TaskRun(id=task_run, flow_run_id=FLOW_RUN, task_key="a", dynamic_key="1", state=Running())
+        self.told: list[str] = []
+
+    def flow_runs_under_way(self, _ids: object) -> list[object]:
+        return []
+
+    def task_runs_under_way(self, _ids: object) -> list[TaskRun]:
+        return [self.task_run]
+
+    def flow_run(self, _flow_run: UUID) -> FlowRun:
+        return FlowRun(id=FLOW_RUN, flow_id=uuid4(), name="f", state=Crashed())
+
+    def end_task_run(self, _task_run: UUID, state: State) -> None:
+        self.told.append(state.type.value)
+
+
+@pytest.mark.parametrize(
+    ("process", "told_of"),
+    [(GONE, ["COMPLETED"]), (Process.this(), []), (None, [])],
+    ids=["gone", "alive", "unknown"],
+)
+def test_a_task_run_that_was_left_is_told_of_if_its_process_is_gone(tmp_path, process, told_of):
+    (tmp_path / "pyproject.toml").write_text("[tool.nbprod]\n")
+    project = Project.find(tmp_path)
+    told(project.home.ledger, replace(CALLER, process=process))
+    api = Api(CALLER.task_run)
+    survey = _Survey(project, timedelta(0), act=True)
+    survey.make(api, [FLOW_RUN])
+    assert api.told == told_of
+    assert [each.task_runs for each in survey.overdue] == [1] * len(told_of)
+    project.close()

@@ -13,6 +13,7 @@ import pytest
 from conftest import Told
 from telling import START
 
+from nbprod.errors import CallerError
 from nbprod.ledger import Ledger, Order, RunQuery, open_ledger, parse_condition, shortlist
 from nbprod.ledger.audit import audit
 from nbprod.ledger.events import RunNoted, RunStarted, RunUntagged
@@ -32,7 +33,7 @@ NOTES = (
 )
 SOUGHT = (
     "größe", "GRÖSSE", "100 %", '"quoted"', '"', "der_sc", "erXsc", "k\\s", "😀😀", "STRASSE", "* near", "or y", "it's",
-    "near (", "gr", "%", "l \0 i", "zz", "nothing like it", "train", "n\ntr", "",
+    "near (", "gr", "%", "l \0 i", "\0", "_", "n", "zz", "nothing like it", "train", "n\ntr", "",
 )  # fmt: skip
 ASKED = (
     *(RunQuery(text=text) for text in SOUGHT),
@@ -82,6 +83,14 @@ def test_few_and_many_are_found_alike(told: Told, few: int, monkeypatch: pytest.
         for order in (Order(), Order.parse(ORDERS[number % len(ORDERS)])):
             given = RunQuery(**{name: getattr(query, name) for name in query.__dataclass_fields__} | {"order": order})
             assert asked(told.ledger, given, here) == asked(model.ledger, given, there), given
+
+
+@pytest.mark.parametrize("word", ["x" * 4097, "a\ud800"], ids=["long", "surrogate"])
+def test_what_no_database_can_look_for_is_refused(word: str) -> None:
+    for asked in ({"text": word}, {"tags": ("fine", word)}):
+        with pytest.raises(CallerError, match="not a word that can be looked for"):
+            RunQuery(**asked)
+    RunQuery(text="x" * 4096, tags=("😀",))  # the control
 
 
 def test_texts_follow_what_is_told_later(told: Told) -> None:

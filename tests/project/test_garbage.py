@@ -2,16 +2,18 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from nbprod.errors import CallerError, IntegrityError
-from nbprod.ledger.events import RunStarted
+from nbprod.ledger.events import SECOND_ENDING, RunHeard, RunStarted
 from nbprod.project import Project
 from nbprod.project.garbage import collect
 from nbprod.record.ids import RunId
+from nbprod.record.run_record import Kept
 from tests.cli.conftest import Nbprod, make_project
 
 WEEK = timedelta(days=7)
@@ -159,6 +161,28 @@ def test_where_a_record_cannot_be_read_nothing_is_removed(tmp_path):
 
     path.write_bytes(data)
     assert place.collect().removed == 1
+
+
+def test_what_a_second_ending_left_is_kept_and_checked(place):
+    run = place.project.run("train@latest")
+    store, ledger = place.home.store, place.home.ledger
+    notebook, garbage = store.put(b"another notebook"), store.put(b"nobody's")
+    other = replace(run.record, notebook=Kept(digest=notebook, size=16))
+    record = store.put(other.to_bytes())
+    data = {"status": "crashed", "reason": "late", "record": str(record)}
+    ledger.append(RunHeard(at=place.project.now(), run_id=run.id, what=SECOND_ENDING, data=data))
+    place.age(30)
+    place.collect()
+    assert [store.has(each) for each in (record, notebook, garbage)] == [True, True, False]
+    place.works()
+
+    path = place.home.folder / "store" / "objects" / notebook.hex[:2] / notebook.hex[2:]
+    path.unlink()
+    found = place.nbprod("ledger", "check", "--bytes")
+    assert found.returncode == 4
+    assert str(notebook) in found.stdout + found.stderr
+    store.put(b"another notebook")
+    place.works()
 
 
 def test_records_of_another_ledger_are_not_removed(place, tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,12 +18,14 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from nbprod.digest import digest_bytes
 from nbprod.errors import Erased, StoreUnavailable
+from nbprod.execution.journal import read_journal
 from nbprod.ledger import RunQuery
 from nbprod.project import Project, RunOptions
 from nbprod.project.machine import Health
 from nbprod.project.stores import check_remote
 from nbprod.project.upkeep import check
 from nbprod.runner import early
+from nbprod.store import SpoolingStore
 from tests.object_storage import ObjectStorage, new_prefix
 from tests.processes import eventually
 from tests.proxy import Fault, Proxy
@@ -92,6 +95,34 @@ def test_artifacts_arrive_while_the_cells_still_run(
             (folder / "go").touch()
         assert run.result(60).artifacts["model.bin"].digest == digest
     assert before in (None, store.written(digest))  # it was not sent again
+
+
+def test_an_upload_does_not_hold_up_the_end_of_the_cells(
+    folder: Path, s3_environ: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending, release = threading.Event(), threading.Event()
+
+    def send(_store: SpoolingStore, _path: Path) -> bool:
+        sending.set()
+        assert release.wait(60)
+        return False
+
+    monkeypatch.setattr(early, "INTERVAL", 0.1)
+    monkeypatch.setattr(SpoolingStore, "send", send)
+    wait = "import time\nwhile not Path('go').exists():\n    time.sleep(0.02)"
+    nbformat.write(new_notebook(cells=[*CELLS, new_code_cell(wait)]), folder / "train.ipynb")
+    project = Project.find(folder, {**os.environ, "NBPROD_STORE": new_prefix()})
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(project.run_job, project.job(project.step("train.ipynb"), {}, RunOptions()))
+        try:
+            assert sending.wait(60)
+            (folder / "go").touch()
+            (journal,) = (folder / ".nbprod" / "runs").glob("*/journal.jsonl")
+            assert eventually(lambda: any(event["e"] == "ended" for event in read_journal(journal)), 20)
+            assert not run.done()
+        finally:
+            release.set()
+        assert run.result(60).status == "succeeded"
 
 
 def test_bytes_are_erased_in_s3(folder: Path, s3_environ: ObjectStorage) -> None:

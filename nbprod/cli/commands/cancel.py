@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
 __all__ = ["cancel"]
@@ -20,10 +18,11 @@ def cancel(run: str, *, as_json: bool) -> int:
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
     from nbprod.errors import CallerError  # noqa: PLC0415
+    from nbprod.runner.ports import user_name  # noqa: PLC0415
 
     ledger = ledger_of(open_project())
     run_id = ledger.find(run)
-    if not ledger.request_cancel(run_id, by=getpass.getuser()):
+    if not ledger.request_cancel(run_id, by=user_name()):
         status = ledger.run(run_id).status
         raise CallerError(
             f"run {run_id.short} cannot be cancelled", expected="a run that goes on", found=f"it has ended: {status}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +50,7 @@ def erase(
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
     from nbprod.project.erase import ALL, Choice, carry_out, plan  # noqa: PLC0415
     from nbprod.record.parts import PartKind  # noqa: PLC0415
+    from nbprod.runner.ports import user_name  # noqa: PLC0415
 
     kinds = {PartKind.OUTPUT: output, PartKind.SOURCE: source, PartKind.TRACE: touched}
     chosen = frozenset(kind for kind, wanted in kinds.items() if wanted) | (ALL if everything else frozenset())
@@ -66,7 +66,7 @@ def erase(
         _show(made)
     if dry_run or not _agreed(yes=yes):
         return 0
-    done = carry_out(made, by=getpass.getuser(), at=project.now())
+    done = carry_out(made, by=user_name(), at=project.now())
     if as_json:
         print_json({**_planned(made), **_done(done)})
         return 0
@@ -120,14 +120,15 @@ def _done(done: Cleared) -> dict[str, Any]:
         "waiting": [str(digest) for digest in done.waiting],
         "under_way": [str(run_id) for run_id in done.under_way],
         "kept": {str(digest): [str(run_id) for run_id in runs] for digest, runs in done.kept.items()},
+        "needed": {str(digest): what for digest, what in done.needed.items()},
     }
 
 
 def show_cleared(done: Cleared) -> None:
     """Say what became of bytes that were to go."""
-    from nbprod.cli.values import size  # noqa: PLC0415
+    from nbprod.cli.values import plain_text, size  # noqa: PLC0415
 
-    if not (done.removed or done.waiting or done.kept):
+    if not (done.removed or done.waiting or done.kept or done.needed):
         click.echo("Nothing was left to be removed.")
         return
     count = "1 object" if len(done.removed) == 1 else f"{len(done.removed)} objects"
@@ -141,3 +142,5 @@ def show_cleared(done: Cleared) -> None:
     for digest, others in done.kept.items():
         names = ", ".join(run_id.short for run_id in others)
         click.echo(f"{digest.short} stays: {names} left the same bytes meanwhile. Give the same command again.")
+    for digest, what in done.needed.items():
+        click.echo(plain_text(f"{digest.short} has its tombstone and stays: {what}."))

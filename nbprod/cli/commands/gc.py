@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING
 
 import click
@@ -38,6 +37,7 @@ def gc(*, dry_run: bool, older_than: str, foreign: bool, as_json: bool) -> int:
     from nbprod.cli.values import size  # noqa: PLC0415
     from nbprod.parameters.duration import parse_duration  # noqa: PLC0415
     from nbprod.project.garbage import collect  # noqa: PLC0415
+    from nbprod.runner.ports import user_name  # noqa: PLC0415
 
     try:
         age = parse_duration(older_than)
@@ -53,7 +53,7 @@ def gc(*, dry_run: bool, older_than: str, foreign: bool, as_json: bool) -> int:
         dry_run=dry_run,
         foreign=foreign,
         settings=project.settings,
-        by=f"nbprod gc, started by {getpass.getuser()}",
+        by=f"nbprod gc, started by {user_name()}",
     )
     if as_json:
         print_json(
@@ -99,5 +99,5 @@ def _show_erased(found: Garbage, *, dry_run: bool) -> None:
         names = ", ".join(part.name for part in each.parts)
         told = f"of run {each.run_id.short} of {each.step}: {names} ({size(sum(part.size for part in each.parts))})"
         click.echo(plain_text(f"{'Would erase' if dry_run else 'Erases'} {told}; {each.why}"))
-    if found.erased.removed or found.erased.waiting or found.erased.kept:
+    if found.erased.removed or found.erased.waiting or found.erased.kept or found.erased.needed:
         show_cleared(found.erased)

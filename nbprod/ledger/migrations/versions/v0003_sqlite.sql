@@ -1,6 +1,9 @@
 -- Texts by groups of three characters (sqlite.org/fts5.html). A text is known by the number of its run's start: unlike a
 -- row's own number, it stays when the file is rewritten. The groups' places are not kept, nor are the texts.
 
+-- No function of SQLite's sees what follows a NUL.
+UPDATE runs SET search = replace(search, char(0), char(65533)) WHERE hex(search) LIKE '%00%';
+
 CREATE VIEW run_texts AS
 SELECT events.seq AS seq, runs.search AS search
 FROM runs JOIN events ON events.run_id = runs.run_id AND events.kind = 'RunStarted';
