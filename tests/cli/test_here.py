@@ -11,10 +11,9 @@ import jsonschema
 import pytest
 
 from nbprod.cli.session import open_project
-from nbprod.digest import digest_bytes
 from nbprod.ledger import open_ledger
-from nbprod.ledger.events import RunStarted
 from nbprod.record.ids import RunId
+from tests.telling import started
 
 
 def test_describe(nbprod):
@@ -67,19 +66,7 @@ def left_open(nbprod, lease_seconds, number=0):
     at = datetime(2026, 1, 1, tzinfo=UTC)
     run_id = RunId.new(at, bytes([number] * 10))
     ledger.append(
-        RunStarted(
-            at=at,
-            run_id=run_id,
-            step="lost",
-            notebook="lost.ipynb",
-            request_digest=digest_bytes(b""),
-            parameters={},
-            user="u",
-            host="elsewhere",
-            runner_pid=1,
-            lease_seconds=lease_seconds,
-            folder="/nowhere/lost",
-        )
+        started(run_id, at=at, step="lost", host="elsewhere", lease_seconds=lease_seconds, folder="/nowhere/lost")
     )
     ledger.close()
     return run_id

@@ -11,15 +11,13 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.states import Crashed, Running
 
-from nbprod.digest import digest_bytes
 from nbprod.flow.caller import Caller, caller_of
 from nbprod.flow.untold import _judge, _Survey
 from nbprod.ledger import Ledger, RunRow, open_ledger
-from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.project import Project
 from nbprod.record.ids import RunId
-from nbprod.record.status import Status
 from nbprod.runner.processes import Process
+from tests.telling import finished, started
 
 BEGUN = datetime(2026, 3, 1, 4, tzinfo=UTC)
 AT = BEGUN + timedelta(minutes=1)
@@ -32,26 +30,9 @@ CALLER = Caller(task_run=uuid4(), task_key="notebook-a", dynamic_key="1", name="
 
 def told(ledger: Ledger, caller: Caller) -> RunRow:
     """Return a run as a ledger has it, and where it came from."""
-    run_id, digest = RunId.new(AT, os.urandom(10)), digest_bytes(b"")
-    ledger.append(
-        RunStarted(
-            at=AT,
-            run_id=run_id,
-            step="a",
-            notebook="a.ipynb",
-            request_digest=digest,
-            parameters={},
-            user="u",
-            host="h",
-            runner_pid=1,
-            lease_seconds=30.0,
-            folder="",
-            flow_run=str(FLOW_RUN),
-            caller=caller.to_json(),
-        )
-    )
-    done = RunFinished(at=ENDED, run_id=run_id, status=Status.SUCCEEDED, reason="", seconds=60.0, record=digest)
-    ledger.append(done)
+    run_id = RunId.new(AT, os.urandom(10))
+    ledger.append(started(run_id, at=AT, step="a", notebook="a.ipynb", flow_run=str(FLOW_RUN), caller=caller.to_json()))
+    ledger.append(finished(run_id, at=ENDED))
     assert caller_of(ledger, run_id) == caller
     return ledger.run(run_id)
 

@@ -20,17 +20,16 @@ import pytest
 from click.testing import CliRunner
 
 from nbprod.cli.app import nbprod as application
-from nbprod.digest import digest_bytes
 from nbprod.flow import untold
 from nbprod.flow.caller import caller_of
 from nbprod.flow.check import check_untold
 from nbprod.flow.server import LocalServer
 from nbprod.ledger import RunQuery, RunRow
-from nbprod.ledger.events import RunStarted
 from nbprod.project import Project
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 from nbprod.runner.processes import Process
+from tests import telling
 from tests.processes import eventually
 from tests.proxy import Fault, Proxy
 
@@ -284,16 +283,10 @@ def test_servers_that_are_restarted_gone_or_silent(flows, tmp_path, prefect_serv
 def test_an_api_that_is_not_there_is_told_in_a_line(flows, monkeypatch):
     assert command(flows, "recover") == "Nothing to close: no run is open.\n"  # no flow run is known: nobody is asked
     assert doctor(flows) == []
-    made = RunStarted(
+    made = telling.started(
+        RunId.new(datetime.now(UTC), bytes(10)),
         at=datetime.now(UTC),
-        run_id=RunId.new(datetime.now(UTC), bytes(10)),
-        step="good",
-        notebook="good.ipynb",
-        request_digest=digest_bytes(b""),
-        parameters={},
-        user="u",
         host="elsewhere",
-        runner_pid=1,
         lease_seconds=600.0,
         folder="/nowhere",
         flow_run=str(uuid4()),

@@ -1,4 +1,4 @@
-"""A process that appends complete runs: `python appender.py LEDGER RUNS`."""
+"""A process that appends complete runs: `python -m tests.ledger.appender LEDGER RUNS`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from telling import finished, started
-
 from nbprod.ledger import open_ledger
 from nbprod.record.ids import RunId
+from tests.telling import finished, started
 
 
 def main(url: str, runs: str) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from telling import START, finished, started
 
 from nbprod.ledger import Ledger, open_ledger
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 from tests.postgres import PostgresServer
+from tests.telling import START, finished, started
 
 
 @dataclass

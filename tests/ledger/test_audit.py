@@ -11,13 +11,13 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import Told
-from telling import DIGEST, START
 
 from nbprod.ledger import open_ledger, stretch
 from nbprod.ledger.audit import audit
 from nbprod.ledger.events import AliasMoved, RunHeard, RunTagged, StepPublished
 from nbprod.ledger.tables import metadata
 from tests.postgres import PostgresServer
+from tests.telling import DIGEST, START
 
 OTHER = "sha256:" + "0" * 64
 MOMENT = "'2020-01-01T00:00:00.000000Z'"

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from conftest import Told
-from telling import DIGEST, START
 
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import NotFound
@@ -16,6 +15,7 @@ from nbprod.ledger.erasures import erasure_of, erasures
 from nbprod.ledger.events import BytesErased
 from nbprod.record.ids import RunId
 from nbprod.record.tombstone import ErasedObject, Tombstone
+from tests.telling import DIGEST, START
 
 GONE = ErasedObject(name="artifact people.csv", digest=digest_bytes(b"people"), size=6)
 LOST = ErasedObject(name="journal", digest=digest_bytes(b"journal"), size=7, there=False)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telling import DIGEST, START, finished, started
 
 from nbprod.digest import Digest, canonical
 from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
@@ -35,6 +34,7 @@ from nbprod.ledger.values import read_json
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 from nbprod.record.tombstone import ErasedObject, Tombstone
+from tests.telling import DIGEST, START, finished, started
 
 RUN = RunId("01890000-0000-7000-8000-000000000000")
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import Told
-from telling import DIGEST, START, finished, started
 
 from nbprod.errors import CallerError, NotFound
 from nbprod.ledger import Condition, Ledger, Order, RunQuery, parse_condition
@@ -27,6 +26,7 @@ from nbprod.ledger.events import (
 )
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
+from tests.telling import DIGEST, START, finished, started
 
 UNKNOWN = RunId("01890000-0000-7000-8000-000000000000")
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from telling import DIGEST, START, finished, started
 
 from nbprod.errors import InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
 from nbprod.ledger import Ledger, RunQuery, open_ledger
@@ -24,8 +23,10 @@ from nbprod.ledger.events import RunHeard, StepPublished
 from nbprod.ledger.tables import VERSION_TABLE, metadata
 from nbprod.ledger.transfer import exported
 from nbprod.record.ids import RunId
+from tests.house import ROOT
 from tests.postgres import PostgresServer
 from tests.proxy import Fault, Proxy
+from tests.telling import DIGEST, START, finished, started
 
 
 def new_id() -> RunId:
@@ -268,10 +269,9 @@ def test_a_server_that_was_restarted_is_not_noticed() -> None:
 
 
 def test_sixteen_processes_append_ten_runs_each(url: str, ledger: Ledger) -> None:
-    script = Path(__file__).parent / "appender.py"
-    argv = [sys.executable, "-W", "error", str(script), url, "10"]
+    argv = [sys.executable, "-W", "error", "-m", "tests.ledger.appender", url, "10"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    running = [subprocess.Popen(argv, text=True, **pipes) for _ in range(16)]
+    running = [subprocess.Popen(argv, text=True, cwd=ROOT, **pipes) for _ in range(16)]
     said = [process.communicate() for process in running]
     assert [process.returncode for process in running] == [0] * 16, said
     assert sum(1 for _ in ledger.runs(RunQuery(running=False))) == 160

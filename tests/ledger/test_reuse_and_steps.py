@@ -6,7 +6,6 @@ import threading
 
 import pytest
 from conftest import Told
-from telling import DIGEST, START
 
 from nbprod.digest import digest_bytes
 from nbprod.errors import CallerError, NotFound
@@ -14,6 +13,7 @@ from nbprod.ledger import Ledger, RunQuery
 from nbprod.ledger.errors import AlreadyUnderWay, StepMoved
 from nbprod.ledger.events import AliasMoved, StepPublished
 from nbprod.record.status import Status
+from tests.telling import DIGEST, START
 
 OTHER = digest_bytes(b"other")
 

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from conftest import Told
-from telling import START
 
 from nbprod.errors import CallerError
 from nbprod.ledger import Ledger, Order, RunQuery, open_ledger, parse_condition, shortlist
@@ -20,6 +19,7 @@ from nbprod.ledger.events import RunNoted, RunStarted, RunUntagged
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 from tests.postgres import PostgresServer
+from tests.telling import START
 
 NOTES = (
     "",

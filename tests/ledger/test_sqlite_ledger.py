@@ -18,13 +18,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from telling import START, finished, started
 
 from nbprod.errors import InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
 from nbprod.ledger import Ledger, RunQuery, open_ledger
 from nbprod.ledger.audit import audit
 from nbprod.ledger.events import RunNamed
 from nbprod.record.ids import RunId
+from tests.house import ROOT
+from tests.telling import START, finished, started
 
 NOBODY = 65534
 
@@ -57,10 +58,9 @@ def raw(ledger: Ledger, path: Path) -> Iterator[sqlite3.Connection]:
 
 def appenders(path: Path, processes: int, runs: int) -> float:
     """Let so many processes open the ledger and append at once; return the seconds that the slowest appended for."""
-    script = Path(__file__).parent / "appender.py"
-    argv = [sys.executable, "-W", "error", str(script), str(path), str(runs)]
+    argv = [sys.executable, "-W", "error", "-m", "tests.ledger.appender", str(path), str(runs)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    running = [subprocess.Popen(argv, text=True, **pipes) for _ in range(processes)]
+    running = [subprocess.Popen(argv, text=True, cwd=ROOT, **pipes) for _ in range(processes)]
     said = [process.communicate() for process in running]
     assert [process.returncode for process in running] == [0] * processes, said
     return max(float(out) for out, _ in said)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from conftest import Told
-from telling import DIGEST, START
 
 from nbprod.errors import IntegrityError
 from nbprod.ledger import Ledger, RunQuery, open_ledger
 from nbprod.ledger.audit import audit
 from nbprod.ledger.events import AliasMoved, RunNamed, RunTagged, StepPublished
 from nbprod.ledger.transfer import exported, import_lines
+from tests.telling import DIGEST, START
 
 
 @pytest.fixture

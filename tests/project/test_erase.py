@@ -38,6 +38,7 @@ from nbprod.runner import answer
 from nbprod.step.keep import Keep
 from tests.notebooks import PARAMETERS, project_in, write
 from tests.processes import nothing_survives
+from tests.telling import started
 
 pytestmark = pytest.mark.kernel
 
@@ -298,21 +299,18 @@ def begun(place: Place, run: Run) -> RunStarted:
     """Put a run under way that asks for what another asked for."""
     row = place.project.home.ledger.run(run.id)
     at = place.project.now()
-    started = RunStarted(
+    event = started(
+        RunId.new(at, b"under way!"),
         at=at,
-        run_id=RunId.new(at, b"under way!"),
         step=row.step,
         notebook=row.notebook,
         request_digest=row.request_digest,
-        parameters={},
-        user="ada",
         host="elsewhere",
-        runner_pid=1,
         lease_seconds=600,
         folder="elsewhere",
     )
-    place.project.home.ledger.append(started)
-    return started
+    place.project.home.ledger.append(event)
+    return event
 
 
 def ends(place: Place, started: RunStarted, run: Run, **changes: Any) -> None:

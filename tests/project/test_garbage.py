@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from nbprod.errors import CallerError, IntegrityError
-from nbprod.ledger.events import SECOND_ENDING, RunHeard, RunStarted
+from nbprod.ledger.events import SECOND_ENDING, RunHeard
 from nbprod.project import Project
 from nbprod.project.garbage import collect
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import Kept
 from tests.cli.conftest import Nbprod, make_project
+from tests.telling import started
 
 WEEK = timedelta(days=7)
 
@@ -105,24 +106,13 @@ def test_while_a_run_is_under_way_what_it_put_stays(place):
     start = place.project.now() - timedelta(days=20)
     run_id = RunId.new(start, os.urandom(10))
     row = ledger.run(ledger.find("train@latest"))
-    started = RunStarted(
-        at=start,
-        run_id=run_id,
-        step="slow",
-        notebook="slow.ipynb",
-        request_digest=row.request_digest,
-        parameters={},
-        user="ada",
-        host="here",
-        runner_pid=1,
-        lease_seconds=600,
-        folder=str(place.home.folder / "runs" / str(run_id)),
-    )
+    folder = place.home.folder / "runs" / str(run_id)
+    event = started(run_id, at=start, request_digest=row.request_digest, lease_seconds=600, folder=str(folder))
     place.age(19)
     old = start.timestamp() - 86_400
     path = place.home.folder / "store" / "objects" / before.hex[:2] / before.hex[2:]
     os.utime(path, (old, old))
-    ledger.append(started)
+    ledger.append(event)
     assert place.collect().removed == 1
     assert (store.has(before), store.has(since)) == (False, True)
 
@@ -132,7 +122,7 @@ def test_while_a_run_is_under_way_what_it_put_stays(place):
     ledger.append(
         RunFinished(
             at=place.project.now(),
-            run_id=started.run_id,
+            run_id=event.run_id,
             status=Status.CRASHED,
             reason="",
             seconds=1,

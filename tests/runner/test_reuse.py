@@ -17,7 +17,6 @@ import pytest
 from nbprod.errors import NotFound, SettingsError
 from nbprod.execution.cancel import CancelToken
 from nbprod.ledger import RunQuery
-from nbprod.ledger.events import RunStarted
 from nbprod.project import Project, Run, RunOptions
 from nbprod.project.explain import explain_job, explain_run
 from nbprod.project.rerun import flow_run_of, rerun_flow_run, rerun_job
@@ -27,6 +26,7 @@ from nbprod.step.contract import Contract
 from nbprod.step.reuse import NO_REUSE, Reuse, ReuseMode
 from tests.notebooks import PARAMETERS, project_in, write
 from tests.processes import nothing_survives
+from tests.telling import started
 
 pytestmark = pytest.mark.kernel
 
@@ -218,23 +218,10 @@ def test_nobody_waits_for_a_runner_that_is_gone(project: Project, counted: Count
     job = always(counted.job(17.0))
     request = project.foresee(job)
     ledger = project.home.ledger
-    started = next(row for row in ledger.runs(RunQuery(limit=1)))
-    gone = type(started.run_id).new(started.started, b"0123456789")
+    begun = next(row for row in ledger.runs(RunQuery(limit=1)))
+    gone = type(begun.run_id).new(begun.started, b"0123456789")
     ledger.append(
-        RunStarted(
-            at=started.started,
-            run_id=gone,
-            step="counted",
-            notebook="counted.ipynb",
-            request_digest=request.digest,
-            parameters={},
-            user="ada",
-            host="elsewhere",
-            runner_pid=1,
-            lease_seconds=0.0,
-            folder="nowhere",
-            shared=True,
-        )
+        started(gone, at=begun.started, request_digest=request.digest, lease_seconds=0.0, folder="nowhere", shared=True)
     )
     assert project.run_job(job).status is Status.SUCCEEDED
 
