@@ -293,7 +293,7 @@ def test_an_api_that_is_not_there_is_told_in_a_line(flows, monkeypatch):
     )
     Project.find(flows, {}).home.ledger.append(made)
     with Api("http://127.0.0.1:9/api").configured():  # nobody listens
-        assert "Prefect was told nothing more: Prefect's API at http://127.0.0.1:9/api" in command(flows, "recover")
+        assert "Prefect was told nothing: Prefect's API at http://127.0.0.1:9/api" in command(flows, "recover")
         [(health, text, _)] = doctor(flows)
         assert (health, "ConnectError" in text) == ("warn", True)
     with Api(None).configured():

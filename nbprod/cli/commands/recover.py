@@ -66,7 +66,8 @@ def _say_told(untold: Untold, *, err: bool) -> None:
     for left in untold.left:
         click.echo(f"Prefect says {left.believed} of flow run {plain_text(left.name)}: {left.why}.", err=err)
     if untold.problem is not None:
-        click.echo(f"Prefect was told nothing more: {untold.problem}.", err=True)
+        more = " more" if untold.overdue else ""
+        click.echo(f"Prefect was told nothing{more}: {untold.problem}.", err=True)
 
 
 def _objects(count: int) -> str:
