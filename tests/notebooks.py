@@ -44,9 +44,7 @@ def project_in(
     try:
         yield project
     finally:
-        engine = project._engine
-        if engine.runner is not None:
-            engine.runner._ports.supervisor.close()
+        project.close()
         project.home.ledger.close()
 
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nbprod.kernels.client import KernelClient
+from nbprod.kernels.pipe import PipeClient
 from nbprod.record.status import Status
 from nbprod.record.verdict import CellOutcome
 
-__all__ = ["Deadlines", "Driven", "Stop"]
+__all__ = ["Client", "Deadlines", "Driven", "NeverLaunched", "Stop"]
+
+Client = KernelClient | PipeClient
+
+
+class NeverLaunched(Exception):
+    """A kernel that was to be forked never came into being: nothing has run, and it may be launched otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from nbprod.errors import KernelUnavailable
 from nbprod.execution.cancel import CancelToken
-from nbprod.execution.driven import Deadlines, Driven, Stop
+from nbprod.execution.driven import Client, Deadlines, Driven, NeverLaunched, Stop
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, Listener, StreamText
 from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal
@@ -23,7 +23,6 @@ from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan, PlannedCell
 from nbprod.execution.reply import Reply, judge, name_of
 from nbprod.execution.supervisor import Keeper
-from nbprod.kernels.client import KernelClient
 from nbprod.kernels.wire import Message
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellOutcome
@@ -74,7 +73,7 @@ class Driver:
         self,
         *,
         plan: Plan,
-        client: KernelClient,
+        client: Client,
         keeper: Keeper,
         collector: Collector,
         journal: Journal,
@@ -105,11 +104,11 @@ class Driver:
         self._requests: dict[str, tuple[int, int | None]] = {}
         self._watched = {keeper.fileno(): "keeper", cancel.fileno(): "cancel"}
 
-    def drive(self, bootstrap: str | None) -> Driven:
+    def drive(self, prepare: Callable[[Client], None] | None) -> Driven:
         """Execute the plan.
 
         Args:
-            bootstrap: code to run in the kernel before the first cell, without a trace; None for none.
+            prepare: has something run in the kernel before the first cell, without a trace; None for nothing.
         """
         outcomes: list[CellOutcome] = []
         stop: Stop | None = None
@@ -118,8 +117,8 @@ class Driver:
             self._client.watch(descriptor, name)
         try:
             language_info = self._wait_ready()
-            if bootstrap is not None:
-                self._client.execute(bootstrap, silent=True)
+            if prepare is not None:
+                prepare(self._client)
             if self._deadlines.run is not None:
                 self._run_until = time.monotonic() + self._deadlines.run
             for cell in self._plan.cells:
@@ -174,12 +173,13 @@ class Driver:
         while info is None or not heard:
             now = time.monotonic()
             if now > deadline:
+                self._must_be_launched("the fork server did not answer")
                 self._keeper.end(0.0)
                 reason = f"the kernel did not answer within {self._deadlines.start:g} s of its start"
                 raise _Stopped(Stop(Status.TIMED_OUT, reason))
             # Asked again after each silence: what a kernel says on iopub before we are subscribed is lost.
             silence = 0.05 if info is not None else 10.0
-            if now - asked > silence:
+            if now - asked > silence and not self._client.greets:
                 requests.add(self._client.send("shell", "kernel_info_request", {}))
                 asked = now
             ready = self._client.wait(min(silence, deadline - now))
@@ -190,12 +190,18 @@ class Driver:
             while (message := self._client.receive("shell")) is not None:
                 if message.parent in requests:
                     info = message.content
+                elif message.kind == "ready":
+                    info, heard = {"language_info": message.content}, True
             while (message := self._client.receive("iopub")) is not None:
                 heard = heard or message.parent in requests or message.kind == "iopub_welcome"
         language_info = dict(info.get("language_info") or {})
         self._journal.event("kernel_ready", datetime.now(UTC), language_info=language_info)
         self._listener(KernelReady(seconds=time.monotonic() - begun, total=self._plan.total))
         return language_info
+
+    def _must_be_launched(self, otherwise: str) -> None:
+        if self._client.greets and self._keeper.pid is None:
+            raise NeverLaunched(otherwise)
 
     # --- one cell -------------------------------------------------------------------------------
 
@@ -325,8 +331,10 @@ class Driver:
             try:
                 self._keeper.pump()
             except KernelUnavailable as error:
+                self._must_be_launched(str(error))
                 raise _Stopped(Stop(Status.KERNEL_DIED, str(error))) from error
             if not self._keeper.alive and self._position < 0:
+                self._must_be_launched("the fork server ended")
                 raise _Stopped(self._death())
         if "cancel" in ready:
             self._cancel.drain()

@@ -9,13 +9,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from nbprod.digest import Digest
 from nbprod.errors import NotFound
+from nbprod.execution.fork_servers import ForkServers
 from nbprod.execution.supervisor import Exit, Keeper, Supervisor
 from nbprod.kernels.client import KernelClient
 from nbprod.kernels.connection import Connection, open_connection
+from nbprod.kernels.pipe import PipeClient
 from nbprod.kernels.spec import KernelSpec
+from nbprod.record.launch import Launch
 
-__all__ = ["Kernel", "launch_kernel"]
+__all__ = ["Kernel", "fork_kernel", "launch_kernel"]
 
 _LOG_TAIL = 2000
 
@@ -24,11 +28,19 @@ class Kernel:
     """One run's kernel."""
 
     def __init__(
-        self, spec: KernelSpec, connection: Connection, keeper: Keeper, client: KernelClient, log: Path
+        self,
+        *,
+        spec: KernelSpec,
+        connection: Connection | None,
+        keeper: Keeper,
+        client: KernelClient | PipeClient,
+        log: Path,
+        launch: Launch,
     ) -> None:
         self.spec = spec
         self.keeper = keeper
         self.client = client
+        self.launch = launch
         self._connection = connection
         self._log = log
         self._ended = False
@@ -52,8 +64,18 @@ class Kernel:
             return
         self._ended = True
         self.keeper.end(0.0)
+        self._close()
+
+    def _close(self) -> None:
         self.client.close()
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def disown(self) -> None:
+        """Let go of a kernel that never came into being; should it yet, it ends at once, and the run goes on."""
+        self._ended = True
+        self.keeper.release()
+        self._close()
 
     def release(self) -> None:
         """Let go of the kernel for good, once the run is closed in the ledger."""
@@ -65,8 +87,7 @@ class Kernel:
         self.keeper.abandon()
         if not self._ended:
             self._ended = True
-            self.client.close()
-            self._connection.close()
+            self._close()
 
 
 def _explain(exit_: Exit, log_tail: str) -> str:
@@ -95,6 +116,7 @@ def launch_kernel(
     log: Path,
     closer: Sequence[str] = (),
     mask: Callable[[bytes], bytes] | None = None,
+    why: str = "",
 ) -> Kernel:
     """Launch a kernel; returns at once, while it starts.
 
@@ -108,6 +130,7 @@ def launch_kernel(
         log: file for what the process itself writes.
         closer: command that closes the run should this process vanish.
         mask: applied to each message's content.
+        why: why it is not a fork although it was to be.
 
     Raises:
         NotFound: the working directory is not there.
@@ -126,7 +149,45 @@ def launch_kernel(
         log=log,
         closer=closer,
     )
-    return Kernel(spec, connection, keeper, KernelClient(connection, mask), log)
+    client = KernelClient(connection, mask)
+    return Kernel(spec=spec, connection=connection, keeper=keeper, client=client, log=log, launch=Launch(why=why))
+
+
+def fork_kernel(
+    spec: KernelSpec,
+    *,
+    servers: ForkServers,
+    environment: Digest,
+    preload: Sequence[str],
+    eager: bool,
+    run_id: str,
+    cwd: Path,
+    environ: Mapping[str, str],
+    extra_env: Mapping[str, str],
+    log: Path,
+    closer: Sequence[str] = (),
+    mask: Callable[[bytes], bytes] | None = None,
+) -> Kernel:
+    """Have a kernel forked; returns at once, while it comes up (see `launch_kernel` and `ForkServers.fork`).
+
+    Raises:
+        NotForked: it is to be launched in the ordinary way.
+    """
+    forked = servers.fork(
+        spec,
+        environment=environment,
+        environ=environ,
+        extra_env=extra_env,
+        preload=preload,
+        run_id=run_id,
+        cwd=cwd,
+        log=log,
+        closer=closer,
+        eager=eager,
+    )
+    launch = Launch(how="forked", preloaded=tuple(preload))
+    client = PipeClient(forked.channel, forked.side, mask)
+    return Kernel(spec=spec, connection=None, keeper=forked.keeper, client=client, log=log, launch=launch)
 
 
 def kill_leftovers(run_id: str) -> int:

@@ -8,7 +8,7 @@ killed, the kernel gets SIGKILL by its parent-death signal, and its orphans fall
 
 Messages are JSON, one per packet of a SOCK_SEQPACKET socket pair.
 
-runner → supervisor  {"op": "keep", "run": id}            with two descriptors: the run's socket, the launch
+runner → supervisor  {"op": "keep", "run": id}            with the run's socket and the launch, as descriptors
 runner → keeper      {"op": "signal", "signal": n}        to the kernel's process group
                      {"op": "end", "grace": seconds}      wait that long for the kernel, then kill what is left
                      {"op": "bye"}                        the run is closed; without it the keeper has it closed
@@ -35,6 +35,9 @@ PR_SET_CHILD_SUBREAPER = 36
 TERM_GRACE = 0.25
 """Seconds between SIGTERM and SIGKILL for what a kernel left behind (loky's workers clean up on SIGTERM)."""
 
+MOST = 4
+"""Descriptors that come with one message at most."""
+
 _OOM_FILES = ("memory.events", "memory.oom_control")
 
 
@@ -48,7 +51,7 @@ def receive(sock: socket.socket) -> tuple[dict[str, object] | None, list[int]]:
     """Return one message and its descriptors; `(None, [])` at end of file."""
     descriptors = array.array("i")
     try:
-        data, ancillary, _, _ = sock.recvmsg(1 << 16, socket.CMSG_SPACE(2 * descriptors.itemsize))
+        data, ancillary, _, _ = sock.recvmsg(1 << 16, socket.CMSG_SPACE(MOST * descriptors.itemsize))
     except ConnectionError:
         return None, []
     for level, kind, payload in ancillary:
@@ -192,6 +195,7 @@ class Keeper:
         report_read, report_write = os.pipe()  # close-on-exec: end of file means that exec worked
         pid = os.fork()
         if pid == 0:
+            os.close(report_read)
             self._become_kernel(self_pid, report_write)
         os.close(report_write)
         problem = b""
@@ -207,6 +211,7 @@ class Keeper:
         return True
 
     def _become_kernel(self, parent: int, report: int) -> None:
+        """Be the kernel: in a session, a group and a folder of its own, ended with its parent."""
         try:
             os.setsid()
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -222,12 +227,20 @@ class Keeper:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.chdir(str(self.launch["cwd"]))
-            argv: list[str] = self.launch["argv"]  # type: ignore[assignment]
-            env: dict[str, str] = self.launch["env"]  # type: ignore[assignment]
-            os.execvpe(argv[0], argv, env)
+            self.execute(report)
         except BaseException as error:  # noqa: BLE001 - whatever it was, the runner must hear of it
             os.write(report, f"{type(error).__name__}: {error}".encode())
         os._exit(127)
+
+    def execute(self, report: int) -> None:  # noqa: ARG002 - exec closes it
+        """Become what the launch says. Does not return.
+
+        Args:
+            report: closing it tells that all went well.
+        """
+        argv: list[str] = self.launch["argv"]  # type: ignore[assignment]
+        env: dict[str, str] = self.launch["env"]  # type: ignore[assignment]
+        os.execvpe(argv[0], argv, env)
 
     def serve(self) -> None:
         """Do as the runner says until the run ends; without a runner, end everything and close the run."""
@@ -307,16 +320,21 @@ class Keeper:
         log = os.open(str(self.launch["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        os.execv(argv[0], argv)
+        env: dict[str, str] = self.launch.get("closer_env") or dict(os.environ)  # type: ignore[assignment]
+        os.execve(argv[0], argv, env)
+
+
+def read_launch(descriptor: int) -> dict[str, object]:
+    """Return the launch that a descriptor leads to, and close it."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(descriptor, "rb") as spec:
+        launch: dict[str, object] = json.loads(spec.read())
+    return launch
 
 
 def keep(descriptors: list[int]) -> None:
     """Be the keeper of one run (in a forked child)."""
-    run = socket.socket(fileno=descriptors[0])
-    os.lseek(descriptors[1], 0, os.SEEK_SET)
-    with os.fdopen(descriptors[1], "rb") as spec:
-        launch = json.loads(spec.read())
-    keeper = Keeper(run, launch)
+    keeper = Keeper(socket.socket(fileno=descriptors[0]), read_launch(descriptors[1]))
     if keeper.start():
         keeper.serve()
 

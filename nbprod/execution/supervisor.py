@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from nbprod.errors import KernelUnavailable
 
-__all__ = ["Exit", "Keeper", "Supervisor"]
+__all__ = ["Exit", "Keeper", "Supervisor", "launch_file"]
 
 _SCRIPT = Path(__file__).with_name("supervise.py")
 
@@ -41,7 +41,7 @@ class Exit:
     oom: int = 0
 
 
-def _launch_file(launch: Mapping[str, Any]) -> IO[bytes]:
+def launch_file(launch: Mapping[str, Any]) -> IO[bytes]:
     """Return an open file that no path leads to: the kernel's environment may hold secrets (law 7)."""
     if hasattr(os, "memfd_create"):
         stream: IO[bytes] = os.fdopen(os.memfd_create("nbprod-launch"), "wb")
@@ -206,7 +206,7 @@ class Supervisor:
         launch = {"argv": list(argv), "env": dict(env), "cwd": str(cwd), "log": str(log), "closer": list(closer)}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps({"op": "keep", "run": run_id}).encode()
-        with theirs, _launch_file(launch) as spec:
+        with theirs, launch_file(launch) as spec:
             rights = array.array("i", [theirs.fileno(), spec.fileno()])
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
             with self._lock:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Observed", "bootstrap_source"]
+__all__ = ["Observed", "bootstrap_files", "bootstrap_source", "preparation"]
 
 _FILES = ("_in_ipykernel.py", "_in_kernel.py")
 _TRACER = ("_in_places.py", "_in_trace.py", "_in_lookups.py")
@@ -48,6 +49,20 @@ def bootstrap_source(observed: Observed | None = None) -> str:
         told = f"*{[os.fsencode(root) for root in observed.roots]!r}"
         guarded += _guarded(_TRACER, f"{os.fsencode(observed.file)!r}, {os.fsencode(observed.own)!r}, {told}")
     return f"exec({guarded!r}, {{}})\n"
+
+
+def bootstrap_files() -> list[Path]:
+    """Return the files that `preparation` names; a fork server compiles them once."""
+    return [Path(str(files(__package__).joinpath(name))) for name in (*_FILES, *_TRACER)]
+
+
+def preparation(observed: Observed | None = None) -> dict[str, Any]:
+    """Return what a forked kernel, which has the files, is to be told for the same effect as `bootstrap_source`."""
+    groups: list[dict[str, Any]] = [{"files": [name], "arguments": []} for name in _FILES]
+    if observed is not None:
+        told = [str(observed.file), str(observed.own), *map(str, observed.roots)]
+        groups.append({"files": [*_TRACER], "arguments": told})
+    return {"groups": groups}
 
 
 def _guarded(names: Sequence[str], arguments: str = "") -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import zmq
 
+from nbprod.kernels.bootstrap import Observed, bootstrap_source
 from nbprod.kernels.connection import Connection
 from nbprod.kernels.wire import Message, Wire
 
@@ -18,6 +19,9 @@ _RECONNECT = 5
 
 class KernelClient:
     """Talks to one kernel. Not thread-safe: one driver owns it."""
+
+    greets = False
+    """Whether the kernel says by itself that it is ready."""
 
     def __init__(self, connection: Connection, mask: Callable[[bytes], bytes] | None = None) -> None:
         self._wire = Wire(connection.key, mask)
@@ -79,6 +83,10 @@ class KernelClient:
             "stop_on_error": False,
         }
         return self.send("shell", "execute_request", content)
+
+    def prepare(self, observed: Observed | None) -> None:
+        """Have our own code run before the first cell, without a trace (see `nbprod.kernels.bootstrap`)."""
+        self.execute(bootstrap_source(observed), silent=True)
 
     def close(self) -> None:
         """Close all sockets; what was not sent is dropped."""

@@ -18,7 +18,7 @@ import orjson
 
 from nbprod.errors import KernelUnavailable
 
-__all__ = ["Message", "Wire", "loads"]
+__all__ = ["Message", "Wire", "loads", "read_content"]
 
 _LONG = 2.0**63
 """No integer below it is too long for orjson, which makes floats of those beyond 64 bits."""
@@ -83,6 +83,19 @@ def _read(data: bytes) -> tuple[Any, bytes]:
         return json.loads(clean), clean
 
 
+def read_content(data: bytes, mask: Callable[[bytes], bytes] | None) -> tuple[Any, bytes]:
+    """Return a message's content, masked, and the bytes of it.
+
+    Args:
+        data: as it came.
+        mask: applied to the content's JSON (law 7).
+    """
+    content, raw = _read(data)
+    # Read first: bytes that are no UTF-8 would hide a secret from the mask, and what it returns is JSON again.
+    masked = raw if mask is None else mask(raw)
+    return (content, raw) if masked is raw else (json.loads(masked), masked)
+
+
 class Wire:
     """Packs and unpacks signed messages of one session.
 
@@ -136,9 +149,5 @@ class Wire:
                 hint="Another process may have reached the sockets: see `nbprod doctor`.",
             )
         header, parent = orjson.loads(parts[0]), orjson.loads(parts[1])
-        content, raw = _read(parts[3])
-        # Read first: bytes that are no UTF-8 would hide a secret from the mask, and what it returns is JSON again.
-        masked = raw if self._mask is None else self._mask(raw)
-        if masked is not raw:
-            content, raw = json.loads(masked), masked
+        content, raw = read_content(parts[3], self._mask)
         return Message(header["msg_type"], parent.get("msg_id", ""), str(header.get("date", "")), content, raw)

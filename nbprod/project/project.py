@@ -15,6 +15,7 @@ from nbprod.environment.probe import EnvironmentProbe
 from nbprod.errors import CallerError, NotFound
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
+from nbprod.execution.fork_servers import ForkServers
 from nbprod.execution.supervisor import Supervisor
 from nbprod.ledger import RunQuery, RunRow
 from nbprod.notebook import Notebook
@@ -86,6 +87,7 @@ class _Engine:
     pid: int = 0
     runner: Runner | None = None
     supervisor: Supervisor | None = None
+    forks: ForkServers | None = None
 
 
 class Project:
@@ -260,7 +262,7 @@ class Project:
         with engine.lock:
             if engine.runner is None or engine.pid != os.getpid():
                 self._make_home()
-                engine.supervisor = Supervisor()
+                engine.supervisor, engine.forks = Supervisor(), ForkServers()
                 ports = Ports(
                     store=self.home.store,
                     ledger=self.home.ledger,
@@ -269,15 +271,18 @@ class Project:
                     folder=self.home.folder,
                     root=self.root,
                     environ=self.environ,
+                    forks=engine.forks,
+                    warmth=self.settings.warmth,
                 )
                 engine.runner, engine.pid = Runner(ports), os.getpid()
             return engine.runner
 
     def close(self) -> None:
-        """End this process's supervisor, once its runs have ended; the next run starts another."""
+        """End this process's supervisor and fork servers, once their runs have ended; the next run starts others."""
         engine = self._engine
         with engine.lock:
-            if engine.supervisor is not None and engine.pid == os.getpid():
+            if engine.supervisor is not None and engine.forks is not None and engine.pid == os.getpid():
+                engine.forks.drop_all()
                 engine.supervisor.close()
 
     def _make_home(self) -> None:

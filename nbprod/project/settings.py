@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.errors import SettingsError
+from nbprod.execution.fork_servers import Warmth
 from nbprod.step.keep import Keep
 from nbprod.step.step import StepSettings
 
 __all__ = ["Settings", "find_root", "read_settings"]
 
 HOME = ".nbprod"
-_KEYS = ("home", "store", "ledger", "trace", "roots", "keep", "steps")
+DEFAULT_WARM = "auto"
+_WARM: Mapping[Any, bool | None] = {True: True, False: False, "true": True, "false": False, "auto": None}
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
+_KEYS = ("home", "store", "ledger", "trace", "roots", "keep", "kernels", "steps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,7 @@ class Settings:
         trace: whether it is observed what runs touch, unless a step says otherwise.
         roots: folders that every run has as inputs, relative to the root; a step may add more.
         keep: for how long the bytes of runs are kept, unless a step says otherwise; None for ever.
+        warmth: when kernels are forked: `[tool.nbprod.kernels]`.
         steps: by name.
     """
 
@@ -39,6 +45,7 @@ class Settings:
     trace: bool = True
     roots: tuple[str, ...] = ()
     keep: Keep | None = None
+    warmth: Warmth = field(default_factory=Warmth)
     steps: Mapping[str, StepSettings] = field(default_factory=dict)
 
 
@@ -85,8 +92,23 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         trace=common.trace is not False,
         roots=common.roots,
         keep=common.keep,
+        warmth=_warmth(table.get("kernels", {}), environ),
         steps=parsed,
     )
+
+
+def _warmth(table: Any, environ: Mapping[str, str]) -> Warmth:
+    where = "[tool.nbprod.kernels]"
+    if not isinstance(table, Mapping) or (unknown := sorted(set(table) - {"warm", "preload"})):
+        found = repr(table) if not isinstance(table, Mapping) else ", ".join(unknown)
+        raise SettingsError(f"{where} is wrong", expected="a table with `warm` and `preload`", found=found)
+    named: Any = environ.get("NBPROD_WARM", table.get("warm", DEFAULT_WARM))
+    if named not in _WARM:
+        raise SettingsError(f"{where} warm is wrong", expected='true, false or "auto"', found=repr(named))
+    preload = table.get("preload", [])
+    if not isinstance(preload, list) or not all(isinstance(name, str) and _MODULE.match(name) for name in preload):
+        raise SettingsError(f"{where} preload is wrong", expected="a list of packages' names", found=repr(preload))
+    return Warmth(on=_WARM[named], preload=tuple(preload))
 
 
 def _step(name: str, table: Any) -> StepSettings:

@@ -15,6 +15,7 @@ from nbprod.digest import Digest, Json, canonical, digest_json, read_canonical
 from nbprod.errors import IntegrityError, UnsupportedVersion
 from nbprod.record.ids import RunId
 from nbprod.record.labels import Labels
+from nbprod.record.launch import Launch
 from nbprod.record.request import RunRequest
 from nbprod.record.verdict import Verdict
 from nbprod.scraps import ScrapEntry
@@ -74,6 +75,7 @@ class RunRecord:
         notes: what a reader should know (an input that was unpinned, output that was cut).
         trace: what it touched (see `nbprod.record.trace`); None in records of before there was one.
         labels: what it was called at the start, and what it was for.
+        launch: how its kernel came into being; None if none did, or in records of before it was told.
         extra: fields of the predicate that this version does not know; kept and written back.
     """
 
@@ -97,6 +99,7 @@ class RunRecord:
     of: RunId | None = None
     trace: Kept | None = None
     labels: Labels = field(default_factory=Labels)
+    launch: Launch | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
 
     def artifact(self, name: str) -> Artifact | None:
@@ -135,6 +138,7 @@ class RunRecord:
             "notes": list(self.notes),
             **({} if self.trace is None else {"trace": _kept(self.trace)}),
             **({"labels": labels} if (labels := self.labels.to_json()) else {}),
+            **({} if self.launch is None else {"launch": self.launch.to_json()}),
         }
         if self.of is not None:
             predicate["of"] = str(self.of)
@@ -193,6 +197,7 @@ class RunRecord:
             of=None if predicate.get("of") is None else RunId(predicate["of"]),
             trace=None if trace is None else _read_kept(trace),
             labels=Labels.from_json(predicate.get("labels", {})),
+            launch=None if "launch" not in predicate else Launch.from_json(predicate["launch"]),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
 
@@ -219,6 +224,7 @@ _KNOWN = frozenset(
         "of",
         "trace",
         "labels",
+        "launch",
     ]
 )
 

@@ -25,6 +25,7 @@ from nbprod.execution.replay import replay
 from nbprod.ledger import Ledger, RunRow, open_ledger
 from nbprod.ledger.errors import AlreadyFinished
 from nbprod.record.ids import RunId
+from nbprod.record.launch import Launch
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.runner.conclude import Conclusion, Ended, conclude
@@ -89,6 +90,9 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunR
         collects=json.loads(folder.started.read_bytes())["home"]["collects"],
         notes=(f"closed by recovery; the last sign of life was at {last:%Y-%m-%d %H:%M:%S} UTC",),
     )
+    launches = [event["launch"] for event in events if event["e"] == "kernel_launched"]
+    if launches:
+        ended = replace(ended, launch=Launch.from_json(launches[-1]))
     if events and events[-1]["e"] == "ended":
         ended = _as_it_ended(ended, events[-1], last)
     try:

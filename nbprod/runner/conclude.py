@@ -19,6 +19,7 @@ from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger
 from nbprod.ledger.errors import AlreadyFinished
 from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
+from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
@@ -52,6 +53,7 @@ class Ended:
         collects: whether files in the output folder are artifacts.
         notes: what a reader should know, beside what was known at the start.
         mask: replaces secrets in a text; None where their values are not known, as in recovery.
+        launch: how the kernel came into being; None where none did.
     """
 
     plan: Plan
@@ -64,6 +66,7 @@ class Ended:
     collects: bool = True
     notes: tuple[str, ...] = ()
     mask: Callable[[str], str] | None = None
+    launch: Launch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         notes=(*started.notes, *_told_of(spooled, store, started.host)),
         trace=looked,
         labels=started.labels,
+        launch=ended.launch,
     )
     data = record.to_bytes()
     digest = store.put(data)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nbprod.environment.probe import EnvironmentProbe
+from nbprod.execution.fork_servers import ForkServers, Warmth
 from nbprod.execution.supervisor import Supervisor
 from nbprod.ledger import Ledger
 from nbprod.store import Store
@@ -61,6 +62,8 @@ class Ports:
         user: who runs.
         host: where.
         zone: the host's time zone.
+        forks: who forks kernels.
+        warmth: when kernels are forked.
     """
 
     store: Store
@@ -76,6 +79,8 @@ class Ports:
     user: str = field(default_factory=user_name)
     host: str = field(default_factory=socket.gethostname)
     zone: str = field(default_factory=local_zone)
+    forks: ForkServers = field(default_factory=ForkServers)
+    warmth: Warmth = field(default_factory=Warmth)
 
     @property
     def runs(self) -> Path:

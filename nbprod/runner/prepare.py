@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbprod.digest import Digest, Json, canonical
 from nbprod.environment.git import GitState, git_state
-from nbprod.environment.key import EnvironmentKey
+from nbprod.environment.key import Environment, EnvironmentKey
 from nbprod.errors import CallerError, EnvironmentFault
 from nbprod.execution.plan import Plan
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
@@ -42,6 +42,8 @@ class Prepared:
     secrets: dict[str, str]
     masker: Masker
     scope: Scope
+    environment: Environment | None = None
+    """The kernel's environment, where it is known before the kernel is launched: a fork is of one environment."""
 
 
 def prepare(job: Job, ports: Ports) -> Prepared:
@@ -87,6 +89,7 @@ def prepare(job: Job, ports: Ports) -> Prepared:
         secrets=secrets,
         masker=masker,
         scope=scope,
+        environment=None if ports.warmth.on is False else _environment(spec, ports),
     )
 
 
@@ -137,7 +140,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
     """Find out everything that is known of a run before its cells run, and keep what the record will point at."""
     job = prepared.job
     step, settings = job.step, job.step.settings
-    key, facts = keep_environment(prepared.spec, prepared.masker, ports)
+    key, facts = keep_environment(prepared.spec, prepared.masker, ports, prepared.environment)
     git, where = _origin(prepared, ports)
     request = RunRequest(
         step=step.name,
@@ -175,9 +178,15 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
     )
 
 
-def keep_environment(spec: KernelSpec, masker: Masker, ports: Ports) -> tuple[Digest, Digest]:
+def _environment(spec: KernelSpec, ports: Ports) -> Environment:
+    return ports.probe.environment_of(spec.python, _spec_json(spec), ports.environ)
+
+
+def keep_environment(
+    spec: KernelSpec, masker: Masker, ports: Ports, environment: Environment | None = None
+) -> tuple[Digest, Digest]:
     """Keep what is known of a kernel's environment; return the digests of its key and of its facts."""
-    environment = ports.probe.environment_of(spec.python, _spec_json(spec), ports.environ)
+    environment = environment or _environment(spec, ports)
     key = _without_secrets(environment.key, masker)
     return ports.store.put(_json_bytes(key.to_json())), ports.store.put(_json_bytes(environment.facts))
 

@@ -9,23 +9,27 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from nbprod.digest import Digest
 from nbprod.execution.cancel import CancelToken
-from nbprod.execution.driven import Deadlines, Driven, Stop
+from nbprod.execution.driven import Deadlines, Driven, NeverLaunched, Stop
 from nbprod.execution.driver import Driver
 from nbprod.execution.events import Event, Listener
+from nbprod.execution.fork_servers import NotForked
 from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal, read_journal
-from nbprod.execution.kernel import Kernel, launch_kernel
+from nbprod.execution.kernel import Kernel, fork_kernel, launch_kernel
 from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.replay import replay
-from nbprod.kernels.bootstrap import Observed, bootstrap_source
+from nbprod.kernels.bootstrap import Observed
+from nbprod.kernels.imports import preloads
 from nbprod.kernels.masked import mask_content
 from nbprod.kernels.spec import find_kernel_spec
 from nbprod.ledger.errors import AlreadyUnderWay
 from nbprod.masking import Masker
 from nbprod.record.ids import RunId
+from nbprod.record.launch import Launch
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.runner.answer import Asked, answer, retried
@@ -173,7 +177,13 @@ class Runner:
         try:
             if on_start is not None:
                 on_start(prepared.run_id)
-            ended, problem = self._drive(prepared, kernel, token, listener, begun)
+            try:
+                ended, problem = self._drive(prepared, kernel, token, listener, begun)
+            except NeverLaunched as never:
+                kernel.disown()
+                ports.forks.drop_all()
+                kernel = self._launch(prepared, why=str(never))
+                ended, problem = self._drive(prepared, kernel, token, listener, begun)
             conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger)
             kernel.release()
         except BaseException:
@@ -188,19 +198,31 @@ class Runner:
 
     # --- before --------------------------------------------------------------------------------
 
-    def _launch(self, prepared: Prepared) -> Kernel:
-        ports = self._ports
-        return launch_kernel(
-            prepared.spec,
-            supervisor=ports.supervisor,
-            run_id=str(prepared.run_id),
-            cwd=prepared.cwd,
-            environ=ports.environ,
-            extra_env=prepared.secrets,
-            log=prepared.folder.kernel_log,
-            closer=(sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path)),
-            mask=partial(mask_content, masker=prepared.masker) if prepared.secrets else None,
-        )
+    def _launch(self, prepared: Prepared, why: str = "") -> Kernel:
+        ports, warmth = self._ports, self._ports.warmth
+        how: dict[str, Any] = {
+            "run_id": str(prepared.run_id),
+            "cwd": prepared.cwd,
+            "environ": ports.environ,
+            "extra_env": prepared.secrets,
+            "log": prepared.folder.kernel_log,
+            "closer": (sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path)),
+            "mask": partial(mask_content, masker=prepared.masker) if prepared.secrets else None,
+        }
+        if prepared.environment is not None and not why:
+            cells = (cell.source for cell in prepared.plan.cells if not cell.skip)
+            try:
+                return fork_kernel(
+                    prepared.spec,
+                    servers=ports.forks,
+                    environment=prepared.environment.key.digest,
+                    preload=preloads(cells, warmth.preload),
+                    eager=bool(warmth.on),
+                    **how,
+                )
+            except NotForked as reason:
+                why = str(reason)
+        return launch_kernel(prepared.spec, supervisor=ports.supervisor, why=why, **how)
 
     def _launch_begun(self, prepared: Prepared, started: Started, begun: float) -> Kernel:
         """Launch the kernel of a run whose start is committed; if that fails, the run ends as `crashed`."""
@@ -210,7 +232,7 @@ class Runner:
             settings = prepared.job.step.settings
             limits = OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit)
             collector, driven = _what_was(prepared, limits, error)
-            ended = self._ended(prepared, driven, collector, begun, ())
+            ended = self._ended(prepared, driven, collector, begun)
             self._leave(prepared, conclude(started, ended, prepared.folder, self._ports.store, self._ports.ledger))
             raise
 
@@ -247,21 +269,32 @@ class Runner:
             problem: BaseException | None = None
             try:
                 importer.start()  # papermill takes half a second to import, which the kernel's start hides
-                driven = driver.drive(bootstrap_source(_observed(prepared)) if prepared.spec.is_ipykernel else None)
+                journal.event("kernel_launched", self._ports.now(), launch=kernel.launch.to_json())
+                observed = _observed(prepared)
+                driven = driver.drive((lambda client: client.prepare(observed)) if prepared.spec.is_ipykernel else None)
                 if _alive(driven.stop):
                     driver.see_out(_SHUTDOWN_GRACE)
                 kernel.end()
                 _write_ended(journal, self._ports.now(), driven.stop, self._ports.monotonic() - begun)
+            except NeverLaunched:
+                raise
             except BaseException as error:  # noqa: BLE001 - whatever it was, the run ends truly and then it is raised
                 problem = error
                 kernel.end()
                 collector, driven = _what_was(prepared, collector.limits, error)
-            ended = self._ended(prepared, driven, collector, begun, heard.notes)
+            ended = self._ended(prepared, driven, collector, begun, notes=heard.notes, launch=kernel.launch)
         importer.join()
         return ended, problem
 
     def _ended(
-        self, prepared: Prepared, driven: Driven, collector: Collector, begun: float, notes: tuple[str, ...]
+        self,
+        prepared: Prepared,
+        driven: Driven,
+        collector: Collector,
+        begun: float,
+        *,
+        notes: tuple[str, ...] = (),
+        launch: Launch | None = None,
     ) -> Ended:
         return Ended(
             plan=prepared.plan,
@@ -274,6 +307,7 @@ class Runner:
             collects=prepared.bound.collects,
             notes=notes,
             mask=prepared.masker.mask_text,
+            launch=launch,
         )
 
     # --- after ---------------------------------------------------------------------------------

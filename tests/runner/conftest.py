@@ -45,10 +45,13 @@ cell_output_limit = 100000
 TOKEN = "hunter2-\u00e9-correct horse"
 
 
-@pytest.fixture(scope="package")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """One project, and so one supervisor, for all real-kernel tests here; nothing of it may be left in the end."""
+@pytest.fixture(scope="package", params=["started", "forked"])
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """One project, and so one supervisor, for all real-kernel tests here; nothing of it may be left in the end.
+
+    Each test runs twice: with kernels that are processes of their own, and with forks of a server.
+    """
     root = tmp_path_factory.mktemp("a project with {braces} ü")
-    environ = {"NBPROD_TEST_TOKEN": TOKEN}
+    environ = {"NBPROD_TEST_TOKEN": TOKEN, "NBPROD_WARM": str(request.param == "forked").lower()}
     with nothing_survives() as mark, project_in(root, mark, SETTINGS, environ) as project:
         yield project

@@ -234,12 +234,12 @@ def test_a_chatty_cell_loses_nothing(project: Project) -> None:
 PAUSED = """
 import os, sys
 import nbprod
-import nbprod.runner.run as running
+import nbprod.kernels.client as client
 import subprocess
 from nbprod.project import Project
 
 if sys.argv[2] == "stock":
-    running.bootstrap_source = lambda observed: "0"
+    client.bootstrap_source = lambda observed: "0"
 def pause(event, done=[]):
     if type(event).__name__ == "StreamText" and not done:
         done.append(subprocess.Popen(["sh", "-c", f"kill -STOP {os.getpid()}; sleep 3; kill -CONT {os.getpid()}"]))
@@ -263,7 +263,8 @@ def test_a_runner_that_does_not_get_to_read_loses_nothing(project: Project, boot
         check=True,
     )
     text = text_of(read(project.run(done.stdout.strip())), source)
-    assert (text.split() == [str(i) for i in range(10000)]) is (bootstrap == "ours")
+    forked = project.environ["NBPROD_WARM"] == "true"  # has no such socket
+    assert (text.split() == [str(i) for i in range(10000)]) is (bootstrap == "ours" or forked)
 
 
 def test_a_step_may_set_its_own_limit(project: Project) -> None:

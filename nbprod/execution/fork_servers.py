@@ -1,0 +1,283 @@
+"""The runner's side of the fork servers: one per environment, started when it is worth it, asked for kernels."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import hashlib
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbprod.digest import Digest
+from nbprod.execution.supervisor import Keeper, launch_file
+from nbprod.kernels import bootstrap
+from nbprod.kernels.spec import KernelSpec
+
+__all__ = ["ForkServers", "Forked", "NotForked", "Warmth", "fingerprint"]
+
+_HERE = Path(__file__).resolve().parent
+_SCRIPT = _HERE / "fork_server.py"
+_IN_KERNEL = [str(_HERE.parent / "kernels" / name) for name in ("_in_pipe.py", "_in_fork.py")]
+_LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
+_NOBODY = "0" * len("00000000-0000-0000-0000-000000000000")
+
+_PASSING = ("PREFECT__", "SSH_", "TERM_", "VSCODE_", "GPG_", "DBUS_", "JPY_", "PYTEST_")
+_PASSING_NAMES = frozenset(
+    {
+        *("_", "PWD", "OLDPWD", "SHLVL", "NBPROD_RUN_ID", "INVOCATION_ID", "JOURNAL_STREAM"),
+        *("TERM", "COLORTERM", "COLUMNS", "LINES", "WINDOWID", "DISPLAY", "XDG_SESSION_ID"),
+    }
+)
+"""Variables that say where a command came from. All others may change what a library does when it is imported."""
+
+
+class NotForked(Exception):
+    """This run's kernel cannot be a fork; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmth:
+    """When kernels are forked.
+
+    Args:
+        on: never (False), always (True), or where a server is there or has become worth it (None).
+        preload: packages to be preloaded beside those that are covered.
+    """
+
+    on: bool | None = False
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A kernel that was asked for: its keeper, and our ends of its sockets."""
+
+    keeper: Keeper
+    channel: socket.socket
+    side: socket.socket
+
+
+@dataclass(slots=True)
+class _Server:
+    control: socket.socket
+    process: subprocess.Popen[bytes] | None
+    broken: str = ""
+
+
+@dataclass(slots=True)
+class _Known:
+    asked: int = 0
+    server: _Server | None = None
+    refused: str = ""
+    failures: list[str] = field(default_factory=list)
+
+
+def starting(environ: Mapping[str, str], secrets: Sequence[str] = ()) -> dict[str, str]:
+    """Return the variables that may matter when libraries are imported.
+
+    Args:
+        environ: a kernel's environment.
+        secrets: names of variables that no process but a run's own may have.
+    """
+    hidden = {*_PASSING_NAMES, *secrets}
+    return {name: text for name, text in environ.items() if name not in hidden and not name.startswith(_PASSING)}
+
+
+def fingerprint(spec: KernelSpec, environment: Digest, environ: Mapping[str, str], secrets: Sequence[str]) -> str:
+    """Return what tells environments apart: interpreter, packages, and the variables that a process starts with."""
+    told = [list(spec.argv), str(spec.python), str(environment), sorted(starting(environ, secrets).items())]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+
+
+class ForkServers:
+    """The fork servers of this process. Safe for use by many threads; not for use after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
+
+    def fork(
+        self,
+        spec: KernelSpec,
+        *,
+        environment: Digest,
+        environ: Mapping[str, str],
+        extra_env: Mapping[str, str],
+        preload: Sequence[str],
+        run_id: str,
+        cwd: Path,
+        log: Path,
+        closer: Sequence[str],
+        eager: bool,
+    ) -> Forked:
+        """Ask for a kernel.
+
+        Args:
+            spec: which kernel it is to be as good as.
+            environment: the digest of its environment's key.
+            environ: the environment that it inherits.
+            extra_env: variables of this run (secrets among them): no server ever has them.
+            preload: modules that it may have in memory.
+            run_id: the run that it belongs to.
+            cwd: its working directory.
+            log: a file for what the process itself writes.
+            closer: command that closes the run should this process vanish.
+            eager: whether a server is started for the first run of an environment.
+
+        Raises:
+            NotForked: it can't be had, or is not worth it yet.
+        """
+        argv = _argv(spec)
+        base = spec.environment(environ, {})
+        key = fingerprint(spec, environment, base, tuple(extra_env))
+        control = self._server(key, spec, starting(base, tuple(extra_env)), eager=eager)
+        env = {**base, **extra_env, "NBPROD_RUN_ID": run_id, "JPY_PARENT_PID": "1"}
+        launch = {"argv": argv, "env": env, "cwd": str(cwd), "log": str(log), "closer": list(closer)}
+        launch["closer_env"] = dict(environ)  # a server lacks what not all may have, and the store may need it
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel, its_channel = socket.socketpair()
+        side, its_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        told = {"preload": _fitting(preload, cwd, env), "argv": argv, "movable": not _has_settings(cwd)}
+        request = json.dumps({"op": "keep", "run": run_id, **told}).encode()
+        with theirs, its_channel, its_side, launch_file(launch) as spec_file:
+            descriptors = [theirs.fileno(), spec_file.fileno(), its_channel.fileno(), its_side.fileno()]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+            try:
+                control.sendmsg([request], rights)
+            except OSError as error:
+                for sock in (ours, channel, side):
+                    sock.close()
+                self.drop(key)
+                raise NotForked(f"the fork server is gone ({error.strerror})") from error
+        return Forked(Keeper(ours), channel, side)
+
+    def drop(self, key: str) -> None:
+        """Forget a server; the next run that is worth it gets another."""
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and known.server is not None:
+                known.server.control.close()
+                known.server = None
+
+    def drop_all(self) -> None:
+        """Let every server end, once its last run has ended."""
+        with self._lock:
+            servers = [known.server for known in self._known.values() if known.server is not None]
+            self._known.clear()
+        for server in servers:
+            _let_go(server.control, server.process, os.getpid())
+
+    # --- servers -------------------------------------------------------------------------------
+
+    def _server(self, key: str, spec: KernelSpec, environ: Mapping[str, str], *, eager: bool) -> socket.socket:
+        with self._lock:
+            known = self._known.setdefault(key, _Known())
+            known.asked += 1
+            if known.refused:
+                raise NotForked(known.refused)
+            if known.server is not None:
+                self._hear(known)
+            if known.server is None:
+                if not eager and known.asked < 2:  # noqa: PLR2004 - the second of its kind
+                    raise NotForked("")
+                known.server = _start(spec, environ)
+                weakref.finalize(self, _let_go, known.server.control, known.server.process, os.getpid())
+            return known.server.control
+
+    def _hear(self, known: _Known) -> None:
+        """Take what a server says of itself."""
+        server = known.server
+        while server is not None and select.select([server.control], [], [], 0)[0]:
+            try:
+                data = server.control.recv(1 << 16)
+            except OSError:
+                data = b""
+            news: dict[str, Any] = json.loads(data) if data else {"event": "gone"}
+            if news["event"] == "ready":
+                continue
+            server.control.close()
+            known.server = server = None
+            if news["event"] == "refused":
+                known.refused = f"the fork server cannot serve this environment: {news['error']}"
+                raise NotForked(known.refused)
+
+
+def _argv(spec: KernelSpec) -> list[str]:
+    """Return the command line that a forked kernel shows.
+
+    Raises:
+        NotForked: the kernel spec is started in a way that a fork can't be the same as.
+    """
+    if sys.platform != "linux":
+        raise NotForked("kernels are forked on Linux only")
+    if not spec.is_ipykernel:
+        raise NotForked(f"the kernel {spec.name} is not IPython's")
+    words = spec.argv[1:]
+    at = next((n for n in range(len(words)) if words[n : n + len(_LAUNCHER)] == _LAUNCHER), None)
+    if at is None or any(not word.startswith("-") for word in words[:at]):
+        raise NotForked(f"the kernel spec {spec.name} is started in a way of its own")
+    return ["ipykernel_launcher.py", *words[at + len(_LAUNCHER) :], "--HistoryManager.enabled=False"]
+
+
+def _options(spec: KernelSpec) -> list[str]:
+    """Return the interpreter's own options."""
+    return list(spec.argv[1 : spec.argv.index("-m")])
+
+
+def _fitting(preload: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[str]:
+    """Leave out what reads its settings from the working directory while it is imported, if they are there."""
+    settings = (cwd / "matplotlibrc").exists() and "MATPLOTLIBRC" not in env
+    return [name for name in preload if not (settings and name.partition(".")[0] == "matplotlib")]
+
+
+def _has_settings(cwd: Path) -> bool:
+    """Return whether IPython would find settings in the working directory when it starts."""
+    return any(
+        (cwd / f"{name}.{end}").exists()
+        for name in ("ipython_config", "ipython_kernel_config")
+        for end in ("py", "json")
+    )
+
+
+def command(spec: KernelSpec, control: str) -> list[str]:
+    """Return the command line of a server for a kernel spec's interpreter.
+
+    Args:
+        spec: the kernel spec.
+        control: a descriptor's number, or the path to listen at.
+    """
+    sources = [str(path) for path in bootstrap.bootstrap_files()]
+    return [str(spec.python), *_options(spec), str(_SCRIPT), control, *_IN_KERNEL, *sources]
+
+
+def _start(spec: KernelSpec, environ: Mapping[str, str]) -> _Server:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            command(spec, str(theirs.fileno())),
+            env={**environ, "NBPROD_RUN_ID": _NOBODY},
+            cwd="/",
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return _Server(ours, process)
+
+
+def _let_go(control: socket.socket, process: subprocess.Popen[bytes] | None, owner: int) -> None:
+    control.close()
+    if process is not None and owner == os.getpid():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5.0)
