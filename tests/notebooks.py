@@ -40,7 +40,9 @@ def project_in(
     """Make a project, all of whose kernels carry the mark; afterwards let go of its supervisor."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "pyproject.toml").write_text(f"[tool.nbprod]\n{settings}")
-    project = Project.find(root, {**os.environ, MARK: mark, **(environ or {})})
+    # Where this is set, ipykernel leaves out what is written past Python.
+    inherited = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    project = Project.find(root, {**inherited, MARK: mark, **(environ or {})})
     try:
         yield project
     finally:

@@ -37,6 +37,7 @@ COMMANDS = (
     "note",
     "recover",
     "ledger",
+    "warm",
     "gc",
     "erase",
     "doctor",

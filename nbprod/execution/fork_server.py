@@ -15,6 +15,7 @@ finds a module in memory that it would not have imported.
 server → runner      {"event": "ready", "pid": n, "versions": {…}} | {"event": "refused", "error": text}
 runner → server      {"op": "keep", "run": id, "preload": [module, …], "argv": […], "movable": whether it may have
                      started before it knew where}
+                     {"op": "branch", "preload": [module, …]}, answered by {"event": "branched"}
                      {"op": "status"}, answered by {"event": "status", …};  {"op": "stop"}
 
 It ends when nobody holds its control sockets any more, its branches with it, once the last run has ended.
@@ -122,6 +123,11 @@ class Server:
             sock.close()
         elif message["op"] == "keep" and len(descriptors) == supervise.MOST:
             self.keep(message, descriptors)
+        elif message["op"] == "branch":
+            names = tuple(message.get("preload") or ())
+            if names and names not in self.branches:
+                self.branch(names)
+            supervise.tell(sock, event="branched")
         elif message["op"] == "status":
             supervise.tell(sock, event="status", **self.status())
         elif message["op"] == "stop":

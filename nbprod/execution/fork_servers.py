@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import contextlib
 import hashlib
 import json
 import os
@@ -19,11 +18,21 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.digest import Digest
+from nbprod.execution import standing
 from nbprod.execution.supervisor import Keeper, launch_file
 from nbprod.kernels import bootstrap
 from nbprod.kernels.spec import KernelSpec
 
-__all__ = ["ForkServers", "Forked", "NotForked", "Warmth", "fingerprint"]
+__all__ = [
+    "ForkServers",
+    "Forked",
+    "NotForked",
+    "Warmth",
+    "command",
+    "fingerprint",
+    "forked_argv",
+    "starting",
+]
 
 _HERE = Path(__file__).resolve().parent
 _SCRIPT = _HERE / "fork_server.py"
@@ -90,7 +99,8 @@ def starting(environ: Mapping[str, str], secrets: Sequence[str] = ()) -> dict[st
         secrets: names of variables that no process but a run's own may have.
     """
     hidden = {*_PASSING_NAMES, *secrets}
-    return {name: text for name, text in environ.items() if name not in hidden and not name.startswith(_PASSING)}
+    kept = {name: text for name, text in environ.items() if name not in hidden and not name.startswith(_PASSING)}
+    return {**kept, "NBPROD_RUN_ID": _NOBODY}
 
 
 def fingerprint(spec: KernelSpec, environment: Digest, environ: Mapping[str, str], secrets: Sequence[str]) -> str:
@@ -137,7 +147,7 @@ class ForkServers:
         Raises:
             NotForked: it can't be had, or is not worth it yet.
         """
-        argv = _argv(spec)
+        argv = forked_argv(spec)
         base = spec.environment(environ, {})
         key = fingerprint(spec, environment, base, tuple(extra_env))
         control = self._server(key, spec, starting(base, tuple(extra_env)), eager=eager)
@@ -166,16 +176,20 @@ class ForkServers:
         with self._lock:
             known = self._known.get(key)
             if known is not None and known.server is not None:
-                known.server.control.close()
+                _let_go(known.server.control, known.server.process, os.getpid(), patience=0.5)
                 known.server = None
 
-    def drop_all(self) -> None:
-        """Let every server end, once its last run has ended."""
+    def drop_all(self, patience: float = 5.0) -> None:
+        """Let every server end, once its last run has ended.
+
+        Args:
+            patience: seconds until it is killed.
+        """
         with self._lock:
             servers = [known.server for known in self._known.values() if known.server is not None]
             self._known.clear()
         for server in servers:
-            _let_go(server.control, server.process, os.getpid())
+            _let_go(server.control, server.process, os.getpid(), patience)
 
     # --- servers -------------------------------------------------------------------------------
 
@@ -187,6 +201,8 @@ class ForkServers:
                 raise NotForked(known.refused)
             if known.server is not None:
                 self._hear(known)
+            if known.server is None and (found := standing.connect(key, environ)) is not None:
+                known.server = _Server(found, None)
             if known.server is None:
                 if not eager and known.asked < 2:  # noqa: PLR2004 - the second of its kind
                     raise NotForked("")
@@ -205,14 +221,14 @@ class ForkServers:
             news: dict[str, Any] = json.loads(data) if data else {"event": "gone"}
             if news["event"] == "ready":
                 continue
-            server.control.close()
+            _let_go(server.control, server.process, os.getpid(), patience=0.5)
             known.server = server = None
             if news["event"] == "refused":
                 known.refused = f"the fork server cannot serve this environment: {news['error']}"
                 raise NotForked(known.refused)
 
 
-def _argv(spec: KernelSpec) -> list[str]:
+def forked_argv(spec: KernelSpec) -> list[str]:
     """Return the command line that a forked kernel shows.
 
     Raises:
@@ -265,7 +281,7 @@ def _start(spec: KernelSpec, environ: Mapping[str, str]) -> _Server:
     with theirs:
         process = subprocess.Popen(
             command(spec, str(theirs.fileno())),
-            env={**environ, "NBPROD_RUN_ID": _NOBODY},
+            env=dict(environ),
             cwd="/",
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -276,8 +292,12 @@ def _start(spec: KernelSpec, environ: Mapping[str, str]) -> _Server:
     return _Server(ours, process)
 
 
-def _let_go(control: socket.socket, process: subprocess.Popen[bytes] | None, owner: int) -> None:
+def _let_go(control: socket.socket, process: subprocess.Popen[bytes] | None, owner: int, patience: float = 5.0) -> None:
+    """Let a server end. One that does not is killed: the keepers of its runs do without it."""
     control.close()
     if process is not None and owner == os.getpid():
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5.0)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

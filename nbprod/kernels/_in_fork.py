@@ -23,7 +23,7 @@ import sys
 import threading
 from typing import Any
 
-from ipykernel import debugger, kernelbase
+from ipykernel import kernelbase
 from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
@@ -244,6 +244,8 @@ def begin(argv: list[str]) -> Any:
     Args:
         argv: the command line as an ordinary kernel would have it.
     """
+    from ipykernel import debugger  # noqa: PLC0415 - it looks for debuggers, loudly
+
     sys.argv = argv
     debugger._is_debugpy_available = False  # nobody could attach: there is no socket to do so
     PipeApp.wire = pipe.Wire()

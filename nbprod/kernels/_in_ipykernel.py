@@ -36,15 +36,18 @@ def count_the_living(kernel: Any) -> None:
 
 
 def end_in_order(kernel: Any) -> None:
-    """Have the thread of the control channel end before the one that publishes.
+    """Publish what exit handlers print, and have the control channel's thread end before the one that publishes.
 
-    The first flushes the streams once more after it has answered the request to shut down, through the second. Should
-    that have ended just then, it waits 10 s for nobody, and the process with it.
+    Nobody else flushes the streams before that thread stops. And the first flushes them once more after it has answered
+    the request to shut down, through the second. Should that have ended just then, it waits 10 s for nobody, and the
+    process with it.
     """
     control = kernel.control_thread
 
     def wait() -> None:
         with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
             if control.is_alive() and control is not threading.current_thread():
                 control.stop()
                 control.join(1.0)

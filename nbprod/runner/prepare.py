@@ -24,7 +24,7 @@ from nbprod.runner.ports import Ports
 from nbprod.runner.started import RunFolder, Scope, Started
 from nbprod.store.elsewhere import shown_url
 
-__all__ = ["Prepared", "describe", "keep_environment", "prepare"]
+__all__ = ["Prepared", "describe", "keep_environment", "prepare", "spec_json"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +179,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
 
 
 def _environment(spec: KernelSpec, ports: Ports) -> Environment:
-    return ports.probe.environment_of(spec.python, _spec_json(spec), ports.environ)
+    return ports.probe.environment_of(spec.python, spec_json(spec), ports.environ)
 
 
 def keep_environment(
@@ -211,7 +211,8 @@ def _without_secrets(key: EnvironmentKey, masker: Masker) -> EnvironmentKey:
     return replace(key, kernel=kernel)
 
 
-def _spec_json(spec: KernelSpec) -> dict[str, object]:
+def spec_json(spec: KernelSpec) -> dict[str, object]:
+    """Return a kernel spec as it stands in `kernel.json`."""
     return {
         "argv": list(spec.argv),
         "env": dict(spec.env),

@@ -181,7 +181,7 @@ class Runner:
                 ended, problem = self._drive(prepared, kernel, token, listener, begun)
             except NeverLaunched as never:
                 kernel.disown()
-                ports.forks.drop_all()
+                ports.forks.drop_all(patience=0.1)
                 kernel = self._launch(prepared, why=str(never))
                 ended, problem = self._drive(prepared, kernel, token, listener, begun)
             conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger)

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler"""
 
 GOLDEN: dict[str, tuple[str, ...]] = {
     "joblib": (
-        "from joblib import Parallel, delayed, hash as digest\nimport math",
-        "print(Parallel(n_jobs=2, prefer='threads')(delayed(math.sqrt)(n) for n in range(5)))\ndigest([1, 2, {'a': 3}])",
+        "from joblib import Parallel, delayed, hash as digest\nimport math\nPair = [1, 2, {'a': 3}]",
+        "print(Parallel(n_jobs=2, prefer='threads')(delayed(math.sqrt)(n) for n in range(5)))\ndigest(Pair)",
         "Parallel(n_jobs=2)(delayed(math.factorial)(n) for n in range(5))",
     ),
     "matplotlib": (

@@ -111,7 +111,7 @@ CHILDREN = """
 import os, sys, subprocess, multiprocessing, time
 from IPython.display import display
 def work(n):
-    print('child', n); sys.stdout.flush()
+    print(f'child-{n}'); sys.stdout.flush()
     display(n * 111)
     return n
 with multiprocessing.get_context('fork').Pool(2) as pool:
@@ -136,13 +136,13 @@ AWAITED = "print(await task, asyncio.get_running_loop().is_running())"
 
 def test_what_is_written_is_there(project: Project) -> None:
     done = run(project, "open", ("output_dir = ''", ["parameters"]), OPEN)
-    assert done.artifacts["left open.txt"].read_bytes() == b"all of it"
+    assert done.artifacts["left open.txt"].path().read_bytes() == b"all of it"
     assert "deleted" in str(read(done))
 
 
 def test_what_children_put_out(project: Project) -> None:
     text = str(read(run(project, "children", CHILDREN)).cells[-1].outputs)
-    for wanted in ("child 0", "child 3", "[0, 1, 2, 3]", "shell", "raw", "sub", "'333'"):
+    for wanted in ("child-0", "child-3", "[0, 1, 2, 3]", "shell", "raw", "sub", "'333'"):
         assert wanted in text
 
 
@@ -160,7 +160,6 @@ def test_an_async_cell_is_interrupted(project: Project) -> None:
     done = run(project, "late", "import asyncio\nawait asyncio.sleep(60)", "1", cell_timeout=1.0)
     assert done.status == "timed_out"
     assert how(done) == ["interrupted", "not_run"]
-    assert "killed" not in done.reason
 
 
 def test_questions_are_refused(project: Project) -> None:
