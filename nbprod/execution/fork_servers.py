@@ -13,7 +13,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,11 @@ class Warmth:
     """When kernels are forked.
 
     Args:
-        on: never (False), always (True), or where a server is there or has become worth it (None).
+        on: whether they are, where they can be.
         preload: packages to be preloaded beside those that are covered.
     """
 
-    on: bool | None = False
+    on: bool = True
     preload: tuple[str, ...] = ()
 
 
@@ -80,15 +80,12 @@ class Forked:
 class _Server:
     control: socket.socket
     process: subprocess.Popen[bytes] | None
-    broken: str = ""
 
 
 @dataclass(slots=True)
 class _Known:
-    asked: int = 0
     server: _Server | None = None
     refused: str = ""
-    failures: list[str] = field(default_factory=list)
 
 
 def starting(environ: Mapping[str, str], secrets: Sequence[str] = ()) -> dict[str, str]:
@@ -128,7 +125,6 @@ class ForkServers:
         cwd: Path,
         log: Path,
         closer: Sequence[str],
-        eager: bool,
     ) -> Forked:
         """Ask for a kernel.
 
@@ -142,15 +138,14 @@ class ForkServers:
             cwd: its working directory.
             log: a file for what the process itself writes.
             closer: command that closes the run should this process vanish.
-            eager: whether a server is started for the first run of an environment.
 
         Raises:
-            NotForked: it can't be had, or is not worth it yet.
+            NotForked: it can't be had.
         """
         argv = forked_argv(spec)
         base = spec.environment(environ, {})
         key = fingerprint(spec, environment, base, tuple(extra_env))
-        control = self._server(key, spec, starting(base, tuple(extra_env)), eager=eager)
+        control = self._server(key, spec, starting(base, tuple(extra_env)))
         env = {**base, **extra_env, "NBPROD_RUN_ID": run_id, "JPY_PARENT_PID": "1"}
         launch = {"argv": argv, "env": env, "cwd": str(cwd), "log": str(log), "closer": list(closer)}
         launch["closer_env"] = dict(environ)  # a server lacks what not all may have, and the store may need it
@@ -193,10 +188,9 @@ class ForkServers:
 
     # --- servers -------------------------------------------------------------------------------
 
-    def _server(self, key: str, spec: KernelSpec, environ: Mapping[str, str], *, eager: bool) -> socket.socket:
+    def _server(self, key: str, spec: KernelSpec, environ: Mapping[str, str]) -> socket.socket:
         with self._lock:
             known = self._known.setdefault(key, _Known())
-            known.asked += 1
             if known.refused:
                 raise NotForked(known.refused)
             if known.server is not None:
@@ -204,8 +198,6 @@ class ForkServers:
             if known.server is None and (found := standing.connect(key, environ)) is not None:
                 known.server = _Server(found, None)
             if known.server is None:
-                if not eager and known.asked < 2:  # noqa: PLR2004 - the second of its kind
-                    raise NotForked("")
                 known.server = _start(spec, environ)
                 weakref.finalize(self, _let_go, known.server.control, known.server.process, os.getpid())
             return known.server.control

@@ -159,7 +159,6 @@ def fork_kernel(
     servers: ForkServers,
     environment: Digest,
     preload: Sequence[str],
-    eager: bool,
     run_id: str,
     cwd: Path,
     environ: Mapping[str, str],
@@ -183,7 +182,6 @@ def fork_kernel(
         cwd=cwd,
         log=log,
         closer=closer,
-        eager=eager,
     )
     launch = Launch(how="forked", preloaded=tuple(preload))
     client = PipeClient(forked.channel, forked.side, mask)

@@ -18,8 +18,7 @@ from nbprod.step.step import StepSettings
 __all__ = ["Settings", "find_root", "read_settings"]
 
 HOME = ".nbprod"
-DEFAULT_WARM = "auto"
-_WARM: Mapping[Any, bool | None] = {True: True, False: False, "true": True, "false": False, "auto": None}
+_SWITCH: Mapping[Any, bool] = {True: True, False: False, "true": True, "false": False}
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 _KEYS = ("home", "store", "ledger", "trace", "roots", "keep", "kernels", "steps")
 
@@ -102,13 +101,13 @@ def _warmth(table: Any, environ: Mapping[str, str]) -> Warmth:
     if not isinstance(table, Mapping) or (unknown := sorted(set(table) - {"warm", "preload"})):
         found = repr(table) if not isinstance(table, Mapping) else ", ".join(unknown)
         raise SettingsError(f"{where} is wrong", expected="a table with `warm` and `preload`", found=found)
-    named: Any = environ.get("NBPROD_WARM", table.get("warm", DEFAULT_WARM))
-    if named not in _WARM:
-        raise SettingsError(f"{where} warm is wrong", expected='true, false or "auto"', found=repr(named))
+    switch: Any = environ.get("NBPROD_WARM", table.get("warm", True))
+    if switch not in _SWITCH:
+        raise SettingsError(f"{where} warm is wrong", expected="true or false", found=repr(switch))
     preload = table.get("preload", [])
     if not isinstance(preload, list) or not all(isinstance(name, str) and _MODULE.match(name) for name in preload):
         raise SettingsError(f"{where} preload is wrong", expected="a list of packages' names", found=repr(preload))
-    return Warmth(on=_WARM[named], preload=tuple(preload))
+    return Warmth(on=_SWITCH[switch], preload=tuple(preload))
 
 
 def _step(name: str, table: Any) -> StepSettings:

@@ -89,7 +89,7 @@ def prepare(job: Job, ports: Ports) -> Prepared:
         secrets=secrets,
         masker=masker,
         scope=scope,
-        environment=None if ports.warmth.on is False else _environment(spec, ports),
+        environment=_environment(spec, ports) if ports.warmth.on else None,
     )
 
 

@@ -217,7 +217,6 @@ class Runner:
                     servers=ports.forks,
                     environment=prepared.environment.key.digest,
                     preload=preloads(cells, warmth.preload),
-                    eager=bool(warmth.on),
                     **how,
                 )
             except NotForked as reason:

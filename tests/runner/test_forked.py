@@ -237,9 +237,11 @@ def test_a_kernel_of_another_kind_is_started(forking: Project, tmp_path: Path, m
     assert "in a way of its own" in launch.why
 
 
-def test_kernels_are_forked_once_it_is_worth_it(tmp_path: Path) -> None:
-    with nothing_survives() as mark, project_in(tmp_path, mark, "", {"NBPROD_WARM": "auto"}) as project:
-        launches = [run(project, "auto", "1").record.launch for _ in range(3)]
-    assert [launch and launch.how for launch in launches] == ["started", "forked", "forked"]
-    assert launches[0] is not None
-    assert launches[0].why == ""
+def test_the_settings_say_whether(tmp_path: Path) -> None:
+    settings = "[tool.nbprod.kernels]\nwarm = false"
+    with nothing_survives() as mark, project_in(tmp_path / "off", mark, settings) as project:
+        launch = run(project, "off", "1").record.launch
+        assert launch == Launch(how="started")
+        assert not servers(project)
+    with nothing_survives() as mark, project_in(tmp_path / "on", mark) as project:
+        assert run(project, "on", "1").record.launch == Launch(how="forked")

@@ -1,0 +1,132 @@
+"""Forked kernels by the hundred: nothing is left over, and whatever is killed, nothing survives and nothing lies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from nbprod.project import Project, RunOptions
+from tests.notebooks import project_in, write
+from tests.processes import eventually, marked, nothing_survives
+
+from .test_kill import check, mark_of
+
+pytestmark = pytest.mark.kernel
+
+TALK = "import time\nfor n in range(20):\n    print('line', n)\n    time.sleep(0.01)"
+
+
+@pytest.fixture
+def forking(tmp_path: Path) -> Iterator[Project]:
+    environ = {"NBPROD_WARM": "true", "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    with nothing_survives() as mark, project_in(tmp_path / "p", mark, "", environ) as project:
+        yield project
+
+
+def settled(project: Project) -> dict[str, int]:
+    """Return what there is of descriptors, threads, processes and temporary files, once it has come to rest."""
+
+    def now() -> dict[str, int]:
+        return {
+            "descriptors": len([*Path("/proc/self/fd").iterdir()]),
+            "threads": threading.active_count(),
+            "processes": len(marked(mark_of(project))),
+            "temporary files": sum(1 for _ in Path(project.environ["TMPDIR"]).rglob("*")),
+        }
+
+    seen = [now()]
+    for _ in range(40):
+        time.sleep(0.25)
+        seen.append(now())
+        if len(seen) > 4 and seen[-1] == seen[-2] == seen[-3] == seen[-4]:
+            break
+    return seen[-1]
+
+
+def server_bytes(project: Project) -> int:
+    """Return what the largest of the servers and spares has for itself alone, in KiB."""
+    sizes = [0]
+    for pid in marked(mark_of(project)):
+        with contextlib.suppress(OSError):
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            sizes.append(sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private")))
+    return max(sizes)
+
+
+def many(project: Project, count: int) -> None:
+    step = project.step(write(project.root / "n.ipynb", ("n = 0", ["parameters"]), "n + 1"))
+    for number in range(count):
+        assert project.run_job(project.job(step, {"n": number}, RunOptions())).status == "succeeded"
+
+
+def nothing_grows(project: Project, count: int) -> None:
+    many(project, 20)
+    before, size = settled(project), server_bytes(project)
+    many(project, count)
+    assert settled(project) == before
+    assert server_bytes(project) < size + 4 * 1024, "KiB that are private to one process"
+
+
+def test_runs_in_a_row_leave_nothing(forking: Project) -> None:
+    nothing_grows(forking, 40)
+
+
+@pytest.mark.torture
+def test_a_thousand_runs_in_a_row_leave_nothing(forking: Project) -> None:
+    nothing_grows(forking, 1000)
+
+
+def kill_while_running(project: Project, kills: int, seed: int) -> None:
+    """Kill server, branch, keeper, kernel or spare, whatever comes, while three runs are under way at any time."""
+    chance = random.Random(seed)
+    step = project.step(write(project.root / "talk.ipynb", ("n = 0", ["parameters"]), "import numpy", TALK))
+    done = threading.Event()
+    killed = 0
+
+    def go(number: int) -> None:
+        job = project.job(step, {"n": number}, RunOptions(start_timeout=20.0))
+        while not done.is_set():
+            project.run_job(job)
+
+    with ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(go, number) for number in range(3)]
+        try:
+            while killed < kills:
+                time.sleep(chance.uniform(0.05, 0.5))
+                with contextlib.suppress(IndexError, ProcessLookupError):
+                    os.kill(chance.choice(sorted(marked(mark_of(project)))), signal.SIGKILL)
+                    killed += 1
+        finally:
+            done.set()
+        for future in futures:
+            future.result()
+    project.close()
+    assert eventually(lambda: not marked(mark_of(project)), 20.0)
+    ended = [str(run.status) for run in check(project)]
+    assert set(ended) <= {"succeeded", "kernel_died"}
+    assert ended.count("succeeded") > 0
+    assert ended.count("kernel_died") > 0
+    for run in check(project):
+        text = run.notebook.read_text()
+        if run.status == "succeeded":
+            assert "line 19" in text, f"{run} says that all ran, and lacks what was printed"
+
+
+def test_whatever_is_killed_nothing_lies(forking: Project) -> None:
+    kill_while_running(forking, 12, seed=1)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_killed_two_hundred_times_nothing_lies(forking: Project, seed: int) -> None:
+    kill_while_running(forking, 50, seed)
