@@ -40,6 +40,7 @@ check: lint test ## lint and test: what CI runs
 
 bench: $(READY) ## measure against papermill, write benchmarks/results.md
 	@$(PY) -m benchmarks.run
+	@$(PY) -m benchmarks.many
 	@$(PY) -m benchmarks.ledger
 
 torture: $(READY) ## the long tests

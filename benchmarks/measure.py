@@ -102,7 +102,7 @@ def files_in(folder: Path) -> tuple[int, int]:
 class Tool:
     """A tool in a process of its own that executes one notebook again and again.
 
-    Papermill is allowed to fail (a chatty cell can run into nbclient's four-second time-out): that is a result, too.
+    Others are allowed to fail (a chatty cell can run into nbclient's four-second time-out): that is a result, too.
     """
 
     def __init__(self, name: str, notebook: Path, folder: Path) -> None:
@@ -122,7 +122,7 @@ class Tool:
         )
 
     def execute(self) -> float | None:
-        """Execute once; return the seconds that the tool's own process measured, None if papermill failed.
+        """Execute once; return the seconds that the tool's own process measured, None if another tool failed.
 
         Raises:
             RuntimeError: nbprod failed, or either tool's process died.
@@ -142,12 +142,12 @@ class Tool:
         answer = json.loads(line)
         if answer["fault"] is None:
             return float(answer["seconds"])
-        if self.name == "papermill":
+        if self.name != "nbprod":
             return None
         raise RuntimeError(f"{self.name} failed: {answer['fault']}")
 
     def execute_for_memory(self) -> int | None:
-        """Execute once; return the peak of the process tree's memory in bytes, None if papermill failed."""
+        """Execute once; return the peak of the process tree's memory in bytes, None if another tool failed."""
         with Peak(self._process.pid) as peak:
             seconds = self.execute()
         return None if seconds is None else peak.bytes

@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks.measure import Samples
 from benchmarks.notebooks import Workload
 
-__all__ = ["Cold", "Result", "page", "table"]
+__all__ = ["Cold", "Result", "cold_table", "others_table", "page", "table"]
 
-VERSIONS = ("nbprod", "papermill", "nbclient", "jupyter-client", "ipykernel", "nbformat")
+VERSIONS = ("nbprod", "papermill", "nbclient", "jupyter-client", "ipykernel", "nbformat", "ploomber-engine")
 MEBIBYTE = 1 << 20
 
 
@@ -77,6 +77,13 @@ def _target(result: Result) -> str:
     return "" if result.met is None else f"{result.workload.target:g}: {'met' if result.met else 'MISSED'}"
 
 
+def _aim(result: Result) -> str:
+    speedup = result.speedup.median
+    if result.workload.aim is None or speedup is None:
+        return ""
+    return f"{result.workload.aim:g}: {'met' if speedup >= result.workload.aim else 'not yet'}"
+
+
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = [head, ["-" * width for width in widths], *rows]
@@ -88,8 +95,8 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def table(results: Sequence[Result]) -> str:
     """Return a Markdown table: seconds, speed-up, peak memory and files of each workload."""
-    head = ("notebook", "papermill s", "nbprod s", "times as fast", "target", "papermill MiB", "nbprod MiB", "ratio",
-            "files (MB) papermill", "files (MB) nbprod")  # fmt: skip
+    head = ("notebook", "papermill s", "nbprod s", "times as fast", "at least", "aim", "papermill MiB", "nbprod MiB",
+            "ratio", "files (MB) papermill", "files (MB) nbprod")  # fmt: skip
     rows = [
         (
             result.workload.about,
@@ -97,6 +104,7 @@ def table(results: Sequence[Result]) -> str:
             _spread(result.seconds["nbprod"]),
             _spread(result.speedup),
             _target(result),
+            _aim(result),
             _mebibytes(result.memory["papermill"]),
             _mebibytes(result.memory["nbprod"]),
             "" if result.memory_ratio.median is None else f"{result.memory_ratio.median:.2f}",
@@ -107,6 +115,21 @@ def table(results: Sequence[Result]) -> str:
     return _rows(head, rows)
 
 
+def others_table(results: Sequence[Result]) -> str:
+    """Return a Markdown table of what else could be picked, and of the floor."""
+    measured = [result for result in results if "exec" in result.seconds]
+    rows = [
+        (
+            result.workload.about,
+            _spread(result.seconds["nbprod"]),
+            _spread(result.seconds["ploomber"]),
+            _spread(result.seconds["exec"]),
+        )
+        for result in measured
+    ]
+    return _rows(("notebook", "nbprod s", "ploomber-engine s, in its own process", "exec s, no notebook"), rows)
+
+
 def cold_table(cold: Sequence[Cold]) -> str:
     """Return a Markdown table of what cold processes take."""
     rows = [
@@ -115,10 +138,12 @@ def cold_table(cold: Sequence[Cold]) -> str:
             _spread(entry.seconds["papermill"]),
             _spread(entry.seconds["nbprod"]),
             _spread(entry.seconds["papermill"].over(entry.seconds["nbprod"])),
+            *(_spread(entry.seconds[name]) if name in entry.seconds else "" for name in ("jupyter execute", "script")),
         )
         for entry in cold
     ]
-    return _rows(("cold process", "papermill s", "nbprod s", "times as fast"), rows)
+    head = ("cold process", "papermill s", "nbprod s", "times as fast", "jupyter execute s", "python script.py s")
+    return _rows(head, rows)
 
 
 def _processor() -> str:
@@ -147,10 +172,11 @@ Written by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; the notebooks
 - Machine: {_processor()}, {os.cpu_count()} CPUs; {platform.system()} {platform.release()}; load average {load[0]:.1f}
   before and {load[1]:.1f} after (this benchmark's own work included).
 - Versions: Python {platform.python_version()} ({sys.implementation.name}), {versions}.
-- Warm: each tool in a process of its own with one execution before the first that counts; then {_and(rounds)} rounds in
-  turns (papermill, nbprod, nbprod, papermill …), so that the machine's noise meets both. Each execution starts a fresh
-  kernel. papermill: `execute_notebook`, progress bar off. nbprod: `nbprod.run`, the full record in store and ledger,
-  and the executed notebook besides.
+- Warm: each tool in a process of its own with executions before the first that counts; then {_and(rounds)} rounds in
+  turns (papermill, nbprod, nbprod, papermill …), so that the machine's noise meets both. Each execution has a fresh
+  kernel, which nbprod forks from a server that has seen the notebook's imports (three executions come before the first
+  that counts). papermill: `execute_notebook`, progress bar off. nbprod: `nbprod.run`, the full record in store and
+  ledger, and the executed notebook besides.
 - Seconds are medians (least to most). `times as fast` is papermill's seconds over nbprod's, the median over rounds.
 - A tool that raised an error has FAILED, and its seconds don't count (nbclient, which papermill uses, gives a cell four
   seconds to deliver its output after it has ended).
@@ -159,6 +185,12 @@ Written by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; the notebooks
 - Files are what one run leaves (in nbprod's case: executed notebook, store, ledger, run folder).
 
 {table(results)}
+ploomber-engine executes every run in the interpreter that it is called in; `exec` is the code alone, in a warm
+interpreter.
+
+{others_table(results)}
+Cold commands start with nothing running. `jupyter execute` is nbclient's own; `python script.py` is the code alone.
+
 {cold_table(cold)}"""
 
 

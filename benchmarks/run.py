@@ -9,15 +9,19 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.measure import Samples, Tool, cold
-from benchmarks.notebooks import WORKLOADS, Workload, write
-from benchmarks.report import Cold, Result, cold_table, page, table
+from benchmarks.notebooks import WORKLOADS, Workload, script_of, write
+from benchmarks.report import Cold, Result, cold_table, others_table, page, table
 
 TOOLS = ("papermill", "nbprod")
+OTHERS = ("ploomber", "exec")
+"""What a user could pick instead, and the floor; only their seconds are measured."""
+WARMING = 3
+"""Executions before the first that counts: a warm process is one that has done this before."""
 RESULTS = Path(__file__).with_name("results.md")
 
 
@@ -35,20 +39,23 @@ def warm(workload: Workload, folder: Path, rounds: int, memory_rounds: int) -> R
     """Measure one workload in warm processes, the tools in turns."""
     notebook = write(workload, folder)
     with ExitStack() as stack:
-        tools = [stack.enter_context(Tool(name, notebook, folder / workload.name / name)) for name in TOOLS]
+        every = [*TOOLS, *OTHERS]
+        tools = [stack.enter_context(Tool(name, notebook, folder / workload.name / name)) for name in every]
         for tool in tools:
-            tool.execute()
-        seconds: dict[str, list[float | None]] = {name: [] for name in TOOLS}
+            for _ in range(WARMING):
+                tool.execute()
+        seconds: dict[str, list[float | None]] = {name: [] for name in every}
         for number in range(rounds):
             for tool in tools if number % 2 == 0 else reversed(tools):
                 seconds[tool.name].append(tool.execute())
             last = ", ".join(f"{name} {brief(values[-1])}" for name, values in seconds.items())
             say(f"  {workload.name} {number + 1}/{rounds}: {last}")
         memory: dict[str, list[float | None]] = {name: [] for name in TOOLS}
+        ours = tools[: len(TOOLS)]
         for _ in range(memory_rounds):
-            for tool in tools:
+            for tool in ours:
                 memory[tool.name].append(tool.execute_for_memory())
-        files = {tool.name: tool.execute_for_files() for tool in tools}
+        files = {tool.name: tool.execute_for_files() for tool in ours}
     return Result(
         workload=workload,
         seconds={name: Samples(tuple(values)) for name, values in seconds.items()},
@@ -58,10 +65,12 @@ def warm(workload: Workload, folder: Path, rounds: int, memory_rounds: int) -> R
 
 
 def cold_processes(folder: Path, rounds: int) -> list[Cold]:
-    """Measure imports and the trivial notebook by both command lines, in turns."""
+    """Measure imports and notebooks by command lines, in turns."""
     folder.mkdir()
     (folder / "pyproject.toml").write_text("[tool.nbprod]\n", "utf-8")
-    notebook = str(write(WORKLOADS["trivial"], folder))
+    trivial, science = (str(write(WORKLOADS[name], folder)) for name in ("trivial", "science"))
+    script = folder / "science.py"
+    script.write_text(script_of(WORKLOADS["science"]), "utf-8")
     python = sys.executable
     commands = {
         "import": {name: [python, "-c", f"import {name}"] for name in TOOLS},
@@ -70,22 +79,46 @@ def cold_processes(folder: Path, rounds: int) -> list[Cold]:
             "nbprod": [python, "-c", "from nbprod import run"],
         },
         "`--help`": {name: [python, "-m", name, "--help"] for name in TOOLS},
-        "the trivial notebook by the command line": {
-            "papermill": [python, "-m", "papermill", "--no-progress-bar", notebook, "by-papermill.ipynb"],
-            "nbprod": [python, "-m", "nbprod", "run", notebook, "by-nbprod.ipynb"],
+        "the trivial notebook by the command line": _commands(python, trivial),
+        "pandas, scikit-learn, three scraps by the command line": {
+            **_commands(python, science),
+            "script": [python, str(script)],
         },
     }
     found = []
     for what, by_tool in commands.items():
         say(f"  {what}")
-        for command in by_tool.values():
-            cold(command, folder)  # what is compiled and cached once
-        seconds: dict[str, list[float]] = {name: [] for name in TOOLS}
-        for _ in range(rounds):
-            for name, command in by_tool.items():
-                seconds[name].append(cold(command, folder))
-        found.append(Cold(what=what, seconds={name: Samples(tuple(values)) for name, values in seconds.items()}))
+        seconds = _in_turns(by_tool, folder, rounds)
+        found.append(Cold(what=what, seconds=seconds))
+    warming = [python, "-m", "nbprod", "warm"]
+    for what, notebook in (("trivial", trivial), ("science", science)):
+        say(f"  {what}, with `nbprod warm start`")
+        cold([*warming, "start", notebook], folder)
+        try:
+            both = {name: command for name, command in _commands(python, notebook).items() if name in TOOLS}
+            seconds = _in_turns(both, folder, rounds)
+        finally:
+            cold([*warming, "stop"], folder)
+        found.append(Cold(what=f"{WORKLOADS[what].about}, after `nbprod warm start`", seconds=seconds))
     return found
+
+
+def _commands(python: str, notebook: str) -> dict[str, list[str]]:
+    return {
+        "papermill": [python, "-m", "papermill", "--no-progress-bar", notebook, "by-papermill.ipynb"],
+        "nbprod": [python, "-m", "nbprod", "run", notebook, "by-nbprod.ipynb"],
+        "jupyter execute": [python, "-m", "jupyter", "execute", "--output=by-jupyter.ipynb", notebook],
+    }
+
+
+def _in_turns(by_tool: Mapping[str, Sequence[str]], folder: Path, rounds: int) -> dict[str, Samples]:
+    for command in by_tool.values():
+        cold(command, folder)  # what is compiled and cached once
+    seconds: dict[str, list[float | None]] = {name: [] for name in by_tool}
+    for _ in range(rounds):
+        for name, command in by_tool.items():
+            seconds[name].append(cold(command, folder))
+    return {name: Samples(tuple(values)) for name, values in seconds.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("cold processes")
         colds = cold_processes(Path(folder) / "cold", rounds)
     print(table(results))
+    print(others_table(results))
     print(cold_table(colds))
     target = options.results or (RESULTS if names == [*WORKLOADS] else None)
     if target is not None:

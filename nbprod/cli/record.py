@@ -154,6 +154,11 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
         branch = f" on {record.git['branch']}" if record.git.get("branch") else ""
         yield "git", f"{commit}{branch}{', with uncommitted changes' if record.git.get('dirty') else ''}"
     yield "environment", f"{_environment(run)} ({request.environment.short}), kernel {request.kernel}"
+    if record.launch is not None and record.launch.how == "forked":
+        loaded = ", ".join(record.launch.preloaded) or "no library"
+        yield "kernel", f"forked from a server that had {loaded} in memory"
+    elif record.launch is not None and record.launch.why:
+        yield "kernel", f"started as a process of its own: {record.launch.why}"
     if request.secrets:
         yield "secrets", ", ".join(request.secrets)
     limits = {key: request.limits.get(key) for key in ("timeout", "cell_timeout")}

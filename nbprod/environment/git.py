@@ -53,9 +53,14 @@ def git_state(folder: Path, environ: Mapping[str, str] | None = None) -> GitStat
     # Variables such as GIT_DIR, set within git hooks, would point at another repository.
     kept = {key: value for key, value in (environ or os.environ).items() if not key.startswith("GIT_")}
     variables = {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    status = _git(folder, variables, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no")
-    root = _git(folder, variables, "rev-parse", "--show-toplevel")
-    if status is None or not root:
+    root = _top_of(folder)
+    if root is None:
+        return None
+    # At once: starting a process costs more than what either of them does.
+    asked = _ask(folder, variables, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no")
+    remote = _ask(folder, variables, "config", "--get", "remote.origin.url")
+    status, origin = _answer(asked), _answer(remote)
+    if status is None:
         return None
     headers = dict(line[2:].split(" ", 1) for line in status.split("\0") if line.startswith("# ") and " " in line[2:])
     commit, branch = headers.get("branch.oid"), headers.get("branch.head")
@@ -63,21 +68,42 @@ def git_state(folder: Path, environ: Mapping[str, str] | None = None) -> GitStat
         commit=None if commit == "(initial)" else commit,
         branch=None if branch == "(detached)" else branch,
         dirty=any(line and not line.startswith("# ") for line in status.split("\0")),
-        root=Path(root.rstrip("\n")),
-        remote=_without_credentials(_git(folder, variables, "config", "--get", "remote.origin.url")),
+        root=root,
+        remote=_without_credentials(origin),
     )
 
 
-def _git(folder: Path, environ: Mapping[str, str], *words: str) -> str | None:
+def _top_of(folder: Path) -> Path | None:
+    """Return the top folder of the working tree that a folder lies in: the nearest with a `.git`, as git looks."""
+    here = Path(os.path.realpath(folder))
+    return next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
+
+
+def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> subprocess.Popen[bytes] | None:
     # A repository's own settings may name a program to run as file system monitor: not on our behalf.
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *words]
     try:
-        done = subprocess.run(
-            command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT, check=True
+        return subprocess.Popen(
+            command,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
-    except (OSError, subprocess.SubprocessError):
+    except OSError:
         return None
-    return os.fsdecode(done.stdout)
+
+
+def _answer(process: subprocess.Popen[bytes] | None) -> str | None:
+    if process is None:
+        return None
+    with process:
+        try:
+            told, _ = process.communicate(timeout=_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return None
+    return None if process.returncode else os.fsdecode(told)
 
 
 def _without_credentials(url: str | None) -> str | None:

@@ -5,9 +5,10 @@ This file is run as a script by a kernel's own interpreter, which need not have 
 runs user code, has no event loop and no ZeroMQ context; everything that a run could change happens in processes forked
 for that run alone.
 
-    python fork_server.py CONTROL IN_PIPE IN_FORK SOURCE…        CONTROL: a socket's descriptor, or a path to listen at
+    python fork_server.py CONTROL IDLE IN_PIPE IN_FORK SOURCE…
 
-CONTROL speaks the supervisor's protocol, with two more descriptors for a `keep`: the kernel's channel and its side
+CONTROL is a socket's descriptor, or a path to listen at; IDLE is in seconds. It
+speaks the supervisor's protocol, with two more descriptors for a `keep`: the kernel's channel and its side
 channel (see `_in_fork.py`), and with `preload`, the modules that the notebook is known to import. For each such
 list the server forks a branch of itself that imports just these and serves all runs that ask for them: a notebook never
 finds a module in memory that it would not have imported.
@@ -38,8 +39,6 @@ SPARES = 2
 """Kernels that wait for the next run, at most; and how many may fail before there are none."""
 BREATH = 0.005
 """Seconds without a request before a spare is made."""
-IDLE = float(os.environ.get("NBPROD_FORK_SERVER_IDLE") or 600)
-"""Seconds after which a branch, or a server that anybody may use, ends if nobody asks for anything."""
 
 
 def load(path: str, name: str) -> Any:
@@ -68,9 +67,11 @@ class Server:
     Args:
         kernel: the module that is a kernel.
         sources: code objects that prepare a kernel, by name.
+        idle: seconds after which a branch, or a server that anybody may use, ends if nobody asks for anything.
     """
 
-    def __init__(self, kernel: Any, sources: dict[str, Any]) -> None:
+    def __init__(self, kernel: Any, sources: dict[str, Any], idle: float) -> None:
+        self.idle = idle
         self.kernel = kernel
         self.sources = sources
         self.preloaded: tuple[str, ...] = ()
@@ -105,7 +106,7 @@ class Server:
                     self.hear(sock)
             self.bury()
             if (
-                time.monotonic() - self.busy > IDLE
+                time.monotonic() - self.busy > self.idle
                 and len(self.keepers) == len(self.spares)
                 and (self.listener or self.preloaded)
             ):
@@ -308,7 +309,7 @@ def settle() -> None:
 
 def main() -> None:
     """Import what every kernel imports, then serve."""
-    control, in_pipe, in_fork, *sources = sys.argv[1:]
+    control, idle, in_pipe, in_fork, *sources = sys.argv[1:]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     supervise.prctl(supervise.PR_SET_CHILD_SUBREAPER, 1)
@@ -324,7 +325,7 @@ def main() -> None:
         for path in sources:
             with open(path, encoding="utf-8") as text:  # noqa: PTH123
                 compiled[os.path.basename(path)] = compile(text.read(), "<nbprod>", "exec")  # noqa: PTH119
-        server = Server(kernel, compiled)
+        server = Server(kernel, compiled, float(idle))
     except BaseException as error:
         if control.isdigit():
             supervise.tell(sock, event="refused", error=f"{type(error).__name__}: {error}")

@@ -50,6 +50,9 @@ _PASSING_NAMES = frozenset(
 """Variables that say where a command came from. All others may change what a library does when it is imported."""
 
 
+_IDLE = 600.0
+
+
 class NotForked(Exception):
     """This run's kernel cannot be a fork; the text says why."""
 
@@ -61,10 +64,12 @@ class Warmth:
     Args:
         on: whether they are, where they can be.
         preload: packages to be preloaded beside those that are covered.
+        idle: seconds after which a server that nobody asks for anything ends.
     """
 
     on: bool = True
     preload: tuple[str, ...] = ()
+    idle: float = _IDLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +112,14 @@ def fingerprint(spec: KernelSpec, environment: Digest, environ: Mapping[str, str
 
 
 class ForkServers:
-    """The fork servers of this process. Safe for use by many threads; not for use after a fork."""
+    """The fork servers of this process. Safe for use by many threads; not for use after a fork.
 
-    def __init__(self) -> None:
+    Args:
+        idle: seconds after which a branch ends that nobody asks for anything.
+    """
+
+    def __init__(self, idle: float = _IDLE) -> None:
+        self._idle = idle
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
@@ -198,7 +208,7 @@ class ForkServers:
             if known.server is None and (found := standing.connect(key, environ)) is not None:
                 known.server = _Server(found, None)
             if known.server is None:
-                known.server = _start(spec, environ)
+                known.server = _start(spec, environ, self._idle)
                 weakref.finalize(self, _let_go, known.server.control, known.server.process, os.getpid())
             return known.server.control
 
@@ -257,22 +267,23 @@ def _has_settings(cwd: Path) -> bool:
     )
 
 
-def command(spec: KernelSpec, control: str) -> list[str]:
+def command(spec: KernelSpec, control: str, idle: float) -> list[str]:
     """Return the command line of a server for a kernel spec's interpreter.
 
     Args:
         spec: the kernel spec.
         control: a descriptor's number, or the path to listen at.
+        idle: seconds after which it ends if nobody asks for anything.
     """
     sources = [str(path) for path in bootstrap.bootstrap_files()]
-    return [str(spec.python), *_options(spec), str(_SCRIPT), control, *_IN_KERNEL, *sources]
+    return [str(spec.python), *_options(spec), str(_SCRIPT), control, f"{idle:g}", *_IN_KERNEL, *sources]
 
 
-def _start(spec: KernelSpec, environ: Mapping[str, str]) -> _Server:
+def _start(spec: KernelSpec, environ: Mapping[str, str], idle: float) -> _Server:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            command(spec, str(theirs.fileno())),
+            command(spec, str(theirs.fileno()), idle),
             env=dict(environ),
             cwd="/",
             pass_fds=[theirs.fileno()],

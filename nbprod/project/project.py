@@ -262,7 +262,7 @@ class Project:
         with engine.lock:
             if engine.runner is None or engine.pid != os.getpid():
                 self._make_home()
-                engine.supervisor, engine.forks = Supervisor(), ForkServers()
+                engine.supervisor, engine.forks = Supervisor(), ForkServers(self.settings.kernels.idle)
                 ports = Ports(
                     store=self.home.store,
                     ledger=self.home.ledger,
@@ -272,7 +272,7 @@ class Project:
                     root=self.root,
                     environ=self.environ,
                     forks=engine.forks,
-                    warmth=self.settings.warmth,
+                    warmth=self.settings.kernels,
                 )
                 engine.runner, engine.pid = Runner(ports), os.getpid()
             return engine.runner

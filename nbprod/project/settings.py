@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ class Settings:
         trace: whether it is observed what runs touch, unless a step says otherwise.
         roots: folders that every run has as inputs, relative to the root; a step may add more.
         keep: for how long the bytes of runs are kept, unless a step says otherwise; None for ever.
-        warmth: when kernels are forked: `[tool.nbprod.kernels]`.
+        kernels: when kernels are forked.
         steps: by name.
     """
 
@@ -44,7 +45,7 @@ class Settings:
     trace: bool = True
     roots: tuple[str, ...] = ()
     keep: Keep | None = None
-    warmth: Warmth = field(default_factory=Warmth)
+    kernels: Warmth = field(default_factory=Warmth)
     steps: Mapping[str, StepSettings] = field(default_factory=dict)
 
 
@@ -91,23 +92,26 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         trace=common.trace is not False,
         roots=common.roots,
         keep=common.keep,
-        warmth=_warmth(table.get("kernels", {}), environ),
+        kernels=_warmth(table.get("kernels", {}), environ),
         steps=parsed,
     )
 
 
 def _warmth(table: Any, environ: Mapping[str, str]) -> Warmth:
     where = "[tool.nbprod.kernels]"
-    if not isinstance(table, Mapping) or (unknown := sorted(set(table) - {"warm", "preload"})):
+    if not isinstance(table, Mapping) or (unknown := sorted(set(table) - {"warm", "preload", "idle"})):
         found = repr(table) if not isinstance(table, Mapping) else ", ".join(unknown)
-        raise SettingsError(f"{where} is wrong", expected="a table with `warm` and `preload`", found=found)
+        raise SettingsError(f"{where} is wrong", expected="a table with `warm`, `preload` and `idle`", found=found)
     switch: Any = environ.get("NBPROD_WARM", table.get("warm", True))
     if switch not in _SWITCH:
         raise SettingsError(f"{where} warm is wrong", expected="true or false", found=repr(switch))
     preload = table.get("preload", [])
     if not isinstance(preload, list) or not all(isinstance(name, str) and _MODULE.match(name) for name in preload):
         raise SettingsError(f"{where} preload is wrong", expected="a list of packages' names", found=repr(preload))
-    return Warmth(on=_SWITCH[switch], preload=tuple(preload))
+    idle = table.get("idle", Warmth().idle)
+    if isinstance(idle, bool) or not isinstance(idle, int | float) or not 0 < idle < math.inf:
+        raise SettingsError(f"{where} idle is wrong", expected="seconds, above 0", found=repr(idle))
+    return Warmth(on=_SWITCH[switch], preload=tuple(preload), idle=float(idle))
 
 
 def _step(name: str, table: Any) -> StepSettings:

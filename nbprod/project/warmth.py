@@ -57,7 +57,7 @@ def start_standing(project: Project, names: Sequence[str], kernel: str | None) -
     for (name, secrets), members in groups.items():
         spec = find_kernel_spec(name)
         key, new = _start(project, spec, secrets)
-        loaded = {step.name: preloads(_sources(step), project.settings.warmth.preload) for step in members}
+        loaded = {step.name: preloads(_sources(step), project.settings.kernels.preload) for step in members}
         for modules in loaded.values():
             if modules:
                 standing.ask_for(key, project.environ, modules)
@@ -76,7 +76,9 @@ def _start(project: Project, spec: KernelSpec, secrets: Sequence[str]) -> tuple[
     if (sock := standing.connect(key, project.environ)) is not None:
         sock.close()
         return key, False
-    standing.start(key, command(spec, "{control}"), project.environ, starting(base, secrets))
+    standing.start(
+        key, command(spec, "{control}", project.settings.kernels.idle), project.environ, starting(base, secrets)
+    )
     return key, True
 
 
