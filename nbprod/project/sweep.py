@@ -117,7 +117,10 @@ def plan_sweep(
     if not settings:
         raise CallerError("there is nothing to run", found="no settings")
     bound = _bound(project, step, settings, options, output)
-    once = list({setting.key: setting for setting in reversed(bound)}.values())[::-1]
+    first: dict[str, Setting] = {}
+    for setting in bound:
+        first.setdefault(setting.key, setting)
+    once = list(first.values())
     if output is not None:
         _refuse_same_output(once)
     sweep_id, earlier = _identity(project, step, frozenset(setting.key for setting in once), name=name, resume=resume)
