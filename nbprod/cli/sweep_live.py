@@ -130,9 +130,14 @@ class LiveSweep:
         for row in chosen:
             values = row.point.values
             cells = [escaped(brief(values[name], _CELL)) if name in values else "" for name in self._names]
-            made.add_row(*cells, point_status(row.point), _took(row, now), _news(row))
+            status = "[dim]· waiting[/]" if row.point.state == "not_started" else point_status(row.point)
+            made.add_row(*cells, status, _took(row, now), _news(row))
         numbers = {row.point.number for row in chosen}
-        left = [row.point.state for row in rows if row.point.number not in numbers]
+        left = [
+            "waiting" if row.point.state == "not_started" else row.point.state
+            for row in rows
+            if row.point.number not in numbers
+        ]
         counted = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in Counter(left).most_common())
         below = [Text(f"and {len(left):,} more: {counted}", "dim")] if left else []
         return Group(self._head([row.point for row in rows], now), made, *below)
@@ -143,7 +148,7 @@ class LiveSweep:
         head = Text.from_markup(f"[bold]{escaped(self._title)}[/]  ")
         head.append(f"{good + bad} of {len(points)} done")
         if bad:
-            head.append(f", {bad} not good", "red")
+            head.append(f", {bad} ended badly", "red")
         return head.append(f"  {duration(now - self._began)}", "dim")
 
 

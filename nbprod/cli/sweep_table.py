@@ -25,6 +25,8 @@ _WIDTH = 24
 """Characters of a value in a table."""
 _MOST = 100
 """Settings in a table for people: more are for programs."""
+_WAITING = 10
+"""Settings that were not started, of those in a table with others."""
 _OWN = ("status", "took", "run", "reason")
 
 
@@ -64,8 +66,7 @@ def show_points(points: Sequence[Point], *, started: bool = True) -> None:
     """
     names = shown_names(points)
     heads = [f"{name} (parameter)" if name in _OWN else name for name in names]
-    shown = points if len(points) <= _MOST else sorted(points, key=bool)[:_MOST]
-    shown = sorted(shown, key=lambda point: point.number)
+    shown = _chosen(points, most_waiting=_WAITING if started else _MOST)
     scraps = [{entry.name: scrap_text(entry, _WIDTH) for entry in _entries(point)} for point in shown]
     glued = list(dict.fromkeys(name for row in scraps for name in row))
     columns = [f"{name} (scrap)" if name in (*heads, *_OWN) else name for name in glued]
@@ -86,7 +87,17 @@ def show_points(points: Sequence[Point], *, started: bool = True) -> None:
     if same:
         click.echo(f"the same in all: {setting_text(same, same)}")
     if len(shown) < len(points):
-        click.echo(f"{len(shown)} of {len(points):,} settings; all of them with --csv FILE or --json.", err=True)
+        left = f"{len(points) - len(shown):,} more settings"
+        numbers = {point.number for point in shown}
+        waiting = started and all(point.state == "not_started" for point in points if point.number not in numbers)
+        click.echo(f"{left}{' that were not started' if waiting else ''}: see --csv FILE or --json.", err=True)
+
+
+def _chosen(points: Sequence[Point], *, most_waiting: int) -> list[Point]:
+    """Return the settings that a table for people shows, those that ended badly before all."""
+    waiting = [point for point in points if point.state == "not_started"][:most_waiting]
+    others = sorted((point for point in points if point.state != "not_started"), key=bool)
+    return sorted((*others, *waiting)[:_MOST], key=lambda point: point.number)
 
 
 def _entries(point: Point) -> tuple[Any, ...]:

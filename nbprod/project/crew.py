@@ -85,6 +85,8 @@ class _Crew:
         self._hear = hear
         self._fail_fast = fail_fast
         self._lock = threading.RLock()
+        self._idle = threading.Condition(self._lock)
+        self._ears = threading.Lock()  # its own: who hears may write to a terminal that stands still
         self._points = {s.number: Point(number=s.number, values=s.values) for s in plan.settings}
         self._waiting: deque[Setting] = deque()
         self._tokens: dict[int, CancelToken] = {}
@@ -128,15 +130,22 @@ class _Crew:
             raise self._problem
 
     def _attend(self, threads: list[threading.Thread], cancel: CancelToken | None) -> None:
+        """Wait until nothing is under way, and heed requests meanwhile.
+
+        What is waited for is the work and not the threads: `join` that is interrupted takes a thread for ended (Python
+        3.11, gh-90882).
+        """
         for thread in threads:
-            if thread.ident is None:
+            if thread.ident is None and not self._stopped:
                 thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_LOOK_EVERY)
-                while cancel is not None and self._heeded < cancel.requests:
-                    self._heeded += 1
-                    self._stop(cancel.reason)
+        while True:
+            with self._idle:
+                if not self._tokens and (self._stopped or not self._waiting):
+                    return
+                self._idle.wait(_LOOK_EVERY)
+            while cancel is not None and self._heeded < cancel.requests:
+                self._heeded += 1
+                self._stop(cancel.reason)
 
     def sweep(self) -> Sweep:
         """Return what became of it."""
@@ -157,7 +166,8 @@ class _Crew:
             finally:
                 with self._lock:
                     del self._tokens[setting.number]
-                    token.close()
+                    self._idle.notify_all()
+                token.close()
 
     def _take(self) -> tuple[Setting, CancelToken] | None:
         with self._lock:
@@ -256,7 +266,7 @@ class _Crew:
         self._tell(setting.number, None)
 
     def _tell(self, number: int, event: Event | None) -> None:
-        with self._lock:
+        with self._ears:
             if self._hear is None:
                 return
             try:

@@ -20,6 +20,8 @@ from nbprod.cli import exit_codes
 from nbprod.cli.commands.sweep import sweep as command
 from nbprod.cli.live import printable
 from nbprod.cli.sweep_live import LiveSweep
+from nbprod.cli.sweep_table import show_points
+from nbprod.errors import CallerError
 from nbprod.execution.events import CellStarted, KernelReady
 from nbprod.parameters import tag
 from nbprod.project.sweep import MOST
@@ -149,6 +151,25 @@ def test_the_exit_code_is_that_of_the_bad_runs_if_they_are_alike(codes, code):
     assert exit_codes.of_many(codes) == code
 
 
+def test_a_long_table_shows_what_ended_badly_and_counts_the_rest(capsys):
+    points = [
+        Point(number=n, values={"n": tag(n)}, error=CallerError("no") if n > 140 else None) for n in range(1, 151)
+    ]
+    show_points(points)
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [str(n) for n in (*range(1, 11), *range(141, 151))]
+    assert err == "130 more settings that were not started: see --csv FILE or --json.\n"
+    show_points(points, started=False)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 101
+    assert err == "50 more settings: see --csv FILE or --json.\n"
+
+
+def test_names_that_are_also_the_table_s_own_are_told_apart(capsys):
+    show_points([Point(number=n, values={"status": tag(n)}, error=CallerError("no")) for n in (1, 2)])
+    assert capsys.readouterr().out.splitlines()[0].split() == ["status", "(parameter)", "status", "reason"]
+
+
 # --- the table that changes -----------------------------------------------------------------------
 
 
@@ -173,9 +194,9 @@ def test_the_table_shows_what_goes_on(monkeypatch):
     text = drawn(shown)
     assert "sweep ab of train  0 of 3 done" in text
     assert [line.split()[:3] for line in text.splitlines()[2:]] == [
-        ["1", "·", "not"],
+        ["1", "·", "waiting"],
         ["2", "▶", "running"],
-        ["3", "·", "not"],
+        ["3", "·", "waiting"],
     ]
     assert "1/4  Fit [it]" in text
 
@@ -186,7 +207,7 @@ def test_a_table_that_does_not_fit_shows_what_is_under_way_and_counts_the_rest()
     text = drawn(shown)
     assert len(text.splitlines()) <= 12
     assert "40" in [line.split()[0] for line in text.splitlines()]
-    assert "and 43 more: 43 not started" in text
+    assert "and 43 more: 43 waiting" in text
 
 
 # --- with kernels ---------------------------------------------------------------------------------
@@ -218,7 +239,7 @@ def test_a_sweep_ends_in_a_table_and_resume_runs_what_failed(lucky):
     assert first == f"Sweep {sweep_id} of lucky: 3 settings, 2 at once."
     assert len(lines) == 3
     assert any(line.startswith("[") and "✘ failed  n=2" in line for line in lines)
-    assert count == f"2 of 3 succeeded.  nbprod runs --tag sweep={sweep_id}"
+    assert count == f"2 of 3 succeeded, 1 failed.  nbprod runs --tag sweep={sweep_id}"
     assert hint == f"For what is missing, the same command with --resume {sweep_id}"
     table = list(csv.DictReader(io.StringIO((lucky.folder / "out.csv").read_text())))
     assert [(row["status"], row["params.n"], row["scraps.square"]) for row in table] == [
@@ -261,7 +282,7 @@ def test_ctrl_c_ends_the_runs_truly_and_tells_how_to_go_on(nbprod):
     assert child.returncode == 130
     assert [line.split()[2] for line in out.splitlines()[1:]] == ["cancelled", "cancelled", "not"]
     assert "Cancelling: no more runs are started" in err
-    assert "0 of 3 succeeded." in err
+    assert "0 of 3 succeeded, 2 cancelled, 1 not started." in err
     assert "with --resume" in err
     runs = json.loads(nbprod.here("runs", "--json").stdout)
     assert [run["status"] for run in runs] == ["cancelled", "cancelled"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,7 +221,9 @@ def _write(path: Path, text: str) -> None:
 def _conclude(plan: Plan, points: Sequence[Point]) -> None:
     """Say on stderr what is there, what is missing, and what to do next."""
     good = sum(map(bool, points))
-    click.echo(f"{_count(good, plan)} succeeded.  nbprod runs --tag {plan.tag}", err=True)
+    others = Counter(point.state.replace("_", " ") for point in points if not point)
+    rest = "".join(f", {count:,} {state}" for state, count in others.most_common())
+    click.echo(f"{_count(good, plan)} succeeded{rest}.  nbprod runs --tag {plan.tag}", err=True)
     if good < len(points):
         click.echo(f"For what is missing, the same command with --resume {plan.id}", err=True)
     older = sum(point.older for point in points)
