@@ -7,11 +7,13 @@ import reprlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from nbprod.digest import Json, digest_json
 from nbprod.errors import CallerError, NotFound, ParameterError, ParameterFault
 from nbprod.ledger import RunQuery, RunRow
+from nbprod.masking import Masker
 from nbprod.parameters import Text, tag
 from nbprod.project.order import order
 from nbprod.project.project import Project, RunOptions
@@ -121,8 +123,8 @@ def plan_sweep(
     for setting in bound:
         first.setdefault(setting.key, setting)
     once = list(first.values())
-    if output is not None:
-        _refuse_same_output(once)
+    _refuse_secrets(project, step, once)
+    _refuse_outputs(once)
     sweep_id, earlier = _identity(project, step, frozenset(setting.key for setting in once), name=name, resume=resume)
     tags = (*options.tags, sweep_tag(sweep_id))
     return Plan(
@@ -207,17 +209,40 @@ def _word(value: object) -> str:
     return value.text if isinstance(value, Text) else reprlib.repr(value)
 
 
-def _refuse_same_output(settings: Sequence[Setting]) -> None:
+def _refuse_secrets(project: Project, step: Step, settings: Sequence[Setting]) -> None:
+    """Refuse a secret among the values, as each run would: before any of them, and before any value is shown."""
+    masker = Masker({name: project.environ.get(name, "") for name in step.settings.secrets})
+    for setting in settings:
+        for name, value in setting.values.items():
+            if masker.mask_json(value) != value:
+                raise CallerError(
+                    "a parameter holds the value of a secret",
+                    expected=f"secrets only in the environment ({', '.join(step.settings.secrets)})",
+                    found=f"one in {name}, setting {setting.number}",
+                    hint="Let the notebook read the variable with os.environ, and leave the parameter away.",
+                )
+
+
+def _refuse_outputs(settings: Sequence[Setting]) -> None:
+    """Refuse executed notebooks that would overwrite each other, or cannot be written."""
     seen: dict[str, int] = {}
     for setting in settings:
-        path = str(setting.job.output)
-        if path in seen:
+        output = setting.job.output
+        if output is None:
+            continue
+        if isinstance(output, Path) and not output.parent.is_dir():
+            raise CallerError(
+                f"the executed notebook of setting {setting.number} cannot be written to {output}",
+                found="its folder is not there",
+                hint=f"Create it: mkdir -p {output.parent}",
+            )
+        if str(output) in seen:
             raise CallerError(
                 "two runs would write their executed notebooks to the same place",
                 expected="an OUTPUT with the names of what varies in it, e.g. out/{alpha}-{seed}.ipynb",
-                found=f"{path} for settings {seen[path]} and {setting.number}",
+                found=f"{output} for settings {seen[str(output)]} and {setting.number}",
             )
-        seen[path] = setting.number
+        seen[str(output)] = setting.number
 
 
 # --- sweeps that were begun before ----------------------------------------------------------------

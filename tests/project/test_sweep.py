@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nbprod
-from nbprod.errors import CallerError, NotFound, ParameterError, StoreUnavailable
+from nbprod.errors import CallerError, NotFound, ParameterError, RunNotSuccessful, StoreUnavailable
 from nbprod.execution.cancel import CancelToken
 from nbprod.ledger import RunQuery
 from nbprod.parameters import Text
@@ -142,6 +142,8 @@ def test_executed_notebooks_must_not_overwrite_each_other(project, tmp_path):
     rows = [{"n": 1, "scale": 1}, {"n": 1, "scale": 2}]
     with pytest.raises(CallerError, match="for settings 1 and 2"):
         planned(project, rows, output=str(tmp_path / "{n}.ipynb"))
+    with pytest.raises(CallerError, match="its folder is not there"):
+        planned(project, rows, output=str(tmp_path / "{scale}" / "{n}.ipynb"))
     plan = planned(project, rows, output=str(tmp_path / "{n}-{scale}.ipynb"))
     assert [setting.job.output for setting in plan.settings] == [tmp_path / "1-1.0.ipynb", tmp_path / "1-2.0.ipynb"]
 
@@ -166,6 +168,14 @@ def test_what_cannot_be_swept_is_refused(project, grid, how, says):
     with pytest.raises(CallerError, match=says):
         sweep(project, "square.ipynb", grid, **how)
     assert (project.home.has_ledger() and len(list(project.home.ledger.runs(RunQuery())))) == before
+
+
+def test_a_secret_in_any_setting_is_refused_before_all_and_not_shown(project):
+    rows = [{"title": title} for title in (TOKEN[:3], f"is {TOKEN}!", "z")]
+    with pytest.raises(CallerError, match="one in title, setting 2") as caught:
+        planned(project, rows, "secretive.ipynb")
+    assert TOKEN not in str(caught.value)
+    assert len(planned(project, [rows[0], rows[2]], "secretive.ipynb").settings) == 2
 
 
 def test_there_must_be_a_sweep_to_go_on_with(project):
@@ -199,7 +209,7 @@ def test_one_that_fails_stops_nobody_and_resume_runs_just_that(project, root, co
     assert len(list(nbprod.runs(tags=[swept.tag], project=project))) == 4
     assert {point.state for point in heard} >= {"running", "succeeded", "failed"}
     assert pickle.loads(pickle.dumps(swept)) == swept
-    with pytest.raises(nbprod.project.run.RunNotSuccessful):
+    with pytest.raises(RunNotSuccessful):
         swept.raise_for_status()
 
     (root / "lucky").write_text("")
@@ -229,14 +239,28 @@ def test_what_is_kept_of_another_version_of_the_notebook_says_so(project, root, 
 
 
 @pytest.mark.kernel
-def test_fail_fast_starts_no_more_and_what_nbprod_refuses_is_one_setting_s_fault(project, count):
+def test_fail_fast_starts_no_more(project, count):
     swept = sweep(project, "square.ipynb", {"n": [2, 3]}, jobs=1, fail_fast=True)
     assert [point.state for point in swept.points] == ["failed", "not_started"]
     assert count() == ["2"]
-    here = nbprod.sweep("secretive", {"title": [TOKEN[:3], TOKEN, "z"]}, {"n": 5}, jobs=1, project=project)
-    assert [point.state for point in here.points] == ["succeeded", "refused", "succeeded"]
-    assert "holds the value of a secret" in here.points[1].reason
-    assert pickle.loads(pickle.dumps(here)).points[1].state == "refused"
+
+
+@pytest.mark.kernel
+def test_what_nbprod_refuses_meanwhile_is_one_setting_s_fault(project, tmp_path):
+    for n in range(3):
+        (tmp_path / str(n)).mkdir()
+
+    def hear(point: Point, _: object) -> None:
+        if (point.number, point.state) == (1, "succeeded"):
+            (tmp_path / "1").rmdir()
+
+    swept = sweep(project, "secretive.ipynb", {"n": range(3)}, jobs=1, output=f"{tmp_path}/{{n}}/x.ipynb", hear=hear)
+    assert [point.state for point in swept.points] == ["succeeded", "refused", "succeeded"]
+    assert "its folder is not there" in swept.points[1].reason
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["x.ipynb", "x.ipynb"]
+    assert pickle.loads(pickle.dumps(swept)).points[1].state == "refused"
+    with pytest.raises(RunNotSuccessful, match="setting 2 of sweep"):
+        swept.raise_for_status()
 
 
 @pytest.mark.kernel
