@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -273,12 +274,12 @@ def listed(name: str, values: object) -> tuple[object, ...]:
     Raises:
         CallerError: a single value.
     """
-    single = isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__")
-    if single:
-        raise CallerError(
-            f"the values of {name} are no list",
-            expected="a list, a range or another iterable of values",
-            found=show(values),
-            hint="What is the same for all runs goes into `parameters`.",
-        )
-    return tuple(values)  # type: ignore[arg-type]  # asked above
+    if not isinstance(values, str | bytes | Mapping):
+        with suppress(TypeError):  # not iterable; arrays of no dimension only say so when they are asked
+            return tuple(values)  # type: ignore[arg-type]
+    raise CallerError(
+        f"the values of {name} are no list",
+        expected="a list, a range or another iterable of values",
+        found=show(values),
+        hint="What is the same for all runs goes into `parameters`.",
+    )

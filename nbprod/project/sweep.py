@@ -163,10 +163,10 @@ def _bound(
             shown = _given(job, values)
             bound.append(Setting(number=number, key=_key(job, shown), values=shown, job=job))
     if faults:
-        told = tuple(_located(fault, numbers, settings) for fault, numbers in faults.items())
-        if len(told) > _SHOWN:
-            hint = " ".join(filter(None, (f"And {len(told) - _SHOWN} more like these.", hint)))
-        raise ParameterError(f"the parameters do not fit {step.name}", told[:_SHOWN], hint=hint)
+        if len(faults) > _SHOWN:
+            hint = " ".join(filter(None, (f"And {len(faults) - _SHOWN} more like these.", hint)))
+        told = tuple(_located(fault, numbers, settings) for fault, numbers in list(faults.items())[:_SHOWN])
+        raise ParameterError(f"the parameters do not fit {step.name}", told, hint=hint)
     return bound
 
 

@@ -103,6 +103,7 @@ def test_what_is_given_twice_is_run_once_and_it_says_so(grid):
         (["-p", "seed=0..9", "--limit", "9"], "at most 9. Found: 10"),
         (["-p", "seed=1,2", "out.ipynb"], "to the same place"),
         (["-p", "seed=1,2", "--resume"], "no sweep of grid has begun any of these settings"),
+        (["-p", "seed=1,2", "--resume", "ab"], "there is no sweep ab"),
         (["-p", "seed=1,2", "--resume=ab", "--name", "cd"], "a sweep keeps its name"),
         (["-p", "seed=1,2", "--name", "a b"], "cannot be called so"),
         (["-p", "seed=1", "--csv", "-", "--json"], "either JSON or CSV"),
@@ -117,6 +118,13 @@ def test_what_is_wrong_is_refused_before_anything_starts(grid, args, says):
     assert done.returncode == exit_codes.REFUSED
     assert says in " ".join(done.stderr.split())
     assert not (grid.folder / ".nbprod").exists()
+
+
+def test_resume_before_the_notebook_does_not_swallow_it(grid):
+    done = grid.here("sweep", "--resume", "grid.ipynb", "-p", "seed=1,2")
+    assert "no sweep of grid has begun any of these settings" in done.stderr
+    assert "Missing argument 'NOTEBOOK|STEP'." in grid.here("sweep", "-p", "seed=1").stderr
+    assert "there is no sweep xy" in grid.here("sweep", "--resume", "xy", "grid.ipynb", "-p", "seed=1").stderr
 
 
 @pytest.mark.parametrize(
@@ -287,6 +295,30 @@ def test_ctrl_c_ends_the_runs_truly_and_tells_how_to_go_on(nbprod):
     runs = json.loads(nbprod.here("runs", "--json").stdout)
     assert [run["status"] for run in runs] == ["cancelled", "cancelled"]
     assert all("SIGINT" in run["reason"] for run in runs)
+
+
+@pytest.mark.kernel
+def test_a_sweep_that_was_killed_goes_on_without_its_process(nbprod):
+    wait = "import pathlib, time\nprint('tick', flush=True)\nwhile not pathlib.Path('go').exists(): time.sleep(0.02)"
+    write_notebook(nbprod.folder / "wait.ipynb", [("n: int = 0", "parameters"), (wait,)])
+    asked = ("sweep", "wait.ipynb", "-p", "n=1,2", "-j", "1")
+    with nbprod.start(*asked) as child:
+        journals = (nbprod.folder / ".nbprod/runs").glob
+        assert eventually(lambda: any(b"tick" in path.read_bytes() for path in journals("*/journal.jsonl")), 60)
+        refused = nbprod.here(*asked, "--resume")
+        child.kill()
+        child.communicate(timeout=30)
+    assert refused.returncode == exit_codes.REFUSED
+    assert "is under way" in refused.stderr
+    (nbprod.folder / "go").write_text("")
+    done = nbprod.process(*asked, "--resume")
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(nbprod.here("runs", "--json").stdout)
+    assert sorted((run["parameters"]["n"], run["status"]) for run in runs) == [
+        (1, "crashed"),
+        (1, "succeeded"),
+        (2, "succeeded"),
+    ]
 
 
 @pytest.mark.kernel

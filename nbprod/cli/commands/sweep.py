@@ -30,7 +30,7 @@ _STDOUT = "-"
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("notebook", metavar="NOTEBOOK|STEP")
+@click.argument("notebook", metavar="NOTEBOOK|STEP", required=False)
 @click.argument("output", required=False)
 @click.option("--parameters", "-p", "lists", multiple=True, metavar="NAME=VALUES", help="A parameter's values.")
 @click.option("--parameters_raw", "-r", "raw", multiple=True, metavar="NAME=TEXT", help="A parameter, as text.")
@@ -59,6 +59,8 @@ def sweep(**asked: Any) -> int:
     All combinations of the lists are run. OUTPUT is where to write the executed notebooks as well; in it {name} stands
     for a parameter's value.
     """
+    if asked["notebook"] is None and asked["resume"]:  # `--resume NOTEBOOK`: the only word is not the sweep's id
+        asked |= {"notebook": asked["resume"], "resume": ""}
     _refuse(asked)
     from nbprod.cli.session import open_project  # noqa: PLC0415 - `--help` must stay fast
 
@@ -69,6 +71,8 @@ def sweep(**asked: Any) -> int:
 
 
 def _refuse(asked: Mapping[str, Any]) -> None:
+    if asked["notebook"] is None:
+        raise click.UsageError("Missing argument 'NOTEBOOK|STEP'.")
     refuse_deadlines(asked)
     if asked["as_json"] and asked["csv_file"] == _STDOUT:
         raise click.UsageError("Standard output can hold either JSON or CSV.")
