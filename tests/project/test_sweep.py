@@ -6,6 +6,7 @@ import _thread
 import pickle
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from nbprod.parameters import Text
 from nbprod.project import Project, RunOptions
 from nbprod.project.sweep import Plan, plan_sweep, varying
 from nbprod.project.swept import Point, Sweep
+from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 from tests.notebooks import PARAMETERS, project_in, write
 from tests.processes import eventually, nothing_survives
+from tests.telling import started
 
 SETTINGS = """
 [tool.nbprod.steps.secretive]
@@ -319,6 +322,36 @@ def test_a_run_that_goes_on_elsewhere_is_waited_for_and_not_started_again(projec
 
     fresh = sweep(project, "wait.ipynb", {"n": [20]})  # the control: another sweep runs it again
     assert (fresh.points[0].kept, count("waited")) == (False, ["20", "20", "21"])
+
+
+@pytest.mark.kernel
+def test_artifacts_of_one_sweep_are_values_of_the_next(project, root):
+    declared = ("from pathlib import Path\nn: int = 0\noutput_dir: Path = Path('.')", PARAMETERS)
+    write(root / "makes.ipynb", declared, "(output_dir / 'n.txt').write_text(str(n % 2))")
+    glue = "import scrapbook as sb\nsb.glue('text', data.read_text())"
+    write(root / "reads.ipynb", ("from pathlib import Path\ndata: Path", PARAMETERS), glue)
+    made = sweep(project, "makes.ipynb", {"n": range(3)}, jobs=2).raise_for_status()
+    files = [run.artifacts["n.txt"] for run in made.runs]
+    read = sweep(project, "reads.ipynb", {"data": files}, name="reads", jobs=2).raise_for_status()
+    assert [(row["parameter.data"], row["scrap.text"]) for row in read.to_dicts()] == [
+        (f"nbprod:{run.id}/n.txt", str(n))
+        for n, run in enumerate(made.runs[:2])  # the third one's bytes are the first's
+    ]
+    texts = [{"data": Text(f"nbprod:{run.id.short}/n.txt")} for run in made.runs]
+    again = planned(project, texts, "reads.ipynb", resume="reads")
+    assert all(again.kept(setting) for setting in again.settings)
+
+
+@pytest.mark.kernel
+def test_nobody_waits_for_a_runner_that_has_vanished(project, count):
+    job = planned(project, [{"n": 30}], name="lost").settings[0].job
+    lost = RunId.new(datetime.now(UTC), bytes(10))
+    project.home.ledger.append(
+        started(lost, step="square", tags=job.tags, occasion=job.occasion, lease_seconds=0.001, host="elsewhere")
+    )
+    swept = sweep(project, "square.ipynb", {"n": [30]}, resume="lost")
+    assert [(point.state, point.kept) for point in swept.points] == [("succeeded", False)]
+    assert count() == ["30"]
 
 
 @pytest.mark.kernel
