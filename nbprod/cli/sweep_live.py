@@ -101,7 +101,7 @@ class LiveSweep:
             row.point = point
             if point.state == "running":
                 row.began = time.monotonic()
-            over = point.state not in ("running", "not_started")
+            over = point.state not in ("running", "not_started") or point.error is not None
             self._ended += over
         if over and not point.kept and self._live is None:
             self._print(point)

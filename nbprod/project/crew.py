@@ -201,9 +201,11 @@ class _Crew:
             run = self._project.run_job(
                 setting.job, cancel=token, listener=partial(self._tell, setting.number), on_start=begun
             )
-        except (CallerError, KernelUnavailable) as error:
+        except NbprodError as error:
             self._change(setting, error=error, run=self._ended(started), run_id=started[0] if started else None)
             self._note_bad()
+            if not isinstance(error, CallerError | KernelUnavailable):
+                raise  # what every other run would meet, too
             return
         if not started:  # one that was begun in the meantime, and waited for, is the answer (see `answer`)
             self._keep(setting, run)

@@ -41,12 +41,12 @@ class Point:
 
     @property
     def state(self) -> str:
-        """How the run ended (`Status`), or `running`, `refused`, `not_started`."""
+        """How the run ended (`Status`), or `running`, `not_started`, `refused` (by nbprod, before it began)."""
         if self.run is not None:
             return str(self.run.status)
-        if self.error is not None:
-            return "refused"
-        return "not_started" if self.run_id is None else "running"
+        if self.run_id is not None:
+            return "running"  # with an error: as far as is known here
+        return "not_started" if self.error is None else "refused"
 
     @property
     def reason(self) -> str:

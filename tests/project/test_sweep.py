@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import pickle
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nbprod
-from nbprod.errors import CallerError, NotFound, ParameterError, RunNotSuccessful, StoreUnavailable
+from nbprod.errors import CallerError, EnvironmentFault, NotFound, ParameterError, RunNotSuccessful, StoreUnavailable
 from nbprod.execution.cancel import CancelToken
 from nbprod.ledger import RunQuery
 from nbprod.parameters import Text
@@ -372,3 +373,19 @@ def test_a_store_that_fails_stops_the_sweep_and_is_raised(tmp_path, count):
             nbprod.sweep(tmp_path / "one.ipynb", {"n": range(3)}, jobs=1, hear=hear, project=project)
         assert (1, "succeeded") in seen
         assert not any(number == 3 for number, _ in seen)
+
+
+@pytest.mark.kernel
+def test_a_run_whose_notebook_cannot_be_left_keeps_its_record_and_stops_the_sweep(project, tmp_path):
+    out, seen = tmp_path / "out", {}
+
+    def hear(point: Point, _: object) -> None:
+        seen[point.number] = point
+        if point.state == "running":
+            shutil.rmtree(out, ignore_errors=True)
+
+    out.mkdir()
+    with pytest.raises(EnvironmentFault, match="cannot be written"):
+        sweep(project, "secretive.ipynb", {"n": range(2)}, jobs=1, output=f"{out}/{{n}}.ipynb", hear=hear)
+    assert seen.keys() == {1}
+    assert (seen[1].state, isinstance(seen[1].error, EnvironmentFault)) == ("succeeded", True)
