@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbprod.api import Runs, run, runs
+    from nbprod.api import Runs, run, runs, sweep
     from nbprod.project import Project, Run
+    from nbprod.project.swept import Sweep
 
-__all__ = ["Project", "Run", "Runs", "__version__", "run", "runs"]
+__all__ = ["Project", "Run", "Runs", "Sweep", "__version__", "run", "runs", "sweep"]
 
 __version__ = "0.1.0"
 
-_PLACES = {"Project": "project", "Run": "project", "Runs": "api", "run": "api", "runs": "api"}
+_PLACES = {
+    "Project": "project",
+    "Run": "project",
+    "Runs": "api",
+    "Sweep": "project.swept",
+    "run": "api",
+    "runs": "api",
+    "sweep": "api",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,9 @@
-"""The Python face: `nbprod.run(...)` and `nbprod.runs(...)`."""
+"""The Python face: `nbprod.run(...)`, `nbprod.sweep(...)` and `nbprod.runs(...)`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +13,16 @@ from nbprod.errors import CallerError, Erased
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
 from nbprod.ledger import RunQuery, parse_condition
+from nbprod.parameters.grid import Axis, expand, listed
 from nbprod.project import Project, Run, RunOptions
+from nbprod.project.crew import News, run_sweep
 from nbprod.project.output import output_at
+from nbprod.project.sweep import MOST, plan_sweep
+from nbprod.project.swept import Sweep
 from nbprod.record.status import Status
 from nbprod.scraps import Scrap
 
-__all__ = ["Runs", "run", "runs"]
+__all__ = ["Runs", "run", "runs", "sweep"]
 
 
 def run(
@@ -85,6 +89,96 @@ def run(
     )
     job = project.job(project.step(notebook), parameters or {}, options)
     return project.run_job(job, cancel=cancel, listener=listener)
+
+
+def sweep(
+    notebook: str | os.PathLike[str],
+    grid: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    zipped: bool = False,
+    jobs: int | None = None,
+    fail_fast: bool = False,
+    resume: bool | str = False,
+    limit: int = MOST,
+    output: str | None = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    note: str | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    kernel: str | None = None,
+    timeout: float | None = None,
+    cell_timeout: float | None = None,
+    start_timeout: float | None = None,
+    report_mode: bool = False,
+    reuse: bool = False,
+    cancel: CancelToken | None = None,
+    hear: News | None = None,
+    project: Project | None = None,
+) -> Sweep:
+    """Run a notebook or step with many settings, some at once, and return the finished sweep, good or bad.
+
+    Args:
+        notebook: a path, or a step's name.
+        grid: values by parameter, of which all combinations are run; or a mapping of values for each run.
+        parameters: what is the same for all runs.
+        zipped: run the first values of all lists together, then the second ones, instead of all combinations.
+        jobs: how many runs at once; as many as there are usable CPUs by default.
+        fail_fast: start no more runs once one has ended badly.
+        resume: go on with the sweep of this id or name, or with True with the latest that has begun any of these
+            settings: only those without a good run are run.
+        limit: how many settings there may be.
+        output: template for where the executed notebooks are written as well: `out/{alpha}-{seed}.ipynb`.
+        name: the sweep's name; eight hex digits by default.
+        tags: for people, to find the runs by; the tag `sweep=ID` is added.
+        note: a note for people, of each run.
+        cwd: working directory; the step's, else the notebook's folder by default.
+        kernel: name of the kernel spec.
+        timeout: seconds for all cells of a run together.
+        cell_timeout: seconds for each cell.
+        start_timeout: seconds until a kernel answers.
+        report_mode: hide the code in the executed notebooks.
+        reuse: let earlier runs answer (see `run`).
+        cancel: its first request ends the runs under way, and no more are started; a second one kills them.
+        hear: hears of what happens, from the threads that run.
+        project: the project; found from the current folder by default.
+
+    Raises:
+        ParameterError: parameters that do not fit in any of the settings, with the setting; nothing was started.
+        NbprodError: anything else that was refused, or store and ledger out of order.
+    """
+    project = Project.find() if project is None else project
+    options = RunOptions(
+        tags=tuple(tags),
+        note=note,
+        cwd=None if cwd is None else Path(cwd),
+        kernel=kernel,
+        timeout=timeout,
+        cell_timeout=cell_timeout,
+        start_timeout=start_timeout,
+        report_mode=report_mode,
+        reuse=reuse,
+    )
+    settings = _settings(grid, dict(parameters or {}), zipped=zipped, most=limit)
+    plan = plan_sweep(project, project.step(notebook), settings, options, output=output, name=name, resume=resume)
+    return run_sweep(project, plan, jobs=jobs, fail_fast=fail_fast, cancel=cancel, hear=hear)
+
+
+def _settings(
+    grid: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]],
+    fixed: Mapping[str, Any],
+    *,
+    zipped: bool,
+    most: int,
+) -> list[dict[str, Any]]:
+    if isinstance(grid, Mapping):
+        settings = expand([Axis(key, listed(key, values)) for key, values in grid.items()], paired=zipped, most=most)
+    else:
+        settings = expand([], [dict(row) for row in grid], most=most)
+    twice = next((key for setting in settings for key in setting if key in fixed), None)
+    if twice is not None:
+        raise CallerError(f"values for {twice} are given twice", found="in `grid` and in `parameters`")
+    return [{**fixed, **setting} for setting in settings]
 
 
 class Runs:

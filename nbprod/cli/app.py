@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "nbprod"]
 
 COMMANDS = (
     "run",
+    "sweep",
     "runs",
     "show",
     "open",

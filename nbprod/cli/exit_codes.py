@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from nbprod.record.status import Status
 
-__all__ = ["BROKEN", "BUG", "EXIT_CODES", "INTERRUPTED", "REFUSED", "of_signal", "of_status"]
+__all__ = ["BROKEN", "BUG", "EXIT_CODES", "INTERRUPTED", "REFUSED", "of_many", "of_signal", "of_status"]
 
 REFUSED = 2
 BUG = 5
@@ -27,7 +27,8 @@ _OF_STATUS: Mapping[Status, int] = {
 
 EXIT_CODES: Mapping[int, str] = {
     0: "It worked: the run succeeded, or the command did what it was asked for.",
-    1: "The run failed: a cell raised, or the contract was not met. `doctor`: something does not work.",
+    1: "The run failed: a cell raised, or the contract was not met. `sweep`: runs ended badly in different ways. "
+    "`doctor`: something does not work.",
     2: "Refused: wrong usage, unknown or ill-typed parameters, no such notebook, step or run. Nothing was started.",
     3: "The environment is at fault: the kernel, the store or the ledger cannot be used.",
     4: "Integrity: stored bytes or events are not what they claim to be.",
@@ -48,6 +49,12 @@ INTERRUPTED = 130
 def of_status(status: Status) -> int:
     """Return the exit code for a run that ended so."""
     return _OF_STATUS[status]
+
+
+def of_many(codes: Iterable[int]) -> int:
+    """Return the exit code for several runs: that of the bad ones if they are alike, else 1; 0 if there is none."""
+    bad = {code for code in codes if code}
+    return bad.pop() if len(bad) == 1 else int(bool(bad))
 
 
 def of_signal(number: signal.Signals) -> int:

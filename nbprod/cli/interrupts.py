@@ -26,11 +26,19 @@ class Interrupts:
     Args:
         token: is told.
         say: shows a line to the person at the terminal.
+        notice: what it says at the first signal.
     """
 
-    def __init__(self, token: CancelToken, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        token: CancelToken,
+        say: Callable[[str], None],
+        *,
+        notice: str = "Cancelling: the notebook is being interrupted; once more kills it.",
+    ) -> None:
         self.token = token
         self._say = say
+        self._notice = notice
         self.received: signal.Signals | None = None
         """The first signal that came."""
 
@@ -57,4 +65,4 @@ class Interrupts:
             self.received = kind
         self.token.cancel(_REASONS[kind])
         if first:
-            self._say("Cancelling: the notebook is being interrupted; once more kills it.")
+            self._say(self._notice)

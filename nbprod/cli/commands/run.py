@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbprod.cli import exit_codes
-from nbprod.cli.given import given_values, parameter_options
+from nbprod.cli.given import given_values, how_options, options_asked, parameter_options, refuse_deadlines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,27 +47,8 @@ _WITHOUT_EFFECT = {
 @click.option(
     "--prepare-only/--prepare-execute", default=False, help="Write OUTPUT with its parameters and run nothing."
 )
-@click.option("--kernel", "-k", metavar="NAME", help="Kernel to run on instead of the notebook's.")
-@click.option("--cwd", metavar="FOLDER", help="Working directory.  [default: the step's, else the notebook's folder]")
-@click.option("--timeout", type=float, metavar="SECONDS", help="For all cells together.")
-@click.option(
-    "--cell-timeout", "--execution-timeout", "cell_timeout", type=float, metavar="SECONDS", help="For each cell."
-)
-@click.option(
-    "--start-timeout",
-    "--start_timeout",
-    "start_timeout",
-    type=float,
-    metavar="SECONDS",
-    help="For the kernel to answer.",
-)
 @click.option("--name", help="A name for people.")
-@click.option("--tag", "tags", multiple=True, help="A word to find the run by; may be repeated.")
-@click.option("--note", help="A note for people.")
-@click.option(
-    "--reuse/--no-reuse", default=None, help="Let an earlier run answer if nothing has changed.  [default: no]"
-)
-@click.option("--report-mode/--no-report-mode", default=False, help="Hide the code in the executed notebook.")
+@how_options
 @click.option("--progress-bar/--no-progress-bar", default=None, help="Show progress.  [default: on a terminal]")
 @click.option("--log-output/--no-log-output", default=None, help="Show the output's lines.  [default: on a terminal]")
 @click.option("--stdout-file", type=click.File("w", encoding="utf-8"), help="Takes the notebook's stdout.")
@@ -105,9 +86,7 @@ def _refuse(asked: Mapping[str, Any]) -> None:
         raise click.UsageError("With --json, standard output is taken: OUTPUT cannot be '-'.")
     if asked["notebook"] == _PIPE and _PIPE in asked["files"]:
         raise click.UsageError("Standard input can hold either the notebook or the parameters.")
-    for name in ("timeout", "cell_timeout", "start_timeout"):
-        if asked[name] is not None and not asked[name] > 0:
-            raise click.UsageError(f"--{name.replace('_', '-')} must be more than 0 seconds.")
+    refuse_deadlines(asked)
 
 
 def _step(project: Project, notebook: str) -> Step:
@@ -118,25 +97,13 @@ def _step(project: Project, notebook: str) -> Step:
 
 def _job(project: Project, step: Step, asked: Mapping[str, Any]) -> Job:
     from nbprod.project.order import order  # noqa: PLC0415
-    from nbprod.project.project import RunOptions  # noqa: PLC0415
 
     injected = {}
     if asked["inject_input_path"] or asked["inject_paths"]:
         injected["PAPERMILL_INPUT_PATH"] = asked["notebook"]
     if asked["inject_output_path"] or asked["inject_paths"]:
         injected["PAPERMILL_OUTPUT_PATH"] = asked["output"] or ""
-    options = RunOptions(
-        name=asked["name"],
-        tags=asked["tags"],
-        note=asked["note"],
-        cwd=None if asked["cwd"] is None else Path(asked["cwd"]),
-        kernel=asked["kernel"],
-        timeout=asked["timeout"],
-        cell_timeout=asked["cell_timeout"],
-        start_timeout=asked["start_timeout"],
-        report_mode=asked["report_mode"],
-        reuse=asked["reuse"],
-    )
+    options = options_asked(asked, name=asked["name"])
     template = None if asked["output"] in (None, "", _PIPE) else asked["output"]
     return order(project, step, given_values(asked, injected), options, output=template)
 
