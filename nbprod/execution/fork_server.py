@@ -8,10 +8,10 @@ for that run alone.
     python fork_server.py CONTROL IDLE IN_PIPE IN_FORK SOURCE…
 
 CONTROL is a socket's descriptor, or a path to listen at; IDLE is in seconds. CONTROL speaks the supervisor's protocol,
-with two more descriptors for a `keep`: the kernel's channel and its side channel (see `_in_pipe.py`), and with `preload`,
-the modules that the notebook is known to import. For each such list the server forks a branch of itself that imports
-just these and serves all runs that ask for them: a notebook never finds a module in memory that it would not have
-imported.
+with two more descriptors for a `keep`: the kernel's channel and its side channel (see `_in_pipe.py`), and with
+`preload`, the modules that the notebook is known to import. For each such list the server forks a branch of itself that
+imports just these and serves all runs that ask for them: a notebook never finds a module in memory that it would not
+have imported.
 
 server → runner      {"event": "ready", "pid": n, "versions": {…}} | {"event": "refused", "error": text}
 runner → server      {"op": "keep", "run": id, "preload": [module, …], "argv": […], "movable": whether it may have
