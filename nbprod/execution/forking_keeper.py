@@ -96,6 +96,39 @@ class ForkingKeeper(supervise.Keeper):  # type: ignore[misc]
         os._exit(1)
 
 
+class ApplicationKeeper(ForkingKeeper):
+    """Holds a kernel that any Jupyter client may talk to: IPython's own application, in a fork of the server.
+
+    Args:
+        kernel: the module that is a kernel.
+        descriptors: the client's socket, the launch, the kernel's stdout and stderr.
+    """
+
+    def __init__(self, kernel: Any, descriptors: list[int]) -> None:
+        self.module = kernel
+        self.streams = descriptors[2:]
+        supervise.Keeper.__init__(self, socket.socket(fileno=descriptors[0]), supervise.read_launch(descriptors[1]))
+
+    def start(self) -> bool:
+        """Launch, and let go of what is the kernel's alone."""
+        started: bool = supervise.Keeper.start(self)
+        for descriptor in self.streams:
+            os.close(descriptor)
+        return started
+
+    def execute(self, report: int) -> None:
+        """Be the kernel. Does not return."""
+        self.run.close()
+        os.close(self.wake_read)
+        for number, descriptor in enumerate(self.streams, 1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        take_environment(self.launch["env"])
+        os.close(report)
+        gc.enable()
+        self.serve_as_kernel(lambda: self.module.run_application(self.launch["argv"]))
+
+
 class SpareKeeper(ForkingKeeper):
     """Holds a kernel that is up before anybody has asked for it.
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from nbprod.errors import EnvironmentFault, KernelUnavailable
 
-__all__ = ["Standing", "connect", "runtime_folder", "standing", "start", "stop"]
+__all__ = ["Standing", "connect", "private_folder", "runtime_folder", "standing", "start", "stop"]
 
 _PATIENCE = 60.0
 """Seconds that a server gets to come up."""
@@ -57,7 +57,7 @@ def runtime_folder(environ: Mapping[str, str]) -> Path:
     return Path(given) / "nbprod" if given else Path(tempfile.gettempdir()) / f"nbprod-{os.getuid()}"
 
 
-def _private(folder: Path) -> Path:
+def private_folder(folder: Path) -> Path:
     """Return the folder, made if need be.
 
     Raises:
@@ -79,7 +79,7 @@ def connect(key: str, environ: Mapping[str, str]) -> socket.socket | None:
     """Return a connection to the server of an environment, None if there is none."""
     path = runtime_folder(environ) / f"{key}.sock"
     try:
-        if path.lstat().st_uid != os.getuid() or _private(path.parent) is None:
+        if path.lstat().st_uid != os.getuid() or private_folder(path.parent) is None:
             return None
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -118,7 +118,7 @@ def start(key: str, command: Sequence[str], environ: Mapping[str, str], variable
     Raises:
         KernelUnavailable: it does not come up.
     """
-    folder = _private(runtime_folder(environ))
+    folder = private_folder(runtime_folder(environ))
     path, log = folder / f"{key}.sock", folder / f"{key}.log"
     with contextlib.suppress(OSError):
         path.unlink()

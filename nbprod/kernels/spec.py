@@ -12,7 +12,7 @@ from typing import Any
 
 from nbprod.errors import NotFound
 
-__all__ = ["KernelSpec", "find_kernel_spec"]
+__all__ = ["KernelSpec", "find_kernel_spec", "kernel_spec_of"]
 
 _PYTHON = re.compile(r"python(\d+(\.\d+)?)?\Z")
 
@@ -74,6 +74,31 @@ class KernelSpec:
         merged.update(extra)
         return merged
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as it stands in `kernel.json`."""
+        return {
+            "argv": list(self.argv),
+            "env": dict(self.env),
+            "language": self.language,
+            "display_name": self.display_name,
+            "interrupt_mode": self.interrupt_mode,
+            "metadata": dict(self.metadata),
+        }
+
+
+def kernel_spec_of(name: str, spec: Any) -> KernelSpec:
+    """Return what jupyter_client knows of a kernel spec as one of ours."""
+    return KernelSpec(
+        name=name,
+        argv=tuple(spec.argv),
+        env=dict(spec.env),
+        language=spec.language,
+        display_name=spec.display_name,
+        interrupt_mode=spec.interrupt_mode or "signal",
+        resource_dir=spec.resource_dir,
+        metadata=dict(spec.metadata or {}),
+    )
+
 
 def find_kernel_spec(name: str) -> KernelSpec:
     """Find a kernel spec by name.
@@ -93,13 +118,4 @@ def find_kernel_spec(name: str) -> KernelSpec:
             expected=f"one of: {there}",
             hint="Install the kernel, or choose another with `-k NAME`.",
         ) from error
-    return KernelSpec(
-        name=name,
-        argv=tuple(spec.argv),
-        env=dict(spec.env),
-        language=spec.language,
-        display_name=spec.display_name,
-        interrupt_mode=spec.interrupt_mode or "signal",
-        resource_dir=spec.resource_dir,
-        metadata=dict(spec.metadata or {}),
-    )
+    return kernel_spec_of(name, spec)

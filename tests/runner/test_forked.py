@@ -14,6 +14,7 @@ import pytest
 import nbprod
 from nbprod.execution import fork_servers
 from nbprod.execution.events import CellStarted, Event
+from nbprod.kernels import warm_spec
 from nbprod.project import Project, Run
 from nbprod.record.launch import Launch
 from tests.notebooks import project_in, write
@@ -245,3 +246,14 @@ def test_the_settings_say_whether(tmp_path: Path) -> None:
         assert not servers(project)
     with nothing_survives() as mark, project_in(tmp_path / "on", mark) as project:
         assert run(project, "on", "1").record.launch == Launch(how="forked")
+
+
+def test_a_spec_for_jupyter_clients_is_as_good_as_python3(
+    forking: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm_spec.install("warmed", display_name="w", prefix=tmp_path)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
+    done = nbprod.run(write(forking.root / "warmed.ipynb", "1", kernel="warmed"), project=forking)
+    assert done.record.launch == Launch(how="forked")
+    assert done.record.request.kernel == "warmed"
+    assert done.record.request.environment == run(forking, "ordinary", "1").record.request.environment
