@@ -202,7 +202,7 @@ class ForkServers:
             NotForked: it can't be had.
         """
         key = fingerprint(spec, environment, env, ())
-        control = self._server(key, spec, starting(env), eager=True)
+        control = self._server(key, spec, starting(env))
         own = {**env, "JPY_PARENT_PID": "1"}  # its keeper watches over it, and sees when its client is gone
         launch = {"argv": list(argv), "env": own, "cwd": str(cwd), "log": os.devnull, "closer": []}
         told = {"preload": _fitting(preload, cwd, env), "argv": list(argv), "mode": "sockets"}

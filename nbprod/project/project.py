@@ -60,6 +60,7 @@ class RunOptions:
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to.
         caller: what its caller needs to find its way back from the run (see `RunStarted.caller`).
+        driver: who executes the cells: `lean` or `nbclient`.
     """
 
     name: str | None = None
@@ -77,6 +78,7 @@ class RunOptions:
     retry_of: RunId | None = None
     flow_run: str | None = None
     caller: Mapping[str, Json] = field(default_factory=dict)
+    driver: str | None = None
 
 
 @dataclass(slots=True)
@@ -208,6 +210,7 @@ class Project:
             retry_of=options.retry_of,
             flow_run=options.flow_run,
             caller=options.caller,
+            driver=options.driver or common.driver,
         )
 
     def _artifact(self, value: Any) -> ArtifactFile | None:
