@@ -79,7 +79,7 @@ class JupyterClient(KernelClient):
     channels: Channels
 
     def __init__(self, connection: Connection, mask: Callable[[bytes], bytes] | None = None) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # whatever the program's own loops are
         super().__init__(connection, mask)
 
     def _connect(self, connection: Connection) -> dict[str, zmq.Socket[bytes]]:

@@ -27,6 +27,7 @@ from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
 from nbprod.project.steps import find_step
 from nbprod.record.ids import RunId
+from nbprod.record.launch import LEAN, NBCLIENT
 from nbprod.record.request import RunRequest
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
@@ -167,7 +168,7 @@ class Project:
 
         Raises:
             ParameterError: unknown, missing or ill-typed parameters.
-            CallerError: the output would overwrite what no run could bring back (see `refuse_loss`).
+            CallerError: no such driver; the output would overwrite what no run could bring back (see `refuse_loss`).
         """
         upstream: dict[str, Upstream] = {}
         given: dict[str, Any] = {}
@@ -210,7 +211,7 @@ class Project:
             retry_of=options.retry_of,
             flow_run=options.flow_run,
             caller=options.caller,
-            driver=options.driver or common.driver,
+            driver=_driver(options.driver, common.driver),
         )
 
     def _artifact(self, value: Any) -> ArtifactFile | None:
@@ -357,6 +358,12 @@ class Project:
     def __repr__(self) -> str:
         """Return the project's place."""
         return f"<Project {self.root}>"
+
+
+def _driver(asked: str | None, setting: str) -> str:
+    if asked not in (None, LEAN, NBCLIENT):
+        raise CallerError("there is no such driver", expected=f"{LEAN} or {NBCLIENT}", found=repr(asked))
+    return asked or setting
 
 
 def _reuse(setting: Reuse | None, *, asked: bool | None) -> Reuse:
