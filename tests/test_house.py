@@ -39,6 +39,7 @@ HEAVY = {
 MAY_LOAD = {
     "nbprod.execution.assemble": {"papermill", "nbclient"},
     "nbprod.execution.languages": {"papermill", "nbclient"},
+    "nbprod.execution.nbclient_driver": {"nbclient"},
     "nbprod.foreign": {"papermill", "nbclient"},
 }
 """Modules that are imported when a notebook is executed, and what they may bring; `nbprod.flow` brings Prefect."""

@@ -1,7 +1,7 @@
 """The other driver: nbclient executes the cells, in the same loop of deadlines, cancellations and the keeper's news.
 
 nbclient sends the code and says when a cell is over. All the rest is the same as with our own driver: who waits for
-what else may happen, who takes the outputs, and what is told of a cell. See docs/decisions/0021-nbclient-driver.md.
+what else may happen, who takes the outputs, and what is told of a cell. See docs/decisions/0023-nbclient-driver.md.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,14 @@ def install(prefix: Path, name: str = "warmed", **options: Any) -> Path:
 def environment(prefix: Path, mark: str) -> dict[str, str]:
     # Where PYTEST_CURRENT_TEST is set, ipykernel leaves out what is written past Python.
     inherited = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    return {**inherited, MARK: mark, "JUPYTER_PATH": f"{prefix}/share/jupyter", "XDG_RUNTIME_DIR": str(prefix)}
+    return {**inherited, MARK: mark, "JUPYTER_PATH": f"{prefix}/share/jupyter"}
 
 
-def client(prefix: Path, mark: str, what: str, *arguments: object) -> tuple[dict[str, Any], str]:
+def client(prefix: Path, mark: str, what: str, *arguments: object, **more: str) -> tuple[dict[str, Any], str]:
     """Return what a client of its own process tells, and its log."""
     command = [sys.executable, str(SCRIPT), what, "warmed", *map(str, arguments)]
-    done = subprocess.run(
-        command, env=environment(prefix, mark), cwd=prefix, capture_output=True, text=True, timeout=120, check=False
-    )
+    environ = {**environment(prefix, mark), **more}
+    done = subprocess.run(command, env=environ, cwd=prefix, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told, done.stderr
@@ -121,15 +121,17 @@ def test_what_cannot_be_forked_is_started(tmp_path: Path, mark: str) -> None:
 @pytest.mark.kernel
 def test_a_standing_server_serves_a_jupyter_client(tmp_path: Path, mark: str) -> None:
     install(tmp_path)
-    environ = environment(tmp_path, mark)
-    nbprod = [sys.executable, "-m", "nbprod", "warm"]
-    subprocess.run([*nbprod, "start", "-k", "warmed"], env=environ, cwd=tmp_path, check=True, timeout=60)
-    try:
-        client(tmp_path, mark, "leave_open")
-        (server,) = standing.standing(environ)
-        assert server.served == 1
-    finally:
-        subprocess.run([*nbprod, "stop"], env=environ, cwd=tmp_path, check=True, timeout=60)
+    with tempfile.TemporaryDirectory(prefix="nbp-") as runtime:  # a socket's path must be short
+        environ = {**environment(tmp_path, mark), "XDG_RUNTIME_DIR": runtime}
+        nbprod = [sys.executable, "-m", "nbprod", "warm"]
+        subprocess.run([*nbprod, "start", "-k", "warmed"], env=environ, cwd=tmp_path, check=True, timeout=60)
+        try:
+            client(tmp_path, mark, "leave_open", XDG_RUNTIME_DIR=runtime)
+            (server,) = standing.standing(environ)
+            assert server.served == 1
+        finally:
+            subprocess.run([*nbprod, "stop"], env=environ, cwd=tmp_path, check=True, timeout=60)
+            assert eventually(lambda: not marked(mark))  # it uses the folder until then
 
 
 # --- kernel specs -----------------------------------------------------------------------------------
