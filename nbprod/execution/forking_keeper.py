@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -22,6 +23,8 @@ _NAME = "nbprod_supervise" if "nbprod_supervise" in sys.modules else "nbprod.exe
 supervise: Any = importlib.import_module(_NAME)
 
 MARK = b"NBPROD_RUN_ID="
+STARTED_WITH = frozenset(os.environ)
+"""Variables of the server's own. What is added while it imports, libraries add in an ordinary kernel as well."""
 
 
 def mark_environment(run_id: str) -> None:
@@ -38,10 +41,10 @@ def mark_environment(run_id: str) -> None:
 
 
 def take_environment(env: dict[str, str]) -> None:
-    """Have the variables of one run, and no others."""
+    """Have the variables of one run, and what libraries have set, but none of the server's."""
     mark_environment(env.get("NBPROD_RUN_ID", ""))
     for name in list(os.environ):
-        if name not in env:
+        if name not in env and name in STARTED_WITH:
             del os.environ[name]
     os.environ.update(env)
     time.tzset()
@@ -87,6 +90,9 @@ class ForkingKeeper(supervise.Keeper):  # type: ignore[misc]
 
     def serve_as_kernel(self, serve: Any) -> None:
         """Be a kernel until it ends; what goes wrong is told in the log, as the interpreter does at its top."""
+        # As the interpreter has them from its start; what is executed from a file needs them otherwise (`supervise`).
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             serve()
         except BaseException:  # noqa: BLE001 - whatever it was

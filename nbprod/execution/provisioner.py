@@ -113,7 +113,7 @@ class WarmProvisioner(LocalProvisioner):
     preload = List(Unicode(), help="Modules that each kernel has in memory from the start; none by default.").tag(
         config=True
     )
-    fork_timeout = Float(20.0, help="Seconds until a kernel that does not come is started without the server.").tag(
+    fork_timeout = Float(60.0, help="Seconds until a kernel that does not come is started without the server.").tag(
         config=True
     )
 

@@ -45,6 +45,15 @@ def reply_to(client: Any, request: str) -> dict[str, Any]:
             return dict(message["content"])
 
 
+def control(client: Any, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+    request = client.session.msg(kind, content)
+    client.control_channel.send(request)
+    while True:
+        message = client.get_control_msg(timeout=30)
+        if message["parent_header"].get("msg_id") == request["header"]["msg_id"]:
+            return dict(message["content"])
+
+
 def printed(client: Any, word: str) -> bool:
     """Wait until something is printed."""
     while True:
@@ -87,6 +96,9 @@ def blocking(kernel: str) -> dict[str, Any]:
     manager.interrupt_kernel()
     told["interrupted"] = reply_to(client, request)["ename"]
     told["group"] = os.getpgid(pid) == pid
+    debug = {"type": "request", "seq": 1, "command": "initialize", "arguments": {"adapterID": "python"}}
+    told["debugger"] = control(client, "debug_request", debug).get("success")
+    told["subshell"] = control(client, "create_subshell_request", {}).get("status")
     manager.restart_kernel()
     client.wait_for_ready(timeout=30)
     told["again"] = ask(client, WHERE)

@@ -58,6 +58,7 @@ def test_jupyters_own_client(tmp_path: Path, mark: str) -> None:
     assert (cwd, other, preloaded) == ("/", "False", "True")
     assert told["interrupted"] == "KeyboardInterrupt"
     assert told["group"] is True
+    assert (told["debugger"], told["subshell"]) == (True, "ok")
     assert told["again"]["status"] == "ok"
     assert told["again"]["text"].split()[0] != pid
     assert told["server_again"] is True

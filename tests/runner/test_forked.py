@@ -169,6 +169,20 @@ def test_questions_are_refused(project: Project) -> None:
     assert "StdinNotImplementedError" in done.reason
 
 
+def test_a_broken_pipe_is_an_exception(project: Project) -> None:
+    done = run(project, "pipe", "import os\nreader, writer = os.pipe()\nos.close(reader)\nos.write(writer, b'x')")
+    assert done.status == "failed"
+    assert "BrokenPipeError" in done.reason
+
+
+def test_what_a_library_sets_in_the_environment_is_set(project: Project) -> None:
+    names = ("KMP_INIT_AT_FORK", "MPLBACKEND", "PYDEVD_USE_FRAME_EVAL")
+    cell = f"import os, sklearn\nprint(*map(os.environ.get, {names}))"
+    for _ in range(4 if project.environ["NBPROD_WARM"] == "true" else 1):  # the last ones are in spares
+        printed = said(run(project, "sets", cell), cell)
+        assert printed == "FALSE module://matplotlib_inline.backend_inline NO\n"
+
+
 # --- when things go wrong -------------------------------------------------------------------------
 
 
