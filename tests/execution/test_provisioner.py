@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,10 +15,13 @@ from typing import Any
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 
 from nbprod.environment.key import kernel_key
 from nbprod.errors import CallerError, NbprodError, NotFound
+from nbprod.execution import provisioner as provisioner_module
 from nbprod.execution import standing
+from nbprod.execution.provisioner import ForkedProcess, WarmProvisioner
 from nbprod.kernels import warm_spec
 from nbprod.kernels.spec import find_kernel_spec
 from tests.processes import MARK, command_of, eventually, marked
@@ -133,6 +137,65 @@ def test_a_standing_server_serves_a_jupyter_client(tmp_path: Path, mark: str) ->
         finally:
             subprocess.run([*nbprod, "stop"], env=environ, cwd=tmp_path, check=True, timeout=60)
             assert eventually(lambda: not marked(mark))  # it uses the folder until then
+
+
+@pytest.mark.kernel
+def test_in_this_process(tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What managers ask of a provisioner, one by one."""
+    install(tmp_path)
+    environ = environment(tmp_path, mark)
+    monkeypatch.setenv("JUPYTER_PATH", environ["JUPYTER_PATH"])
+
+    async def launched(**options: Any) -> tuple[AsyncKernelManager, WarmProvisioner]:
+        manager = AsyncKernelManager(kernel_name="warmed")
+        await manager.start_kernel(env=environ, cwd=str(tmp_path), **options)
+        provisioner = manager.provisioner
+        assert isinstance(provisioner, WarmProvisioner)
+        assert provisioner.has_process
+        assert await provisioner.poll() is None
+        return manager, provisioner
+
+    async def forked() -> None:
+        with (tmp_path / "log").open("wb") as log:
+            manager, provisioner = await launched(stdout=log, stderr=subprocess.STDOUT)
+        process = provisioner.process
+        assert isinstance(process, ForkedProcess)
+        assert (await provisioner.get_provisioner_info())["pgid"] == process.pid
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.01)
+        await provisioner.kill()
+        assert await provisioner.wait() == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
+        assert not provisioner.has_process
+        await provisioner.kill()  # of what is gone: nothing happens
+        process.kill()
+        await manager.cleanup_resources()
+
+    async def left_to_be_cleaned_up() -> None:
+        manager, provisioner = await launched(stdout=subprocess.DEVNULL)
+        pid = provisioner.process.pid
+        await manager.cleanup_resources()
+        assert pid not in marked(mark)
+
+    async def started() -> None:
+        manager, provisioner = await launched(independent=True)
+        assert isinstance(provisioner.process, subprocess.Popen)
+        await provisioner.send_signal(signal.SIGKILL)
+        assert await provisioner.wait() == -signal.SIGKILL
+        await manager.cleanup_resources()
+
+    async def ended() -> None:
+        manager, provisioner = await launched()
+        provisioner.process.terminate()
+        provisioner.process.end()
+        await manager.cleanup_resources()
+
+    try:
+        for use in (forked, left_to_be_cleaned_up, started, ended):
+            asyncio.run(use())
+    finally:
+        forks, _ = provisioner_module._shared(os.getpid())
+        forks.drop_all()
 
 
 # --- kernel specs -----------------------------------------------------------------------------------
