@@ -11,21 +11,25 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbprod.errors import KernelUnavailable
 from nbprod.execution.cancel import CancelToken
-from nbprod.execution.driven import Client, Deadlines, Driven, NeverLaunched, Stop
+from nbprod.execution.driven import Deadlines, Driven, NeverLaunched, Stop
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, Listener, StreamText
 from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal
-from nbprod.execution.outputs import Collector
+from nbprod.execution.outputs import OUTPUT_KINDS, Collector
 from nbprod.execution.plan import Plan, PlannedCell
 from nbprod.execution.reply import Reply, judge, name_of
 from nbprod.execution.supervisor import Keeper
+from nbprod.kernels.pipe import PipeClient
 from nbprod.kernels.wire import Message
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellOutcome
+
+if TYPE_CHECKING:
+    from nbprod.kernels.client import KernelClient  # ZeroMQ is slow to import, and a forked kernel has none
 
 __all__ = ["Driver"]
 
@@ -73,7 +77,7 @@ class Driver:
         self,
         *,
         plan: Plan,
-        client: Client,
+        client: KernelClient | PipeClient,
         keeper: Keeper,
         collector: Collector,
         journal: Journal,
@@ -104,7 +108,7 @@ class Driver:
         self._requests: dict[str, tuple[int, int | None]] = {}
         self._watched = {keeper.fileno(): "keeper", cancel.fileno(): "cancel"}
 
-    def drive(self, prepare: Callable[[Client], None] | None) -> Driven:
+    def drive(self, prepare: Callable[[KernelClient | PipeClient], None] | None) -> Driven:
         """Execute the plan.
 
         Args:
@@ -299,7 +303,7 @@ class Driver:
             elif message.kind == "execute_input":
                 if message.parent == request:
                     reply.count = message.content.get("execution_count", reply.count)
-            elif message.kind in _OUTPUT_KINDS:
+            elif message.kind in OUTPUT_KINDS:
                 for seen in [message] if self._held is None else self._held.feed(message):
                     self._take_output(seen)
 
@@ -383,17 +387,3 @@ class Driver:
         if self._ending is not None:
             return Stop(self._ending.stop.status, f"{self._ending.stop.reason}; the kernel ended on the interrupt")
         return Stop(Status.KERNEL_DIED, self._explain_death())
-
-
-_OUTPUT_KINDS = frozenset(
-    {
-        "stream",
-        "display_data",
-        "execute_result",
-        "update_display_data",
-        "clear_output",
-        "error",
-        "comm_open",
-        "comm_msg",
-    }
-)

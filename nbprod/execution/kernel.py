@@ -8,16 +8,19 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbprod.digest import Digest
 from nbprod.errors import NotFound
 from nbprod.execution.fork_servers import ForkServers
 from nbprod.execution.supervisor import Exit, Keeper, Supervisor
-from nbprod.kernels.client import KernelClient
 from nbprod.kernels.connection import Connection, open_connection
 from nbprod.kernels.pipe import PipeClient
 from nbprod.kernels.spec import KernelSpec
 from nbprod.record.launch import Launch
+
+if TYPE_CHECKING:
+    from nbprod.kernels.client import KernelClient
 
 __all__ = ["Kernel", "fork_kernel", "launch_kernel"]
 
@@ -149,6 +152,8 @@ def launch_kernel(
         log=log,
         closer=closer,
     )
+    from nbprod.kernels.client import KernelClient  # noqa: PLC0415 - ZeroMQ is slow to import
+
     client = KernelClient(connection, mask)
     return Kernel(spec=spec, connection=connection, keeper=keeper, client=client, log=log, launch=Launch(why=why))
 

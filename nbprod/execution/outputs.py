@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Collector", "OutputLimits"]
+__all__ = ["OUTPUT_KINDS", "Collector", "OutputLimits"]
+
+OUTPUT_KINDS = frozenset(
+    {
+        *("stream", "display_data", "execute_result", "update_display_data", "clear_output", "error"),
+        *("comm_open", "comm_msg"),
+    }
+)
+"""Types of the messages that a collector takes."""
 
 MIB = 1 << 20
 _SCRAP = "application/scrapbook.scrap."

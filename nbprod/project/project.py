@@ -16,6 +16,7 @@ from nbprod.errors import CallerError, NotFound
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
 from nbprod.execution.fork_servers import ForkServers
+from nbprod.execution.head_start import HeadStart
 from nbprod.execution.supervisor import Supervisor
 from nbprod.ledger import RunQuery, RunRow
 from nbprod.notebook import Notebook
@@ -111,6 +112,11 @@ class Project:
             ledger_url=settings.ledger or str(folder / "ledger.db"),
         )
         self._engine = _Engine()
+        self._ahead: HeadStart | None = None
+
+    def take(self, ahead: HeadStart | None) -> None:
+        """Take over a fork server that was started before anything was known; the first run may use it."""
+        self._ahead = ahead
 
     @classmethod
     def find(cls, start: Path | None = None, environ: Mapping[str, str] | None = None) -> Project:
@@ -262,7 +268,7 @@ class Project:
         with engine.lock:
             if engine.runner is None or engine.pid != os.getpid():
                 self._make_home()
-                engine.supervisor, engine.forks = Supervisor(), ForkServers(self.settings.kernels.idle)
+                engine.supervisor, engine.forks = Supervisor(), ForkServers(self.settings.kernels.idle, self._ahead)
                 ports = Ports(
                     store=self.home.store,
                     ledger=self.home.ledger,

@@ -13,6 +13,7 @@ from typing import Any
 
 from nbprod.digest import Digest, Json
 from nbprod.errors import CallerError, ScrapError
+from nbprod.execution.assemble import Heading, assemble, to_bytes
 from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
@@ -274,8 +275,6 @@ def _executed(
     *,
     trace: Trace,
 ) -> bytes:
-    from nbprod.execution.assemble import Heading, assemble, to_bytes  # noqa: PLC0415 - imports papermill: slow
-
     failed = next((c.cell for c in verdict.cells if c.status in (CellStatus.FAILED, CellStatus.INTERRUPTED)), None)
     about = {
         "run": str(started.run_id),

@@ -196,14 +196,16 @@ def children(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("how", ["supervise.py", "fork_server.py"])
 @pytest.mark.parametrize("also", ["supervisor", "supervisor and keeper"])
-def test_runner_and_supervisor_killed_together(project: Project, also: str) -> None:
+def test_runner_and_supervisor_killed_together(project: Project, also: str, how: str) -> None:
+    project.environ = {**project.environ, "NBPROD_WARM": str(how == "fork_server.py").lower()}
     with runner(project, 1) as process:
         assert process.stdout is not None
         run_id = process.stdout.readline().strip()
         # A little ago: what was just said may be on its way to the journal yet, on a busy machine.
         assert eventually(lambda: said_before(project, 0, time.time() - 0.3) > 3, 30.0)
-        (supervisor,) = [pid for pid in children(process.pid) if "supervise" in command_of(pid)]
+        (supervisor,) = [pid for pid in children(process.pid) if how in command_of(pid)]
         keepers = children(supervisor)
         doomed = [process.pid, supervisor, *(keepers if also.endswith("keeper") else [])]
         for pid in doomed:
