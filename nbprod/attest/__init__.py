@@ -1,1 +1,1 @@
-"""Signed statements: DSSE envelopes, signed notes and checkpoints, and the list of keys."""
+"""Signed statements: DSSE envelopes, signed notes and checkpoints, and the keys for them."""

@@ -74,7 +74,7 @@ class KeyFile:
     Args:
         log: which log: the origin of its checkpoints.
         number: counts up from 1 with each change.
-        root: the id of the key that signs this document; it is the same for the life of the log.
+        root: the id of the key that signs this document. Where it changes, the one before signs as well.
         keys: all keys that are named, by their ids.
         terms: for which stretches keys have a role.
     """
@@ -148,15 +148,19 @@ class KeyFile:
             raise CallerError(f"the key {key_id[:16]} has no role that could be taken from it at position {end}")
         return replace(self, number=self.number + 1, terms=changed)
 
-    def sign(self, root: PrivateKey) -> bytes:
+    def sign(self, root: PrivateKey, *before: PrivateKey) -> bytes:
         """Return the signed document.
+
+        Args:
+            root: the root key.
+            before: the root key that it replaces.
 
         Raises:
             CallerError: it is not the root key.
         """
         if root.public.id != self.root:
             raise CallerError("this is not the log's root key", expected=self.root[:16], found=root.public.id[:16])
-        return sign(canonical(self.to_json()), KEYS_TYPE, root).to_bytes()
+        return sign(canonical(self.to_json()), KEYS_TYPE, root, *before).to_bytes()
 
     def to_json(self) -> dict[str, Any]:
         """Return what is signed."""
@@ -177,8 +181,8 @@ class KeyFile:
 
         Args:
             data: what `sign` returned.
-            root: the id of the key that must have signed it; None: the one that it names itself, which proves only
-                that the document is whole, not whose it is.
+            root: the id of a key that must have signed it beside its own root: the one that is trusted so far; None:
+                only its own root, which proves that the document is whole, not whose it is.
 
         Raises:
             SignatureInvalid: another key has signed it, or it was changed.
@@ -189,9 +193,10 @@ class KeyFile:
         if envelope.payload_type != KEYS_TYPE:
             raise IntegrityError("this is no list of keys", expected=KEYS_TYPE, found=envelope.payload_type)
         read = cls._read(envelope.payload)
-        if root is not None and read.root != root:
+        if root is not None and root not in read.keys:
             raise SignatureInvalid("this list of keys has another root", expected=root, found=read.root)
-        envelope.signers({read.root: read.keys[read.root].key}, KEYS_TYPE)
+        for each in dict.fromkeys((read.root, read.root if root is None else root)):
+            envelope.signers({each: read.keys[each].key}, KEYS_TYPE)
         return read
 
     @classmethod

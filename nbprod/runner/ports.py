@@ -61,6 +61,7 @@ class Ports:
         user: who runs.
         host: where.
         zone: the host's time zone.
+        keys: the folder with the keys that sign; None: records are not signed.
     """
 
     store: Store
@@ -76,6 +77,7 @@ class Ports:
     user: str = field(default_factory=user_name)
     host: str = field(default_factory=socket.gethostname)
     zone: str = field(default_factory=local_zone)
+    keys: Path | None = None
 
     @property
     def runs(self) -> Path:

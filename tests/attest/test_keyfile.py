@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,6 +77,16 @@ def test_only_the_root_key_s_word_counts() -> None:
         KeyFile.open(sign(canonical(FIRST.to_json()), KEYS_TYPE, OTHER).to_bytes())
     with pytest.raises(IntegrityError):  # a statement of a run is no list of keys, whoever signed it
         KeyFile.open(sign(canonical(FIRST.to_json()), IN_TOTO, ROOT).to_bytes())
+
+
+def test_another_root_is_believed_on_the_word_of_the_one_before() -> None:
+    held = replace(FIRST, keys={**FIRST.keys, OTHER.public.id: Named(key=OTHER.public, label="new root")})
+    moved = replace(held, number=2, root=OTHER.public.id)
+    data = moved.sign(OTHER, ROOT)
+    assert KeyFile.open(data, root=ROOT.public.id) == KeyFile.open(data, root=OTHER.public.id) == moved
+    with pytest.raises(SignatureInvalid):
+        KeyFile.open(moved.sign(OTHER), root=ROOT.public.id)
+    assert KeyFile.open(moved.sign(OTHER), root=OTHER.public.id) == moved
 
 
 def changed(change: Any) -> bytes:
