@@ -39,6 +39,9 @@ COMMANDS = (
     "ledger",
     "gc",
     "erase",
+    "keys",
+    "checkpoint",
+    "verify",
     "doctor",
 )
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}

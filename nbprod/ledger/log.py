@@ -49,7 +49,7 @@ class Leaf:
     Args:
         index: the place, from 0 on.
         seq: the event's number.
-        hash: as it was when the place was given.
+        hash: as it was when the place was given; empty where what is kept is no hash any more.
         body: the event's stored form as it is now; None: there is no such event any more.
         about: what stands beside the body in columns of its own, by name: `run_id`, `step`, `kind`, `at`.
     """
@@ -93,6 +93,10 @@ class EventLog(Protocol):
         Args:
             first: only those from this place on.
         """
+        ...
+
+    def faults(self) -> list[str]:
+        """Say, for people, where the log itself is not whole: places without an event, or that are missing."""
         ...
 
     def leaf_of(self, seq: int) -> Leaf | None:
