@@ -103,8 +103,15 @@ class EventLog(Protocol):
         """Return an event's leaf; None while it has no place."""
         ...
 
-    def add_note(self, kind: NoteKind, body: str) -> int:
-        """Keep a note, for ever; return its number."""
+    def add_note(self, kind: NoteKind, body: str, *, behind: int | None = None) -> int | None:
+        """Keep a note, for ever; return its number.
+
+        Args:
+            kind: what it is.
+            body: signed text.
+            behind: how many notes of that kind the writer knows: where there are others, nothing is kept, and None
+                returned.
+        """
         ...
 
     def notes(self, kind: NoteKind) -> Iterator[StoredNote]:

@@ -59,9 +59,11 @@ class MemoryLog:
         """Return an event's leaf; None while it has no place."""
         return self._leaf(seq - 1) if 0 < seq <= len(self._hashes) else None
 
-    def add_note(self, kind: NoteKind, body: str) -> int:
-        """Keep a note; return its number."""
+    def add_note(self, kind: NoteKind, body: str, *, behind: int | None = None) -> int | None:
+        """Keep a note (see `EventLog.add_note`)."""
         with self._lock:
+            if behind not in (None, sum(1 for each, _ in self._notes if each == kind)):
+                return None
             self._notes.append((kind, StoredNote(len(self._notes) + 1, body)))
             return len(self._notes)
 

@@ -111,11 +111,14 @@ class SqlLog:
         found = self._all(_leaves().where(log_leaves.c.seq == seq))
         return _leaf(found[0]) if found else None
 
-    def add_note(self, kind: NoteKind, body: str) -> int:
+    def add_note(self, kind: NoteKind, body: str, *, behind: int | None = None) -> int | None:
         """Keep a note (see `EventLog.add_note`)."""
 
-        def add(connection: Connection) -> int:
+        def add(connection: Connection) -> int | None:
             self._take_turns(connection, "log")
+            same = select(func.count()).select_from(log_notes).where(log_notes.c.kind == str(kind))
+            if behind is not None and connection.execute(same).scalar_one() != behind:
+                return None
             last = connection.execute(select(func.max(log_notes.c.number))).scalar() or 0
             connection.execute(insert(log_notes).values(number=last + 1, kind=str(kind), body=body))
             return int(last) + 1

@@ -82,7 +82,7 @@ def init_keys(project: Project) -> Change:
         return _kept(project, ring, None, made, told)
     changed = current
     for role in _MADE:
-        changed = _handed_over(changed, role, _held(ring, role), size)
+        changed = _handed_over(ring, changed, role, size)
     if changed.root != root.key.public.id:
         told.append(f"the root key is {root.key.public.id[:16]} from now on")
         changed = _with_root(changed, root.key.public)
@@ -160,7 +160,7 @@ def rotate_key(project: Project, role: str) -> Change:
         changed = _with_root(current, after.key.public)
     else:
         size = project.home.ledger.log.sequence()
-        changed = _handed_over(current, Role(role), after, size)
+        changed = _handed_over(ring, current, Role(role), size)
         told.append(f"it may sign as {role} from place {size} on")
     return _kept(project, ring, current, changed, told, signer=signer)
 
@@ -214,18 +214,19 @@ def _first(ring: Keyring, root: HeldKey, size: int, before: Mapping[str, HeldKey
     )
 
 
-def _handed_over(current: KeyFile, role: Role, held: HeldKey, size: int) -> KeyFile:
-    """Let a key of the folder be the one that signs as a role; what signed before from the same folder ends.
+def _handed_over(ring: Keyring, current: KeyFile, role: Role, size: int) -> KeyFile:
+    """Let the folder's key for a role be the one that signs; those of the same folder that did so before sign no more.
 
     Keys of others go on: many machines may run for one log.
     """
-    key = held.key.public
-    open_ones = [term.key_id for term in current.terms.get(role, ()) if term.end is None]
-    changed = current
-    if key.id not in open_ones:
-        changed = changed.with_key(key, _label(), role, first=size)
-        mine = [name for name in open_ones if current.keys[name].label in (_label(), DEVELOPMENT)]
-        for name in mine:
+    key = _held(ring, role).key.public
+    signing = [term.key_id for term in current.terms.get(role, ()) if term.end is None]
+    if key.id in signing:
+        return current
+    changed = current.with_key(key, _label(), role, first=size)
+    ours = {held.key.public.id for held in ring.all()}
+    for name in signing:
+        if name in ours or current.keys[name].label == DEVELOPMENT:
             changed = changed.without(name, end=size, roles=[role])
     return changed
 
@@ -248,7 +249,13 @@ def _kept(
     after = replace(after, number=1 if before is None else before.number + 1)
     root = _root_of(ring, after)
     former = [] if before is None or before.root == after.root else [(signer or _root_of(ring, before)).key]
-    project.home.ledger.log.add_note(NoteKind.KEYS, after.sign(root.key, *former).decode())
+    log = project.home.ledger.log
+    known = 0 if before is None else before.number
+    if not log.add_note(NoteKind.KEYS, after.sign(root.key, *former).decode(), behind=known):
+        raise CallerError(
+            "somebody else changed the list of keys at the same time",
+            hint="Look at it with `nbprod keys list`, then decide anew",
+        )
     return Change(keys=after, told=tuple(told))
 
 

@@ -24,6 +24,8 @@ from nbprod.verify.trust import Trust
 
 __all__ = ["Evidence", "verify_run"]
 
+_TRIES = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -64,7 +66,7 @@ def verify_run(run_id: RunId, evidence: Evidence) -> Verification:
 def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
     yield from evidence.survey.checks
     try:
-        events = list(evidence.ledger.events(run_id))
+        events, row = _read(run_id, evidence.ledger)
     except (IntegrityError, UnsupportedVersion, ValueError) as error:
         yield _altered(4, "inclusion", f"an event of the run cannot be read: {error}")
         return
@@ -73,11 +75,11 @@ def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
     included = check_included(evidence.ledger.log, events, None if newest is None else newest.checkpoint)
     yield from included
     if end is None:
-        yield _without_end(run_id, evidence)
+        yield _without_end(row)
         return
     signed = SignedBy(())
     try:
-        signed, found = _recorded(run_id, events, end, evidence)
+        signed, found = _recorded(run_id, events, end, row, evidence)
         yield from found
     except UnsupportedVersion as error:
         yield Check.open(3, "record", str(error))
@@ -92,15 +94,25 @@ def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
     yield from evidence.policy.checks(known, development=DEVELOPMENT)
 
 
-def _without_end(run_id: RunId, evidence: Evidence) -> Check:
-    row = _row(run_id, evidence.ledger)
+def _read(run_id: RunId, ledger: Ledger) -> tuple[list[StoredEvent], RunRow | None]:
+    """Return a run's events and its row in the index, of one moment: somebody may put a tag on it meanwhile."""
+    row = _row(run_id, ledger)
+    for _ in range(_TRIES):
+        events, before = list(ledger.events(run_id)), row
+        row = _row(run_id, ledger)
+        if row == before:
+            break
+    return events, row
+
+
+def _without_end(row: RunRow | None) -> Check:
     if row is not None and row.status is not None:
         return _altered(3, "events", "the index says that the run has ended, and no event does")
     return Check.open(3, "events", "the run has not ended: it has no record yet")
 
 
 def _recorded(
-    run_id: RunId, events: list[StoredEvent], end: StoredEvent, evidence: Evidence
+    run_id: RunId, events: list[StoredEvent], end: StoredEvent, row: RunRow | None, evidence: Evidence
 ) -> tuple[SignedBy, list[Check]]:
     """Return what a run's record, its signature and its bytes come to."""
     event, store, trust = end.event, evidence.store, evidence.trust
@@ -124,7 +136,7 @@ def _recorded(
         check_key(signed, trust, None if leaf is None else leaf.index, evidence.survey.size),
         *check_objects(record, store, erased_of(stones), waits),
         *check_tombstones(stones, store),
-        *check_events(events, record, _row(run_id, evidence.ledger)),
+        *check_events(events, record, row),
         *check_second_endings(events, store),
     ]
     return signed, checks

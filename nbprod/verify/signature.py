@@ -54,7 +54,7 @@ def check_signature(attestation: Digest | None, data: bytes, record: RunRecord, 
     try:
         envelopes = from_lines(store.get(attestation))
         signed = _of(data, envelopes[0])
-        (key_id,) = signed.signers(trust.holders(Role.RUNNER), IN_TOTO)
+        key_id, *_ = signed.signers(trust.holders(Role.RUNNER), IN_TOTO)
     except NotFound:
         return SignedBy((lost(_SIGNATURE, name, store, attestation, "the signature"),))
     except SignatureInvalid as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.errors import IntegrityError
-from nbprod.ledger.log import EventLog, NoteKind
+from nbprod.ledger.log import EventLog, NoteKind, StoredNote
 from nbprod.merkle import root_of
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.seen import Seen
@@ -27,11 +27,13 @@ class Signed:
         checkpoint: what it says.
         note: the signed text.
         source: where it comes from, in words.
+        keys: the ids of the keys that have signed it.
     """
 
     checkpoint: Checkpoint
     note: str
     source: str
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +79,16 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
             _compare(log, size, signed)
         except IntegrityError as error:
             checks.append(_altered(f"checkpoint ({source}): {error}"))
-        else:
+            continue
+        told = f"the log has all of the checkpoint of {signed.checkpoint.size} events ({source}), unchanged"
+        if _has_say(trust, signed):
             found.append(signed)
-            told = f"the log has all of the checkpoint of {signed.checkpoint.size} events ({source}), unchanged"
             checks.append(Check.passed(STEP, _NAME, told))
+        else:  # of a key that was revoked since: what it says may be so, and proves nothing
+            checks.append(
+                Check.beside(STEP, _NAME, f"{told}; yet its key has no say at that size, and it proves nothing")
+            )
+    found += _earlier(log, size, trust, last) if not found else []
     if not remembered and not given:
         told = "nothing was seen of this log before, and no checkpoint from elsewhere was given to compare it with"
         checks.append(Check.beside(STEP, _NAME, told))
@@ -98,14 +106,30 @@ def _same_log(trust: Trust, seen: Seen) -> Iterator[Check]:
         yield _altered(f"an older list of keys is in place: last time it was number {seen.number}")
 
 
+def _earlier(log: EventLog, size: int, trust: Trust, last: StoredNote | None) -> list[Signed]:
+    """Return the newest of the log's own earlier checkpoints that fits, and whose key has a say; none if none does."""
+    notes = [note for note in log.notes(NoteKind.CHECKPOINT) if last is not None and note.number < last.number]
+    for note in reversed(notes):
+        try:
+            signed = _opened(note.body, "an earlier one of the log's own", trust)
+            _compare(log, size, signed)
+        except IntegrityError:
+            continue
+        if _has_say(trust, signed):
+            return [signed]
+    return []
+
+
 def _opened(note: str, source: str, trust: Trust) -> Signed:
     checkpoint, signers = Checkpoint.open(note, trust.note_keys())
     origin = "" if trust.current is None else trust.current.log
     if checkpoint.origin != origin:
         raise IntegrityError("this checkpoint is of another log", expected=origin, found=checkpoint.origin)
-    if not any(trust.signs_at(key.key.id, checkpoint.size) for key in signers):
-        raise IntegrityError("its key had no say at that size of the log", found=f"{checkpoint.size} events")
-    return Signed(checkpoint, note, source)
+    return Signed(checkpoint, note, source, tuple(key.key.id for key in signers))
+
+
+def _has_say(trust: Trust, signed: Signed) -> bool:
+    return any(trust.signs_at(key_id, signed.checkpoint.size) for key_id in signed.keys)
 
 
 def _compare(log: EventLog, size: int, signed: Signed) -> None:

@@ -148,6 +148,8 @@ def test_notes_are_kept_in_order_by_kind(told: Told) -> None:
     assert numbers == [1, 2, 3]
     assert [(note.number, note.body) for note in log.notes(NoteKind.KEYS)] == [(1, "keys ü\n"), (3, "keys ü\n")]
     assert [note.number for note in log.notes(NoteKind.CHECKPOINT)] == [2]
+    assert log.add_note(NoteKind.KEYS, "too late", behind=1) is None
+    assert log.add_note(NoteKind.KEYS, "in time", behind=2) == 4
 
 
 # --- what differs between databases ----------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from nbprod.ledger.events import to_json
 from nbprod.ledger.log import NoteKind
 from nbprod.merkle import leaf_hash, root_of
 from nbprod.project.checkpoint import make_checkpoint, send
-from nbprod.project.keys import keyring_of, revoke_key
+from nbprod.project.keys import keyring_of, revoke_key, rotate_key
 from nbprod.record.run_record import RunRecord
 from nbprod.verify import Conclusion, Policy
 from tests.verify.conftest import Base, Place
@@ -76,6 +76,38 @@ def test_no_other_byte_passes_for_what_was_kept(base: Base, place: Place, kind: 
     assert place.verify(base.runs[kind])
     path.unlink()
     assert place.verify(base.runs[kind]).conclusion is INCOMPLETE
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("what", ["record", "signature", "event"])
+def test_each_single_bit_counts(base: Base, place: Place, what: str) -> None:
+    """All bytes of a record, of its signatures and of the event that names them, one bit of each."""
+    run = base.runs["failed"]
+    event = place.ending(run)
+    assert event.attestation is not None
+    verifier = place.verifier()
+    if what == "event":
+        ((seq, body),) = place.sql("SELECT seq, body FROM events WHERE run_id = :r AND kind = 'RunFinished'", r=run)
+        for bad in every_flip(body.encode()):
+            if is_text(bad):
+                place.sql("UPDATE events SET body = :body WHERE seq = :seq", seq=seq, body=bad.decode())
+                assert verifier.run(verifier_id(run)).conclusion is ALTERED, bad
+        return
+    digest = event.record if what == "record" else event.attestation
+    path, store = place.object(digest), place.project.home.store
+    good = path.read_bytes()
+    for bad in every_flip(good):
+        path.unlink(missing_ok=True)
+        path.write_bytes(bad)
+        assert verifier.run(verifier_id(run)).conclusion is ALTERED
+        store.discard(digest)
+
+
+def every_flip(data: bytes) -> Iterator[bytes]:
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 1 << place % 7
+        yield bytes(changed)
 
 
 @pytest.mark.parametrize("kind", ["RunStarted", "RunFinished", "RunTagged"])
@@ -336,6 +368,22 @@ def test_a_key_that_was_revoked_signs_nothing_that_comes_later(base: Base, place
     assert found.conclusion is ALTERED
     assert any("revoked or replaced" in check.told for check in found.checks)
     assert place.verify(base.runs["published"])  # what it signed before stays signed
+
+
+def test_a_key_of_checkpoints_that_was_stolen_is_disowned_and_the_log_goes_on(base: Base, place: Place) -> None:
+    state, signers = Checkpoint.open(base.checkpoint, place.verifier().trust.note_keys())
+    revoke_key(place.project, signers[0].key.id[:12], end=state.size - 1)
+    found = place.verify(base.runs["good"])
+    assert found.conclusion is Conclusion.VERIFIED  # an earlier checkpoint covers it
+    assert any("has no say at that size" in check.told for check in found.checks)
+    rotate_key(place.project, "checkpoint")
+    made = make_checkpoint(place.project)
+    assert made.new
+    assert place.whole() is Conclusion.VERIFIED
+    assert place.verify(base.runs["late"]).covered
+    forged = Checkpoint(origin=state.origin, size=state.size, root=bytes(32))
+    old = next(held for held in keyring_of(place.project).all() if held.key.public.id == signers[0].key.id)
+    assert place.whole(given=[forged.sign(old.key)]) is ALTERED
 
 
 # --- checkpoints that are sent elsewhere -----------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from nbprod.ledger.transfer import exported, import_lines
 from nbprod.project import Project, RunOptions
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.garbage import LEAST, collect
-from nbprod.project.labels import name_run, untag_run
+from nbprod.project.labels import name_run, tag_run, untag_run
 from nbprod.record.ids import RunId
 from nbprod.verify import Conclusion, Outcome
 from tests.notebooks import project_in, write
@@ -60,6 +61,27 @@ def test_what_happens_later_is_no_fault(base: Base, place: Place) -> None:
     assert all(found.all())
     assert found.remember() == place.seen
     assert place.whole() is Conclusion.VERIFIED
+
+
+def test_a_run_that_people_tag_meanwhile_is_no_fault(base: Base, place: Place) -> None:
+    ledger, run_id = place.project.home.ledger, RunId(base.runs["good"])
+    stop = threading.Event()
+
+    def tag() -> None:
+        for number in range(400):
+            tag_run(ledger, run_id, [f"t{number}"])
+            if stop.is_set():
+                return
+
+    tagging = threading.Thread(target=tag)
+    tagging.start()
+    try:
+        verifier = place.verifier()
+        found = [verifier.run(run_id) for _ in range(40)]
+    finally:
+        stop.set()
+        tagging.join()
+    assert all(found), [each for each in found if not each]
 
 
 def test_what_was_erased_is_told_and_is_no_fault(base: Base, place: Place) -> None:

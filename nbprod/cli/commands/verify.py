@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -32,7 +32,7 @@ _SIGNS = {
     "--keys", type=click.File("rb"), help="A signed list of keys that you trust (`nbprod keys list --export`)."
 )
 @click.option(
-    "--checkpoint", "given", type=click.File("r"), multiple=True, help="A checkpoint that was kept elsewhere."
+    "--checkpoint", "given", type=click.File("rb"), multiple=True, help="A checkpoint that was kept elsewhere."
 )
 @click.option(
     "--seen", type=click.Path(path_type=Path, dir_okay=False), help="The file that remembers what was seen; your own."
@@ -45,7 +45,7 @@ def verify(
     everything: bool,
     root: str | None,
     keys: BinaryIO | None,
-    given: tuple[TextIO, ...],
+    given: tuple[BinaryIO, ...],
     seen: Path | None,
     strict: bool,
     as_json: bool,
@@ -68,7 +68,7 @@ def verify(
     asked = Asked(
         root=root,
         keys=None if keys is None else keys.read(),
-        given=[each.read() for each in given],
+        given=[each.read().decode(errors="replace") for each in given],
         seen=seen,
         policy=Policy.strict() if strict else Policy(),
     )
