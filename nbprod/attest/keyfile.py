@@ -119,9 +119,10 @@ class KeyFile:
         """Return the next document, in which a key has a role from a position on.
 
         Raises:
-            CallerError: it has that role already.
+            CallerError: it has that role already, from that position or an earlier one on.
         """
-        if any(term.key_id == key.id and term.end is None for term in self.terms.get(role, ())):
+        mine = [term for term in self.terms.get(role, ()) if term.key_id == key.id and term.end is None]
+        if any(term.first <= first for term in mine):
             raise CallerError(f"the key {key.id[:16]} has the role {role} already")
         terms = (*self.terms.get(role, ()), Term(key_id=key.id, first=first))
         named = {**self.keys, key.id: self.keys.get(key.id) or Named(key=key, label=label)}

@@ -90,7 +90,7 @@ def check_key(signed: SignedBy, trust: Trust, position: int | None, size: int) -
     told = (
         f"the list of keys does not let {_called(trust, key_id)} sign runs at place {place}: it was revoked or replaced"
     )
-    return Check.failed(_KEY, name, told, Conclusion.ALTERED)
+    return Check.failed(_KEY, name, told, Conclusion.CANNOT_TELL)
 
 
 def _of(data: bytes, signed: Envelope) -> Envelope:

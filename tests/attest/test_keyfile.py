@@ -50,6 +50,9 @@ def test_a_key_can_be_disowned_from_an_earlier_position_on() -> None:
         given.without(RUNNER.public.id, end=9, roles=[Role.CHECKPOINT])
     with pytest.raises(CallerError):
         given.with_key(RUNNER.public, "laptop", Role.RUNNER, first=7)
+    earlier = given.with_key(RUNNER.public, "laptop", Role.RUNNER, first=3)
+    assert earlier.covers(Role.RUNNER, RUNNER.public.id, 3)
+    assert not earlier.without(RUNNER.public.id, end=4).covers(Role.RUNNER, RUNNER.public.id, 5)
 
 
 positions = st.integers(0, 2**53 - 1)

@@ -21,8 +21,11 @@ from nbprod.ledger.events import to_json
 from nbprod.ledger.log import NoteKind
 from nbprod.merkle import leaf_hash, root_of
 from nbprod.project.checkpoint import make_checkpoint, send
+from nbprod.project.holders import search
 from nbprod.project.keys import keyring_of, revoke_key, rotate_key
+from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
+from nbprod.runner.spooled import bytes_wait
 from nbprod.verify import Conclusion, Policy
 from tests.verify.conftest import Base, Place
 
@@ -139,9 +142,7 @@ def test_what_is_no_text_any_more_is_no_event(base: Base, place: Place) -> None:
     assert place.whole() is ALTERED
 
 
-def verifier_id(run: str):
-    from nbprod.record.ids import RunId
-
+def verifier_id(run: str) -> RunId:
     return RunId(run)
 
 
@@ -354,6 +355,24 @@ def test_a_record_that_was_changed_before_any_checkpoint_has_no_signature(base: 
     assert "does not know" in " ".join(check.told for check in place.verify(run).checks)
 
 
+def test_bytes_that_may_be_on_their_way_are_not_called_lost(base: Base, place: Place) -> None:
+    home, run = place.project.home, RunId(base.runs["good"])
+    record = RunRecord.from_bytes(home.store.get(place.ending(str(run)).record))
+    path = place.object(record.artifacts[0].digest)
+    path.unlink()
+    assert place.verify(str(run)).conclusion is INCOMPLETE  # positive control
+    home.ledger.append(bytes_wait(place.project.now(), run, "laptop", 1))
+    found = place.verify(str(run))
+    assert found.conclusion is Conclusion.CANNOT_TELL
+    assert any("in the spool of laptop" in check.told for check in found.checks)
+
+
+def test_a_signature_is_nothing_that_could_be_erased(base: Base, place: Place) -> None:
+    attestation = place.ending(base.runs["good"]).attestation
+    assert attestation is not None
+    assert "it holds the signature" in search(place.project.home, frozenset([attestation])).needed[attestation]
+
+
 def test_a_key_that_was_revoked_signs_nothing_that_comes_later(base: Base, place: Place) -> None:
     current = place.verifier().trust.current
     assert current is not None
@@ -365,7 +384,7 @@ def test_a_key_that_was_revoked_signs_nothing_that_comes_later(base: Base, place
     )
     revoke_key(place.project, runner[:12], end=position.index)
     found = place.verify(base.runs["late"])
-    assert found.conclusion is ALTERED
+    assert found.conclusion is Conclusion.CANNOT_TELL
     assert any("revoked or replaced" in check.told for check in found.checks)
     assert place.verify(base.runs["published"])  # what it signed before stays signed
 
