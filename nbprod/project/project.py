@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nbprod.attest.keyring import key_folder
 from nbprod.digest import Digest, Json
 from nbprod.environment.probe import EnvironmentProbe
 from nbprod.errors import CallerError, NotFound
@@ -111,6 +112,8 @@ class Project:
             store_url=settings.store or str(folder / "store"),
             ledger_url=settings.ledger or str(folder / "ledger.db"),
         )
+        self.keys = key_folder(settings.keys, environ, root)
+        """The folder of the keys that sign; None where nothing is signed."""
         self._engine = _Engine()
         self._ahead: HeadStart | None = None
 
@@ -279,6 +282,7 @@ class Project:
                     environ=self.environ,
                     forks=engine.forks,
                     warmth=self.settings.kernels,
+                    keys=self.keys,
                 )
                 engine.runner, engine.pid = Runner(ports), os.getpid()
             return engine.runner

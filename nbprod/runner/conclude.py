@@ -26,6 +26,7 @@ from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.record_cell import record_cell
+from nbprod.runner.signed import keep_signed
 from nbprod.runner.spooled import bytes_wait
 from nbprod.runner.started import RunFolder, Started
 from nbprod.runner.touched import touched
@@ -123,7 +124,8 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     )
     data = record.to_bytes()
     digest = store.put(data)
-    if spooled := (*spooled, *waiting(store, [digest])):
+    attestation = keep_signed(record, data, digest, store, started.keys)
+    if spooled := (*spooled, *waiting(store, [digest, attestation])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
         ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
     finished = RunFinished(
@@ -135,12 +137,14 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         record=digest,
         notebook=record.notebook.digest,
         scraps=indexed(entries),
+        attestation=attestation,
     )
     try:
         ledger.append(finished)
     except AlreadyFinished:
         # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
         late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
+        late |= {} if attestation is None else {"attestation": str(attestation)}
         ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what=SECOND_ENDING, data=late))
         raise
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored

@@ -19,6 +19,7 @@ import nbformat
 import pytest
 
 import nbprod.errors
+from nbprod.attest.bundle import from_lines
 from nbprod.ledger import RunQuery
 from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.project import Project, Run
@@ -101,6 +102,9 @@ def check(project: Project) -> list[Run]:
         digests = [run.record.notebook.digest, run.record.journal.digest, run.record.source_file.digest]
         for digest in [*digests, *(artifact.digest for artifact in run.record.artifacts)]:
             home.store.get(digest)
+        (signed,) = [event.attestation for event in events if isinstance(event, RunFinished) and event.run_id == run.id]
+        assert signed is not None, "whoever closed it has signed it"
+        assert from_lines(home.store.get(signed))[0].payload == home.store.get(row.record)
         nb: Any = nbformat.reads(home.store.get(run.record.notebook.digest).decode(), as_version=4)
         nbformat.validate(nb)
         if run.status != "succeeded":
