@@ -23,9 +23,11 @@ __all__ = [
     "NotebookInvalid",
     "ParameterError",
     "ParameterFault",
+    "ProofInvalid",
     "RunNotSuccessful",
     "ScrapError",
     "SettingsError",
+    "SignatureInvalid",
     "StoreUnavailable",
     "StoreUnreachable",
     "UnsupportedVersion",
@@ -231,6 +233,14 @@ class IntegrityError(NbprodError):
 
 class DigestMismatch(IntegrityError):
     """Bytes in the store do not have the digest they are kept under."""
+
+
+class ProofInvalid(IntegrityError):
+    """A proof about a Merkle tree does not show what it is to show."""
+
+
+class SignatureInvalid(IntegrityError):
+    """No key that is trusted for it has signed these bytes."""
 
 
 # --- our bug ------------------------------------------------------------------------------------

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from papermill.engines import NotebookExecutionManager
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import write_ipynb
 from papermill.log import logger
 
-from nbprod.execution.assemble import progress_of
 from nbprod.execution.events import CellFinished, Event, KernelReady, StreamText
 from nbprod.project import Project, Run, RunOptions
 from nbprod.record.status import CellStatus
@@ -39,7 +39,7 @@ def execute_for_papermill(nb: Any, kernel_name: str, output_path: str | None, op
     )
     job = project.job(step, dict(about.get("parameters") or {}), run_options)
     job = replace(job, paths=(about.get("input_path"), about.get("output_path")))
-    bar = progress_of(nb, options.get("progress_bar", True))
+    bar = _Progress(nb, progress_bar=options.get("progress_bar", True))
     run = project.run_job(job, listener=_Listener(options, bar))
     executed = nbformat.read(run.notebook, as_version=4)
     bar.cleanup_pbar()
@@ -60,6 +60,16 @@ def _find(nb: Any, input_path: str | None) -> tuple[Project, Step]:
         return project, project.step(local)
     name = Path(str(input_path or "notebook")).stem
     return project, project.step_from_bytes(nbformat.writes(nb).encode(), name, Path.cwd())
+
+
+class _Progress(NotebookExecutionManager):  # type: ignore[misc]
+    """papermill's progress bar for a notebook, and nothing else of its manager."""
+
+    def __init__(self, nb: Any, *, progress_bar: Any) -> None:
+        super().__init__(nb, output_path=None, progress_bar=progress_bar, autosave_cell_every=0)
+
+    def save(self, **_: Any) -> None:
+        """Write nothing: the notebook is written once, when all is known."""
 
 
 class _Listener:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 
 import hypothesis
@@ -18,6 +21,10 @@ for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, default)
 
+
+# Keys that the tests' runs make are nobody's: they go where the machine's owner has none.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="nbprod-test-config-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 # A machine that is busy with other things is no fault of a test's.
 hypothesis.settings.register_profile(

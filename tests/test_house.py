@@ -37,7 +37,6 @@ HEAVY = {
     "scrapbook",
 }
 MAY_LOAD = {
-    "nbprod.execution.assemble": {"papermill", "nbclient"},
     "nbprod.execution.languages": {"papermill", "nbclient"},
     "nbprod.execution.nbclient_driver": {"nbclient"},
     "nbprod.foreign": {"papermill", "nbclient"},

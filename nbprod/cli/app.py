@@ -41,6 +41,9 @@ COMMANDS = (
     "warm",
     "gc",
     "erase",
+    "keys",
+    "checkpoint",
+    "verify",
     "doctor",
 )
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
+from nbprod.errors import IntegrityError
 from nbprod.record.status import Status
 
-__all__ = ["BROKEN", "BUG", "EXIT_CODES", "INTERRUPTED", "REFUSED", "of_many", "of_signal", "of_status"]
+if TYPE_CHECKING:
+    from nbprod.verify.outcome import Conclusion
+
+__all__ = [
+    "BROKEN",
+    "BUG",
+    "EXIT_CODES",
+    "INTERRUPTED",
+    "REFUSED",
+    "of_conclusion",
+    "of_many",
+    "of_signal",
+    "of_status",
+]
 
 REFUSED = 2
 BUG = 5
@@ -38,6 +53,9 @@ EXIT_CODES: Mapping[int, str] = {
     12: "The kernel died.",
     13: "The run was cancelled by somebody else: `nbprod cancel`, Prefect.",
     14: "The run crashed: its runner vanished, and it was closed afterwards.",
+    20: "`verify`: something is missing that the record names.",
+    21: "`verify`: the run is not signed.",
+    22: "`verify`: it fits together, and nothing that you trust vouches for it.",
     129: "The run was cancelled because the terminal was closed (SIGHUP).",
     130: "Ctrl-C (SIGINT): the run was cancelled, or the command was interrupted.",
     143: "The run was cancelled by SIGTERM.",
@@ -55,6 +73,19 @@ def of_many(codes: Iterable[int]) -> int:
     """Return the exit code for several runs: that of the bad ones if they are alike, else 1; 0 if there is none."""
     bad = {code for code in codes if code}
     return bad.pop() if len(bad) == 1 else int(bool(bad))
+
+
+def of_conclusion(conclusion: Conclusion) -> int:
+    """Return the exit code for what verifying came to."""
+    from nbprod.verify.outcome import Conclusion  # noqa: PLC0415 - only where it is known already
+
+    return {
+        Conclusion.VERIFIED: 0,
+        Conclusion.ALTERED: IntegrityError.exit_code,
+        Conclusion.INCOMPLETE: 20,
+        Conclusion.UNSIGNED: 21,
+        Conclusion.CANNOT_TELL: 22,
+    }[conclusion]
 
 
 def of_signal(number: signal.Signals) -> int:

@@ -143,6 +143,7 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
     yield "started", moment(record.started)
     yield "took", duration(record.seconds)
     yield "by", f"{record.user} on {record.host}"
+    yield "signed", "no" if run.attestation is None else f"yes: `nbprod verify {run.id.short}` tells by whom"
     if row.tags:
         yield "tags", " ".join(row.tags)
     if row.note:

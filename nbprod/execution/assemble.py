@@ -1,54 +1,40 @@
 """The executed notebook, assembled once from what was planned and what happened.
 
-papermill's own execution manager writes papermill's metadata; ours only takes away what makes it lie: cells that never
-ran stay `pending`, and what is not ok is `failed` (law 1).
+papermill's metadata is written as papermill 2.7 writes it (`papermill.engines.NotebookExecutionManager`, and the banner
+cells of `papermill.execute`), but for what makes it lie: cells that never ran stay `pending`, and what is not ok is
+`failed` (law 1). It is written here and not by papermill because importing that takes longer than the rest of a run; a
+test compares the two.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import cache
+from importlib import metadata
 from typing import Any
-
-import nbformat
-from nbformat.v4.rwbase import split_lines, strip_transient
-from papermill import __version__ as papermill_version
-from papermill.engines import NotebookExecutionManager
-from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_STYLE
 
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
-from nbprod.notebook.layout import laid_out
+from nbprod.notebook.layout import file_of, laid_out
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
 
-__all__ = ["RECORD_TAG", "Heading", "TruthfulManager", "assemble", "progress_of", "to_bytes"]
+__all__ = ["RECORD_TAG", "Heading", "assemble", "to_bytes"]
 
 RECORD_TAG = "nbprod-record"
 
+_PENDING, _COMPLETED, _FAILED = "pending", "completed", "failed"
+_MARKER = "papermill-error-cell-tag"
+_STYLE = 'style="color:red; font-family:Helvetica Neue, Helvetica, Arial, sans-serif; font-size:2em;"'
+_ANCHOR = (
+    f'<span id="papermill-error-cell" {_STYLE}>'
+    "Execution using papermill encountered an exception here and stopped:"
+    "</span>"
+)
 
-class TruthfulManager(NotebookExecutionManager):  # type: ignore[misc]
-    """papermill's execution manager, without its file writes and without "pending becomes completed"."""
-
-    def __init__(self, nb: Any, *, progress_bar: bool | dict[str, Any] = False) -> None:
-        self.moment: datetime | None = None
-        super().__init__(nb, output_path=None, progress_bar=progress_bar, autosave_cell_every=0)
-
-    def now(self) -> datetime:
-        """Return the moment that is being written down, else the present one (UTC)."""
-        return self.moment or datetime.now(UTC)
-
-    def save(self, **_: Any) -> None:
-        """Write nothing: the notebook is written once, when all is known."""
-
-    def notebook_complete(self, **_: Any) -> None:
-        """Write end and duration, and leave the cells' states as they are."""
-        self.end_time = self.now()
-        self.nb.metadata.papermill["end_time"] = self.end_time.isoformat()
-        self.nb.metadata.papermill["duration"] = (self.end_time - self.start_time).total_seconds()
-        self.cleanup_pbar()
+Node = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +68,8 @@ def assemble(
     collector: Collector,
     heading: Heading,
     language_info: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Return the executed notebook (nbformat 4).
+) -> Node:
+    """Return the executed notebook (nbformat 4), sharing what is unchanged with the plan and the collector.
 
     Args:
         plan: the prepared notebook and its code cells.
@@ -92,90 +78,109 @@ def assemble(
         heading: what stands above it.
         language_info: what the kernel said of its language.
     """
-    nb = nbformat.from_dict(copy.deepcopy(dict(plan.node)))
-    nb.metadata["papermill"] = {
+    about: Node = dict(plan.node.get("metadata", {}))
+    about["papermill"] = {
         "default_parameters": dict(heading.defaults),
         "parameters": dict(heading.parameters),
         "environment_variables": {},
-        "version": papermill_version,
+        "version": _papermill_version(),
         "input_path": heading.paths[0],
         "output_path": heading.paths[1],
+        "start_time": heading.started.isoformat(),
+        "end_time": heading.finished.isoformat(),
+        "duration": (heading.finished - heading.started).total_seconds(),
+        "exception": True if heading.banner is not None or any(map(_broken, outcomes)) else None,
     }
-    nb.metadata["papermill"] = nbformat.from_dict(nb.metadata["papermill"])
-    nb.metadata["nbprod"] = nbformat.from_dict(dict(heading.nbprod))
+    about["nbprod"] = dict(heading.nbprod)
     if language_info:
-        nb.metadata["language_info"] = nbformat.from_dict(dict(language_info))
+        about["language_info"] = dict(language_info)
     if (widgets := collector.widget_metadata()) is not None:
-        nb.metadata["widgets"] = nbformat.from_dict(widgets)
-    _write_cells(nb, plan, outcomes, collector, heading)
-    failed = next((cell.position for cell, how in zip(plan.cells, outcomes, strict=True) if _broken(how)), None)
+        about["widgets"] = widgets
+    cells = _cells(plan, outcomes, collector)
     if heading.banner is not None:
-        nb.metadata.papermill["exception"] = True
-        _add_banner(nb, failed, heading.banner)
-    cell = nbformat.v4.new_markdown_cell(heading.record, id="nbprod-record", metadata={"tags": [RECORD_TAG]})
-    nb.cells.insert(0, cell)
-    nb.nbformat_minor = max(nb.nbformat_minor, 5)
-    return nb  # type: ignore[no-any-return]
+        failed = next((cell.position for cell, how in zip(plan.cells, outcomes, strict=True) if _broken(how)), None)
+        _add_banner(cells, failed, heading.banner)
+    cells.insert(0, _markdown("nbprod-record", heading.record, RECORD_TAG))
+    minor = max(plan.node.get("nbformat_minor", 0), 5)
+    return {**plan.node, "metadata": about, "cells": cells, "nbformat_minor": minor}
 
 
-def to_bytes(nb: Any) -> bytes:
+def to_bytes(nb: Mapping[str, Any]) -> bytes:
     """Return the notebook file's bytes, laid out as Jupyter lays them out."""
-    # What nbformat's own writer does, but for the encoding.
-    plain = strip_transient(split_lines(copy.deepcopy(nb)))
-    return (laid_out(plain) + "\n").encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
+    # A lone surrogate becomes its JSON escape.
+    return (laid_out(file_of(nb)) + "\n").encode("utf-8", "backslashreplace")
+
+
+@cache
+def _papermill_version() -> str:
+    return metadata.version("papermill")
 
 
 def _broken(outcome: CellOutcome) -> bool:
     return outcome.status in (CellStatus.FAILED, CellStatus.INTERRUPTED)
 
 
-def _write_cells(nb: Any, plan: Plan, outcomes: Sequence[CellOutcome], collector: Collector, heading: Heading) -> None:
-    manager = TruthfulManager(nb)
-    manager.moment = heading.started
-    manager.notebook_start()
-    reached = -1
-    for planned, outcome in zip(plan.cells, outcomes, strict=True):
-        cell = nb.cells[planned.position]
-        cell.outputs = nbformat.from_dict(collector.outputs(planned.position))
-        cell.execution_count = outcome.execution_count
-        described = {"status": str(outcome.status), "seconds": outcome.seconds, "output_bytes": outcome.output_bytes}
-        if outcome.truncated:
-            described["truncated"] = True
-        cell.metadata.setdefault("nbprod", nbformat.NotebookNode()).update(described)
-        if outcome.status in (CellStatus.NOT_RUN, CellStatus.SKIPPED) or outcome.started is None:
-            continue
-        reached = planned.position
-        manager.moment = outcome.started
-        manager.cell_start(cell, planned.position)
-        if _broken(outcome):
-            manager.cell_exception(cell, planned.position)
-        manager.moment = outcome.started + timedelta(seconds=outcome.seconds or 0.0)
-        manager.cell_complete(cell, planned.position)
-    everything = not any(outcome.status is CellStatus.NOT_RUN or _broken(outcome) for outcome in outcomes)
-    for position, cell in enumerate(nb.cells):
-        if cell.cell_type != "code" and (everything or position < reached):
-            cell.metadata.papermill["status"] = manager.COMPLETED
-    manager.moment = heading.finished
-    manager.notebook_complete()
+def _cells(plan: Plan, outcomes: Sequence[CellOutcome], collector: Collector) -> list[Node]:
+    by_position = {cell.position: how for cell, how in zip(plan.cells, outcomes, strict=True)}
+    began = [position for position, how in by_position.items() if _began(how)]
+    reached = max(began, default=-1)
+    everything = not any(how.status is CellStatus.NOT_RUN or _broken(how) for how in outcomes)
+    cells = []
+    for position, source in enumerate(plan.node["cells"]):
+        about, told = dict(source["metadata"]), _untold()
+        cell = {**source, "metadata": about}
+        how = by_position.get(position)
+        if how is not None:
+            cell["outputs"] = collector.outputs(position)
+            cell["execution_count"] = how.execution_count
+            about["nbprod"] = {**about.get("nbprod", {}), **_described(how)}
+            if _began(how):
+                told = _times(how)
+        elif source["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+        elif everything or position < reached:
+            told["status"] = _COMPLETED
+        about["papermill"] = told
+        cells.append(cell)
+    return cells
 
 
-def _add_banner(nb: Any, failed: int | None, text: str) -> None:
+def _began(how: CellOutcome) -> bool:
+    return how.started is not None and how.status not in (CellStatus.NOT_RUN, CellStatus.SKIPPED)
+
+
+def _untold() -> Node:
+    return {"exception": None, "start_time": None, "end_time": None, "duration": None, "status": _PENDING}
+
+
+def _described(how: CellOutcome) -> Node:
+    told = {"status": str(how.status), "seconds": how.seconds, "output_bytes": how.output_bytes}
+    return {**told, "truncated": True} if how.truncated else told
+
+
+def _times(how: CellOutcome) -> Node:
+    assert how.started is not None  # noqa: S101 - asked before
+    end = how.started + timedelta(seconds=how.seconds or 0.0)
+    return {
+        "exception": _broken(how),
+        "start_time": how.started.isoformat(),
+        "end_time": end.isoformat(),
+        "duration": (end - how.started).total_seconds(),
+        "status": _FAILED if _broken(how) else _COMPLETED,
+    }
+
+
+def _markdown(cell_id: str, text: str, tag: str) -> Node:
+    return {"id": cell_id, "cell_type": "markdown", "source": text, "metadata": {"tags": [tag]}}
+
+
+def _add_banner(cells: list[Node], failed: int | None, text: str) -> None:
     """Add the cells that papermill adds for exceptions: one on top, one before the cell that is to blame."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
     link = ""
     if failed is not None:
-        count = nb.cells[failed].get("execution_count") or " "
+        count = cells[failed].get("execution_count") or " "
         link = f" at '<a href=\"#papermill-error-cell\">In [{count}]</a>'"
-        anchor = nbformat.v4.new_markdown_cell(ERROR_ANCHOR_MSG, id="nbprod-error-anchor")
-        anchor.metadata["tags"] = [ERROR_MARKER_TAG]
-        nb.cells.insert(failed, anchor)
-    banner = nbformat.v4.new_markdown_cell(
-        f"<span {ERROR_STYLE}>This run did not succeed{link}: {safe}</span>", id="nbprod-error-banner"
-    )
-    banner.metadata["tags"] = [ERROR_MARKER_TAG]
-    nb.cells.insert(0, banner)
-
-
-def progress_of(nb: Any, progress_bar: Any) -> TruthfulManager:
-    """Return a manager that shows papermill's progress bar for a notebook, and does nothing else."""
-    return TruthfulManager(nb, progress_bar=progress_bar)
+        cells.insert(failed, _markdown("nbprod-error-anchor", _ANCHOR, _MARKER))
+    banner = f"<span {_STYLE}>This run did not succeed{link}: {safe}</span>"
+    cells.insert(0, _markdown("nbprod-error-banner", banner, _MARKER))

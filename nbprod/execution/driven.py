@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nbprod.kernels.client import KernelClient
-from nbprod.kernels.pipe import PipeClient
 from nbprod.record.status import Status
 from nbprod.record.verdict import CellOutcome
 
-__all__ = ["Client", "Deadlines", "Driven", "Ending", "NeverLaunched", "Stop", "Stopped"]
-
-Client = KernelClient | PipeClient
+__all__ = ["Deadlines", "Driven", "Ending", "NeverLaunched", "Stop", "Stopped"]
 
 
 class NeverLaunched(Exception):

@@ -10,11 +10,11 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbprod.errors import KernelUnavailable
 from nbprod.execution.cancel import CancelToken
-from nbprod.execution.driven import Client, Deadlines, Driven, Ending, NeverLaunched, Stop, Stopped
+from nbprod.execution.driven import Deadlines, Driven, Ending, NeverLaunched, Stop, Stopped
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, Listener, StreamText
 from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal
@@ -22,9 +22,13 @@ from nbprod.execution.outputs import OUTPUT_KINDS, Collector
 from nbprod.execution.plan import Plan, PlannedCell
 from nbprod.execution.reply import Reply, judge, name_of
 from nbprod.execution.supervisor import Keeper
+from nbprod.kernels.pipe import PipeClient
 from nbprod.kernels.wire import Message
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellOutcome
+
+if TYPE_CHECKING:
+    from nbprod.kernels.client import KernelClient  # ZeroMQ is slow to import, and a forked kernel has none
 
 __all__ = ["Driver"]
 
@@ -57,7 +61,7 @@ class Driver:
         self,
         *,
         plan: Plan,
-        client: Client,
+        client: KernelClient | PipeClient,
         keeper: Keeper,
         collector: Collector,
         journal: Journal,
@@ -89,7 +93,7 @@ class Driver:
         self._requests: dict[str, tuple[int, int | None]] = {}
         self._watched = {keeper.fileno(): "keeper", cancel.fileno(): "cancel"}
 
-    def drive(self, prepare: Callable[[Client], None] | None) -> Driven:
+    def drive(self, prepare: Callable[[KernelClient | PipeClient], None] | None) -> Driven:
         """Execute the plan.
 
         Args:

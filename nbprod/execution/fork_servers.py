@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.digest import Digest
-from nbprod.execution import standing
+from nbprod.execution import head_start, standing
+from nbprod.execution.head_start import IDLE, HeadStart, starting
 from nbprod.execution.supervisor import Keeper, launch_file
-from nbprod.kernels import bootstrap
 from nbprod.kernels.spec import KernelSpec
 
 __all__ = [
@@ -29,29 +29,12 @@ __all__ = [
     "NotForked",
     "Warmth",
     "application_argv",
-    "command",
+    "command_of",
     "fingerprint",
     "forked_argv",
-    "starting",
 ]
 
-_HERE = Path(__file__).resolve().parent
-_SCRIPT = _HERE / "fork_server.py"
-_IN_KERNEL = [str(_HERE.parent / "kernels" / name) for name in ("_in_pipe.py", "_in_fork.py")]
 _LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
-_NOBODY = "0" * len("00000000-0000-0000-0000-000000000000")
-
-_PASSING = ("PREFECT__", "SSH_", "TERM_", "VSCODE_", "GPG_", "DBUS_", "JPY_", "PYTEST_")
-_PASSING_NAMES = frozenset(
-    {
-        *("_", "PWD", "OLDPWD", "SHLVL", "NBPROD_RUN_ID", "INVOCATION_ID", "JOURNAL_STREAM"),
-        *("TERM", "COLORTERM", "COLUMNS", "LINES", "WINDOWID", "DISPLAY", "XDG_SESSION_ID"),
-    }
-)
-"""Variables that say where a command came from. All others may change what a library does when it is imported."""
-
-
-_IDLE = 600.0
 
 
 class NotForked(Exception):
@@ -70,7 +53,7 @@ class Warmth:
 
     on: bool = True
     preload: tuple[str, ...] = ()
-    idle: float = _IDLE
+    idle: float = IDLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +77,6 @@ class _Known:
     refused: str = ""
 
 
-def starting(environ: Mapping[str, str], secrets: Sequence[str] = ()) -> dict[str, str]:
-    """Return the variables that may matter when libraries are imported.
-
-    Args:
-        environ: a kernel's environment.
-        secrets: names of variables that no process but a run's own may have.
-    """
-    hidden = {*_PASSING_NAMES, *secrets}
-    kept = {name: text for name, text in environ.items() if name not in hidden and not name.startswith(_PASSING)}
-    return {**kept, "NBPROD_RUN_ID": _NOBODY}
-
-
 def fingerprint(spec: KernelSpec, environment: Digest, environ: Mapping[str, str], secrets: Sequence[str]) -> str:
     """Return what tells environments apart: interpreter, packages, and the variables that a process starts with."""
     # The interpreter itself, whatever name a kernel spec has for it.
@@ -118,10 +89,12 @@ class ForkServers:
 
     Args:
         idle: seconds after which a branch ends that nobody asks for anything.
+        ahead: a server that was started before anything was known; for the first that it fits.
     """
 
-    def __init__(self, idle: float = _IDLE) -> None:
+    def __init__(self, idle: float = IDLE, ahead: HeadStart | None = None) -> None:
         self._idle = idle
+        self._ahead = ahead
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
@@ -243,6 +216,9 @@ class ForkServers:
         """
         with self._lock:
             servers = [known.server for known in self._known.values() if known.server is not None]
+            if self._ahead is not None:
+                servers.append(_Server(self._ahead.control, self._ahead.process))
+                self._ahead = None
             self._known.clear()
         for server in servers:
             _let_go(server.control, server.process, os.getpid(), patience)
@@ -259,9 +235,17 @@ class ForkServers:
             if known.server is None and (found := standing.connect(key, environ)) is not None:
                 known.server = _Server(found, None)
             if known.server is None:
-                known.server = _start(spec, environ, self._idle)
+                known.server = self._taken(spec, environ) or _start(spec, environ, self._idle)
                 weakref.finalize(self, _let_go, known.server.control, known.server.process, os.getpid())
             return known.server.control
+
+    def _taken(self, spec: KernelSpec, environ: Mapping[str, str]) -> _Server | None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.fits(str(spec.python), _options(spec), environ):
+            return _Server(ahead.control, ahead.process)
+        if ahead is not None:
+            ahead.forgo()
+        return None
 
     def _hear(self, known: _Known) -> None:
         """Take what a server says of itself."""
@@ -335,32 +319,15 @@ def _has_settings(cwd: Path) -> bool:
     )
 
 
-def command(spec: KernelSpec, control: str, idle: float) -> list[str]:
-    """Return the command line of a server for a kernel spec's interpreter.
-
-    Args:
-        spec: the kernel spec.
-        control: a descriptor's number, or the path to listen at.
-        idle: seconds after which it ends if nobody asks for anything.
-    """
-    sources = [str(path) for path in bootstrap.bootstrap_files()]
-    return [str(spec.python), *_options(spec), str(_SCRIPT), control, f"{idle:g}", *_IN_KERNEL, *sources]
+def command_of(spec: KernelSpec, control: str, idle: float) -> list[str]:
+    """Return the command line of a server for a kernel spec's interpreter (see `head_start.command`)."""
+    return head_start.command(str(spec.python), _options(spec), control, idle)
 
 
 def _start(spec: KernelSpec, environ: Mapping[str, str], idle: float) -> _Server:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        process = subprocess.Popen(
-            command(spec, str(theirs.fileno()), idle),
-            env=dict(environ),
-            cwd="/",
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    return _Server(ours, process)
+        return _Server(ours, head_start.launch(command_of(spec, str(theirs.fileno()), idle), environ, theirs))
 
 
 def _let_go(control: socket.socket, process: subprocess.Popen[bytes] | None, owner: int, patience: float = 5.0) -> None:

@@ -8,16 +8,19 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbprod.digest import Digest
 from nbprod.errors import NotFound
 from nbprod.execution.fork_servers import ForkServers
 from nbprod.execution.supervisor import Exit, Keeper, Supervisor
-from nbprod.kernels.client import KernelClient
 from nbprod.kernels.connection import Connection, open_connection
 from nbprod.kernels.pipe import PipeClient
 from nbprod.kernels.spec import KernelSpec
 from nbprod.record.launch import LEAN, Launch
+
+if TYPE_CHECKING:
+    from nbprod.kernels.client import KernelClient
 
 __all__ = ["Kernel", "fork_kernel", "launch_kernel"]
 
@@ -158,6 +161,8 @@ def launch_kernel(
 
 def _client_for(driver: str) -> type[KernelClient]:
     if driver == LEAN:
+        from nbprod.kernels.client import KernelClient  # noqa: PLC0415 - ZeroMQ is slow to import
+
         return KernelClient
     from nbprod.kernels.jupyter import JupyterClient  # noqa: PLC0415 - jupyter_client is slow to import
 

@@ -29,7 +29,8 @@ from traitlets import Float, List, Unicode
 from nbprod.environment.probe import EnvironmentProbe
 from nbprod.errors import EnvironmentFault, NbprodError
 from nbprod.execution.fork_servers import ForkServers, NotForked, application_argv
-from nbprod.execution.standing import private_folder, runtime_folder
+from nbprod.execution.head_start import runtime_folder
+from nbprod.execution.standing import private_folder
 from nbprod.execution.supervisor import Keeper
 from nbprod.kernels.spec import KernelSpec, kernel_spec_of
 

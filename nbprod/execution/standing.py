@@ -13,7 +13,6 @@ import select
 import socket
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from nbprod.errors import EnvironmentFault, KernelUnavailable
+from nbprod.execution.head_start import runtime_folder
 
-__all__ = ["Standing", "connect", "private_folder", "runtime_folder", "standing", "start", "stop"]
+__all__ = ["Standing", "ask_for", "connect", "private_folder", "standing", "start", "stop"]
 
 _PATIENCE = 60.0
 """Seconds that a server gets to come up."""
@@ -45,16 +45,6 @@ class Standing:
     since: float
     served: int
     branches: tuple[tuple[str, ...], ...]
-
-
-def runtime_folder(environ: Mapping[str, str]) -> Path:
-    """Return the folder in which servers listen; it need not be there.
-
-    Args:
-        environ: XDG_RUNTIME_DIR says where, else it is below the folder for temporary files.
-    """
-    given = environ.get("XDG_RUNTIME_DIR")
-    return Path(given) / "nbprod" if given else Path(tempfile.gettempdir()) / f"nbprod-{os.getuid()}"
 
 
 def private_folder(folder: Path) -> Path:

@@ -36,6 +36,7 @@ def attend(
     *,
     name: str,
     hear: Callable[[Event], None],
+    tick: Callable[[], None],
     asked_to_stop: Callable[[], bool],
 ) -> Attended:
     """Run `work` in a thread to its end, whatever is raised here meanwhile.
@@ -44,6 +45,7 @@ def attend(
         work: runs a job; gets a token to heed and a listener to tell.
         name: the thread's name.
         hear: hears of each event, in this thread.
+        tick: called a few times a second, in this thread.
         asked_to_stop: whether the run shall be cancelled; asked a few times a second.
 
     Raises:
@@ -72,6 +74,7 @@ def attend(
                 if event is None:
                     break
                 hear(event)
+            tick()
         except BaseException as error:  # noqa: BLE001 - raised again once the run is recorded
             interrupt = interrupt or error
             token.cancel(f"the flow's process was told to stop ({type(error).__name__})")

@@ -123,6 +123,7 @@ class NotebookCall:
             lambda cancel, listener: project.run_job(job, cancel=cancel, listener=listener),
             name=f"nbprod-{step.name}",
             hear=hear,
+            tick=report.tick,
             asked_to_stop=_stop_event(),
         )
         # Prefect draws its edges by the identity of a result and of what it holds: with a home of its own, an

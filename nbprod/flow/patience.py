@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 __all__ = ["PATIENT", "brief"]
 
@@ -17,11 +18,26 @@ PATIENT: Mapping[str, str] = {"PREFECT_API_REQUEST_TIMEOUT": "15", "PREFECT_CLIE
 @contextmanager
 def brief() -> Iterator[None]:
     """Have requests made in this context tried once, for five seconds: for what may be left out."""
-    from prefect.settings import (  # noqa: PLC0415 - slow, and LocalServer, which imports this, needs none of it
-        PREFECT_API_REQUEST_TIMEOUT,
-        PREFECT_CLIENT_MAX_RETRIES,
-        temporary_settings,
-    )
+    # Slow, and LocalServer, which imports this, needs none of it.
+    from prefect.context import SettingsContext, get_settings_context  # noqa: PLC0415
 
-    with temporary_settings({PREFECT_API_REQUEST_TIMEOUT: 5.0, PREFECT_CLIENT_MAX_RETRIES: 0}):
+    context = get_settings_context()
+    with SettingsContext(profile=context.profile, settings=_impatient(context.settings)):
         yield
+
+
+class _Made:
+    """Settings that were made last, and of what: Prefect takes a tenth of a second to make some."""
+
+    last: tuple[Any, Any] | None = None
+
+
+def _impatient(settings: Any) -> Any:
+    from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES  # noqa: PLC0415
+
+    last = _Made.last
+    if last is not None and last[0] is settings:
+        return last[1]
+    made = settings.copy_with_update(updates={PREFECT_API_REQUEST_TIMEOUT: 5.0, PREFECT_CLIENT_MAX_RETRIES: 0})
+    _Made.last = (settings, made)
+    return made

@@ -46,7 +46,7 @@ _image_artifact: Any = create_image_artifact
 _new_progress: Any = create_progress_artifact
 _move_progress: Any = update_progress_artifact
 
-_PROGRESS_EVERY = 1.0  # seconds between two updates of the progress artifact
+_PROGRESS_EVERY = 1.0  # seconds between two updates of the progress artifact, and before there is one
 _LINES_LIMIT = 5000
 """Lines per run that are handed to Prefect, whose log is no place for more; the executed notebook has them all."""
 
@@ -64,6 +64,8 @@ class Report:
         self._lines = Lines()
         self._told = 0
         self._progress: UUID | None = None
+        self._ready: float | None = None  # when the kernel was, until there is a progress artifact
+        self._done, self._total = 0, 1
         self._updated = 0.0
         self._belongs = TaskRunContext.get() is not None  # artifacts belong to a task run
         self._mute = False
@@ -77,17 +79,26 @@ class Report:
         match event:
             case KernelReady():
                 self._log.info("%s: kernel ready after %.1f s, %d cells", self._step, event.seconds, event.total)
-                self._tell(self._begin)
+                self._ready = time.monotonic()
             case CellStarted():
                 self._log.debug("cell %s started: %s", _name(event.cell), event.label)
             case StreamText():
                 self._say(self._lines.add(event.cell, event.name, event.text))
             case CellFinished():
                 self._say(self._lines.end())
+                self._done, self._total = event.done, event.total
                 now = time.monotonic()
                 if event.done == event.total or now - self._updated >= _PROGRESS_EVERY:
                     self._updated = now
                     self._tell(lambda: self._advance(event.done, event.total))
+
+    def tick(self) -> None:
+        """Show how far the run is, once it has taken long enough for somebody to look; called some times a second."""
+        now = time.monotonic()
+        if self._progress is None and self._ready is not None and now - self._ready >= _PROGRESS_EVERY:
+            self._ready, self._updated = None, now
+            self._tell(self._begin)
+            self._tell(lambda: self._advance(self._done, self._total))
 
     def finish(self, run: Run, *, hurry: bool = False) -> None:
         """Leave the page about the finished run, and what goes with it.

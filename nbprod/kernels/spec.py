@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 import sys
@@ -14,6 +15,7 @@ from nbprod.errors import NotFound
 
 __all__ = ["KernelSpec", "find_kernel_spec", "kernel_spec_of"]
 
+_NAME = re.compile(r"[a-z0-9._-]+\Z", re.ASCII)
 _PYTHON = re.compile(r"python(\d+(\.\d+)?)?\Z")
 
 
@@ -88,16 +90,7 @@ class KernelSpec:
 
 def kernel_spec_of(name: str, spec: Any) -> KernelSpec:
     """Return what jupyter_client knows of a kernel spec as one of ours."""
-    return KernelSpec(
-        name=name,
-        argv=tuple(spec.argv),
-        env=dict(spec.env),
-        language=spec.language,
-        display_name=spec.display_name,
-        interrupt_mode=spec.interrupt_mode or "signal",
-        resource_dir=spec.resource_dir,
-        metadata=dict(spec.metadata or {}),
-    )
+    return _of(name, spec.to_dict(), spec.resource_dir)
 
 
 def find_kernel_spec(name: str) -> KernelSpec:
@@ -106,7 +99,10 @@ def find_kernel_spec(name: str) -> KernelSpec:
     Raises:
         NotFound: there is none of that name; the message lists those that are there.
     """
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel  # noqa: PLC0415 - 60 ms that --help can save
+    found = _found(name)
+    if found is not None:
+        return found
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel  # noqa: PLC0415 - slow to import
 
     finder = KernelSpecManager()
     try:
@@ -119,3 +115,31 @@ def find_kernel_spec(name: str) -> KernelSpec:
             hint="Install the kernel, or choose another with `-k NAME`.",
         ) from error
     return kernel_spec_of(name, spec)
+
+
+def _found(name: str) -> KernelSpec | None:
+    """Return the first of that name on Jupyter's path: what jupyter_client finds as well, without importing it."""
+    from jupyter_core.paths import jupyter_path  # noqa: PLC0415
+
+    for place in jupyter_path("kernels"):
+        folder = Path(place) / name
+        try:
+            told = json.loads((folder / "kernel.json").read_text("utf-8"))
+            if _NAME.match(name) and name == name.lower():
+                return _of(name, told, str(folder))
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+            continue  # jupyter_client says what is wrong with it
+    return None
+
+
+def _of(name: str, told: Mapping[str, Any], folder: str) -> KernelSpec:
+    return KernelSpec(
+        name=name,
+        argv=tuple(told["argv"]),
+        env=dict(told.get("env") or {}),
+        language=told.get("language") or "",
+        display_name=told.get("display_name") or "",
+        interrupt_mode=told.get("interrupt_mode") or "signal",
+        resource_dir=folder,
+        metadata=dict(told.get("metadata") or {}),
+    )

@@ -127,6 +127,7 @@ class RunFinished(RunEvent):
         notebook: the executed notebook, if there is one.
         scraps: values by name, in tagged form as parameters are.
         of: for a `cached` run, the run that answered.
+        attestation: the signed envelopes of the record and of the run's provenance; None: it is not signed.
     """
 
     status: Status
@@ -136,6 +137,7 @@ class RunFinished(RunEvent):
     notebook: Digest | None = None
     scraps: Mapping[str, Json] = field(default_factory=dict)
     of: RunId | None = None
+    attestation: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +169,8 @@ class RunNoted(RunEvent):
 
 
 SECOND_ENDING = "a second ending"
-"""`RunHeard.what` where somebody closed a run that was closed already; `data` holds `status`, `reason`, `record`."""
+"""`RunHeard.what` where somebody closed a run that was closed already; `data` holds `status`, `reason`, `record` and,
+where it is signed, `attestation`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +348,7 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
     for kind in _KINDS.values()
 }
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement"})
+_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement", "attestation"})
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

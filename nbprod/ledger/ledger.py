@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nbprod.ledger.events import Event
+from nbprod.ledger.log import EventLog
 from nbprod.ledger.query import RunQuery, RunRow
 from nbprod.ledger.steps import StepVersion
 from nbprod.record.ids import RunId
@@ -37,6 +38,11 @@ class Ledger(Protocol):
     @property
     def url(self) -> str:
         """The address that `open_ledger` takes to reach the same events."""
+        ...
+
+    @property
+    def log(self) -> EventLog:
+        """The events as leaves of a Merkle log."""
         ...
 
     def append(self, event: Event) -> int:

@@ -23,6 +23,7 @@ from nbprod.ledger.events import (
 )
 from nbprod.ledger.index import fold, no_such_run, search_text, sought_text
 from nbprod.ledger.ledger import StoredEvent
+from nbprod.ledger.memory_log import MemoryLog
 from nbprod.ledger.moment import as_utc, utc_now
 from nbprod.ledger.query import Condition, Order, RunQuery, RunRow
 from nbprod.ledger.reference import CANDIDATES, resolve
@@ -48,11 +49,17 @@ class MemoryLedger:
         self._cancelled: set[RunId] = set()
         self._versions: dict[tuple[str, int], StepVersion] = {}
         self._aliases: dict[tuple[str, str], int] = {}
+        self._log = MemoryLog(lambda: self._events)
 
     @property
     def url(self) -> str:
         """`memory://`, which reaches no other ledger's events."""
         return "memory://"
+
+    @property
+    def log(self) -> MemoryLog:
+        """The events as leaves of a Merkle log."""
+        return self._log
 
     def append(self, event: Event) -> int:
         """Keep an event (see `Ledger.append`)."""

@@ -22,8 +22,9 @@ def records_of(event: Event) -> Iterator[tuple[RunId, Digest]]:
 def names_of(event: Event) -> list[tuple[Digest, str]]:
     """Return the objects that an event names, and who names them."""
     named = [(digest, f"run {run_id}") for run_id, digest in records_of(event)]
-    if isinstance(event, RunFinished) and event.notebook is not None:
-        named.append((event.notebook, f"run {event.run_id}"))
+    if isinstance(event, RunFinished):
+        kept = (event.notebook, event.attestation)
+        named += [(digest, f"run {event.run_id}") for digest in kept if digest is not None]
     elif isinstance(event, BytesErased):
         named.append((event.statement, f"the tombstone of run {event.run_id}"))
     elif isinstance(event, StepPublished):

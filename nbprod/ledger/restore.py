@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Float, Integer, Table, Text, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.digest import Json, canonical
 from nbprod.errors import IntegrityError
+from nbprod.ledger.bulk import insert_rows
 from nbprod.ledger.events import RunCancelRequested, RunEvent, RunFinished, RunStarted, StepEvent, to_json
 from nbprod.ledger.index import fold
 from nbprod.ledger.ledger import StoredEvent
@@ -23,10 +24,6 @@ from nbprod.ledger.tables import events, run_tags, run_values, runs
 from nbprod.record.ids import RunId
 
 __all__ = ["restored"]
-
-
-_ARRAYS = {Integer: "bigint", Float: "float8", Text: "text"}
-"""The types of arrays in PostgreSQL, by those of columns."""
 
 
 @dataclass(slots=True)
@@ -70,7 +67,7 @@ def restored(
     changes = _Changes(known=_known(connection, {e.event.run_id for e in new if isinstance(e.event, RunEvent)}))
     if connection.dialect.name == "postgresql":  # ahead of the events, so that no number is drawn twice
         connection.execute(text("SELECT setval('events_seq_seq', :seq)"), {"seq": new[-1].seq})
-    _insert(connection, events, [_columns(each, bodies[each.seq]) for each in new])
+    insert_rows(connection, events, [_columns(each, bodies[each.seq]) for each in new])
     for each in new:
         if isinstance(each.event, RunEvent):
             changes.add(each.event)
@@ -128,31 +125,16 @@ def _write(connection: Connection, changes: _Changes, from_now: Callable[[float]
             connection.execute(delete(run_tags).where(run_tags.c.run_id == str(run_id)))
     fresh = [(run_id, row) for run_id, row in changes.rows.items() if run_id not in changes.known]
     ended = [to_columns(row) | {"lease_until": None} for _, row in fresh if row.status is not None]
-    _insert(connection, runs, ended)
+    insert_rows(connection, runs, ended)
     for run_id, row in fresh:
         if row.status is None:
             connection.execute(insert(runs).values(**to_columns(row), lease_until=from_now(changes.leases[run_id])))
-    _insert(connection, run_values, changes.values)
+    insert_rows(connection, run_values, changes.values)
     tags = [{"run_id": str(run_id), "tag": tag} for run_id, row in changes.rows.items() for tag in row.tags]
-    _insert(connection, run_tags, tags)
+    insert_rows(connection, run_tags, tags)
     for run_id, at in changes.cancelled.items():
         first = update(runs).where(runs.c.run_id == str(run_id), runs.c.cancel_requested.is_(None))
         connection.execute(first.values(cancel_requested=moment_text(at)))
-
-
-def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows that all have the same columns."""
-    if not rows:
-        return
-    if connection.dialect.name != "postgresql":
-        connection.execute(insert(table), rows)
-        return
-    # One statement with an array per column: row by row, each would be bound and parsed by itself.
-    types = {name: _ARRAYS[type(table.c[name].type)] for name in rows[0]}
-    names = ", ".join(types)
-    arrays = ", ".join(f"%({name})s::{kind}[]" for name, kind in types.items())
-    statement = f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 - our own names
-    connection.exec_driver_sql(statement, {name: [row[name] for row in rows] for name in types})
 
 
 def _changed(before: RunRow, after: RunRow) -> dict[str, Json]:

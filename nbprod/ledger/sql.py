@@ -31,6 +31,7 @@ from nbprod.ledger.rows import from_columns, to_columns, value_columns
 from nbprod.ledger.schema import is_current, migrate, version_of
 from nbprod.ledger.selection import selected, stretches
 from nbprod.ledger.shortlist import is_asked_for, shortlist
+from nbprod.ledger.sql_log import SqlLog
 from nbprod.ledger.step_index import index_step, versions_of
 from nbprod.ledger.steps import StepVersion
 from nbprod.ledger.tables import events, run_tags, run_values, runs
@@ -81,6 +82,12 @@ class SqlLedger:
     def url(self) -> str:
         """The database's address."""
         return self._database.url
+
+    @property
+    def log(self) -> SqlLog:
+        """The events as leaves of a Merkle log."""
+        across = self._database.network is not None
+        return SqlLog(self._connections, self._take_turns, lambda: self._settled(0) if across else None)
 
     def reading(self, work: Callable[[Connection], T]) -> T:
         """Do what reads tables, in a transaction that sees one moment."""

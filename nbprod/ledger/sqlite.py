@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, create_engine, event, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import ColumnElement
 
-from nbprod.errors import InternalError, LedgerUnavailable, NbprodError
+from nbprod.errors import IntegrityError, InternalError, LedgerUnavailable, NbprodError
 from nbprod.ledger.connections import WRITE, Database
 from nbprod.ledger.sqlite_search import check_search, search
 
@@ -126,6 +126,8 @@ def _fault(url: str, error: SQLAlchemyError) -> NbprodError:
                 found=f"{found} ({cause})",
                 hint=hint,
             )
+    if "Could not decode to UTF-8" in str(cause):
+        return IntegrityError(f"the ledger {url} holds what is no text", expected="UTF-8", found=str(cause)[:200])
     if name.startswith("SQLITE_CONSTRAINT"):
         return InternalError("the ledger's schema refused an event or row", found=str(cause))
     return LedgerUnavailable(f"the ledger {url} cannot be used", found=f"{cause} {name}".strip())

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, ForeignKey, Integer, MetaData, Table, Text
 
-__all__ = ["VERSION_TABLE", "events", "metadata", "run_tags", "run_values", "runs", "step_aliases", "step_versions"]
+__all__ = [
+    "VERSION_TABLE",
+    "events",
+    "log_leaves",
+    "log_nodes",
+    "log_notes",
+    "metadata",
+    "run_tags",
+    "run_values",
+    "runs",
+    "step_aliases",
+    "step_versions",
+]
 
 VERSION_TABLE = "nbprod_version"
 """Alembic's table, under a name of our own: a PostgreSQL database may be shared with another application's."""
@@ -90,4 +102,28 @@ step_aliases = Table(
     Column("step", Text, primary_key=True),
     Column("alias", Text, primary_key=True),
     Column("version", Integer, nullable=False),
+)
+
+log_leaves = Table(
+    "log_leaves",
+    metadata,
+    Column("idx", Integer, primary_key=True),
+    Column("seq", Integer, ForeignKey("events.seq"), nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    Column("level", Integer, primary_key=True),
+    Column("idx", Integer, primary_key=True),
+    Column("hash", Text, nullable=False),
+)
+
+log_notes = Table(
+    "log_notes",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
 )

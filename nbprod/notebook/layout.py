@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
-__all__ = ["laid_out"]
+__all__ = ["file_of", "laid_out"]
+
+_SPLIT_MIMES = ("application/javascript", "image/svg+xml")
+_TRANSIENT = ("orig_nbformat", "orig_nbformat_minor", "signature")
 
 
 def laid_out(value: Any) -> str:
@@ -57,3 +60,45 @@ def _write_array(value: Sequence[Any], line: str, pieces: list[str]) -> None:
         _write(item, below, pieces)
         opening = ","
     pieces += (line, "]")
+
+
+def file_of(nb: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a notebook as it stands in a file: texts as lists of lines, and nothing that belongs to one session.
+
+    What nbformat 5.11 does before it writes (`v4/rwbase.py`, `split_lines` and `strip_transient`), without a copy of
+    what stays as it is.
+
+    Args:
+        nb: nbformat 4.
+    """
+    about = {key: item for key, item in nb["metadata"].items() if key not in _TRANSIENT}
+    return {**nb, "metadata": about, "cells": [_cell(cell) for cell in nb["cells"]]}
+
+
+def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
+    told = {**cell, "metadata": {key: item for key, item in cell["metadata"].items() if key != "trusted"}}
+    if "source" in told:
+        told["source"] = _lines(told["source"])
+    if "attachments" in told:
+        told["attachments"] = {name: _bundle(bundle) for name, bundle in told["attachments"].items()}
+    if told["cell_type"] == "code":
+        told["outputs"] = [_output(output) for output in told["outputs"]]
+    return told
+
+
+def _output(output: Mapping[str, Any]) -> Mapping[str, Any]:
+    kind = output["output_type"]
+    if kind == "stream":
+        return {**output, "text": _lines(output["text"])}
+    if kind in ("execute_result", "display_data") and "data" in output:
+        return {**output, "data": _bundle(output["data"])}
+    return output
+
+
+def _bundle(bundle: Mapping[str, Any]) -> dict[str, Any]:
+    split = {mime for mime in bundle if mime.startswith("text/") or mime in _SPLIT_MIMES}
+    return {mime: _lines(body) if mime in split else body for mime, body in bundle.items()}
+
+
+def _lines(text: Any) -> Any:
+    return text.splitlines(keepends=True) if isinstance(text, str) else text

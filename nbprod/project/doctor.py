@@ -47,6 +47,7 @@ def examine(project: Project, *further: Check) -> Iterator[Finding]:
         _store,
         _quarantine,
         _ledger,
+        _keys,
         _distributions,
         _git,
         *further,
@@ -120,6 +121,23 @@ def _ledger(project: Project) -> Iterator[Finding]:
         names = ", ".join(f"{row.run_id.short} on {row.host}" for row in going if row.run_id in lapsed)
         advice = "Run `nbprod recover` on that machine; where the run's folder is lost, it stays open."
         yield Finding("open runs", Health.WARN, f"their runner vanished: {names}", advice)
+
+
+def _keys(project: Project) -> Iterator[Finding]:
+    from nbprod.attest.keyfile import Role  # noqa: PLC0415 - only here
+    from nbprod.attest.keyring import DEVELOPMENT, Keyring  # noqa: PLC0415
+
+    advice = "Runs are recorded unsigned. See the page about keys in the documentation (docs/how-to/keys.md)."
+    if project.keys is None:
+        yield Finding("keys", Health.WARN, 'no folder for keys, or `keys = "off"`', advice)
+        return
+    try:
+        held = Keyring(project.keys).find(Role.RUNNER) or Keyring(project.keys).find(DEVELOPMENT)
+    except NbprodError as error:
+        yield Finding("keys", Health.WARN, f"{error.what}: {error.found}", f"{error.hint}. {advice}")
+        return
+    signing = "none yet; the first run makes one for development" if held is None else f"{held.name} signs runs"
+    yield Finding("keys", Health.OK, f"{project.keys}: {signing}")
 
 
 def _distributions(_: Project) -> Iterator[Finding]:

@@ -94,6 +94,8 @@ def collect(
             found=str(older_than),
             hint="Runs put their bytes before anything names them.",
         )
+    if not dry_run:
+        home.ledger.log.sequence()
     until = _until(home, now, older_than)
     retired, seq = due(home, settings or Settings(), now=now)
     erased = Cleared()

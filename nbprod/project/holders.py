@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nbprod.digest import Digest, digests_in
-from nbprod.ledger.events import BytesErased, StepPublished
+from nbprod.ledger.events import BytesErased, RunFinished, StepPublished
 from nbprod.ledger.named import records_of
 from nbprod.project.home import Home
 from nbprod.record.ids import RunId
@@ -65,6 +65,8 @@ def search(home: Home, sought: frozenset[Digest], *, after: int = 0) -> Found:
             data = home.read(record, run_id)
             if not wanted.isdisjoint(digests_in(data)):
                 _add(found, RunRecord.from_bytes(data), sought)
+        if isinstance(event, RunFinished) and event.attestation in sought:
+            found.needed[event.attestation] = f"it holds the signature of run {event.run_id}"
         if isinstance(event, BytesErased):
             named = {each.digest for each in event.objects} & sought
             found.erased.setdefault(event.run_id, set()).update(named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 from nbprod.errors import CallerError, ParameterError, ParameterFault
@@ -18,9 +19,7 @@ def prepared_notebook(job: Job) -> bytes:
     Raises:
         ParameterError, CallerError: a value that cannot be injected safely.
     """
-    import nbformat  # noqa: PLC0415 - slow to import
-
-    from nbprod.execution.assemble import to_bytes  # noqa: PLC0415 - imports papermill, which is slow
+    from nbprod.execution.assemble import to_bytes  # noqa: PLC0415
     from nbprod.runner.order import plain_json, plan_of  # noqa: PLC0415
 
     folder = job.step.schema.get(OUTPUT_DIR)
@@ -28,12 +27,12 @@ def prepared_notebook(job: Job) -> bytes:
         fault = ParameterFault(OUTPUT_DIR, folder.describe_type(), "nothing", "only a run of nbprod fills it")
         raise ParameterError(f"the parameters do not fit {job.step.name}", (fault,))
     _, prepared = plan_of(job, job.parameters.overrides)
-    node = nbformat.from_dict(prepared.node)
-    for cell in node.cells:
-        cell.metadata.pop("nbprod", None)  # marks of ours that only an execution needs
+    node = copy.deepcopy(dict(prepared.node))
+    for cell in node["cells"]:
+        cell["metadata"].pop("nbprod", None)  # marks of ours that only an execution needs
     given = plain_json(job.parameters.overrides)
     defaults = plain_json({name: value for name, value in job.parameters.defaults if name not in given})
-    node.metadata["papermill"] = nbformat.from_dict({"default_parameters": defaults, "parameters": given})
+    node["metadata"]["papermill"] = {"default_parameters": defaults, "parameters": given}
     return to_bytes(node)
 
 

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nbprod.attest.keyring import key_folder
 from nbprod.digest import Digest, Json
 from nbprod.environment.probe import EnvironmentProbe
 from nbprod.errors import CallerError, NotFound
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
 from nbprod.execution.fork_servers import ForkServers
+from nbprod.execution.head_start import HeadStart
 from nbprod.execution.supervisor import Supervisor
 from nbprod.ledger import RunQuery, RunRow
 from nbprod.notebook import Notebook
@@ -113,7 +115,14 @@ class Project:
             store_url=settings.store or str(folder / "store"),
             ledger_url=settings.ledger or str(folder / "ledger.db"),
         )
+        self.keys = key_folder(settings.keys, environ, root)
+        """The folder of the keys that sign; None where nothing is signed."""
         self._engine = _Engine()
+        self._ahead: HeadStart | None = None
+
+    def take(self, ahead: HeadStart | None) -> None:
+        """Take over a fork server that was started before anything was known; the first run may use it."""
+        self._ahead = ahead
 
     @classmethod
     def find(cls, start: Path | None = None, environ: Mapping[str, str] | None = None) -> Project:
@@ -266,7 +275,7 @@ class Project:
         with engine.lock:
             if engine.runner is None or engine.pid != os.getpid():
                 self._make_home()
-                engine.supervisor, engine.forks = Supervisor(), ForkServers(self.settings.kernels.idle)
+                engine.supervisor, engine.forks = Supervisor(), ForkServers(self.settings.kernels.idle, self._ahead)
                 ports = Ports(
                     store=self.home.store,
                     ledger=self.home.ledger,
@@ -277,6 +286,7 @@ class Project:
                     environ=self.environ,
                     forks=engine.forks,
                     warmth=self.settings.kernels,
+                    keys=self.keys,
                 )
                 engine.runner, engine.pid = Runner(ports), os.getpid()
             return engine.runner

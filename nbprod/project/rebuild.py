@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from nbprod.digest import Digest, canonical, read_canonical
+from nbprod.attest.bundle import BEGINNING, from_lines
+from nbprod.digest import Digest, canonical, digest_bytes, read_canonical
 from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger import Ledger
 from nbprod.ledger.events import (
@@ -77,6 +78,7 @@ class _Proofs:
         self._database.execute("CREATE TABLE erasures (run TEXT, at TEXT, body TEXT)")
         self._database.execute("CREATE TABLE erased (run TEXT, digest TEXT)")
         self._database.execute("CREATE TABLE lost (run TEXT, digest TEXT)")
+        self._database.execute("CREATE TABLE signed (record TEXT PRIMARY KEY, attestation TEXT)")
 
     def close(self) -> None:
         """Forget all."""
@@ -105,6 +107,18 @@ class _Proofs:
         values = (str(record.run_id), str(record.notebook.digest))
         self._database.execute("INSERT INTO lost VALUES (?, ?)", values)
 
+    def add_signed(self, record: Digest, attestation: Digest) -> None:
+        """Keep that envelopes sign a record; of several such objects, the first."""
+        values = (str(record), str(attestation))
+        self._database.execute("INSERT OR IGNORE INTO signed VALUES (?, ?)", values)
+
+    def _signed(self, event: Event) -> Event:
+        if not isinstance(event, RunFinished):
+            return event
+        query = "SELECT attestation FROM signed WHERE record = ?"
+        found = self._database.execute(query, (str(event.record),)).fetchone()
+        return event if found is None else replace(event, attestation=Digest.parse(found[0]))
+
     def lost(self) -> Iterator[str]:
         """Yield, in words, the executed notebooks that are gone without a tombstone."""
         query = "SELECT DISTINCT run, digest FROM lost EXCEPT SELECT run, digest FROM erased ORDER BY run"
@@ -124,7 +138,7 @@ class _Proofs:
             ORDER BY at, turn, run, place
         """  # noqa: S608  no values
         for _, _, _, body, place in self._database.execute(query):
-            event = from_json(read_json(body))
+            event = self._signed(from_json(read_json(body)))
             yield _late(event) if place > 1 and isinstance(event, RunFinished) else event
 
 
@@ -173,11 +187,14 @@ def _read(
         made.objects += 1
         looked(made.objects)
 
-    for look in objects_beginning(store, _PREFIX, count):
+    for look in objects_beginning(store, (_PREFIX, BEGINNING), count):
         if look.data is None:
             made.faults.append(look.fault or "")
             continue
         try:
+            if look.data.startswith(BEGINNING):
+                proofs.add_signed(digest_bytes(from_lines(look.data)[0].payload), look.digest)
+                continue
             kind = _kind(look.data)
             if kind.startswith(PREDICATE_TYPE.rpartition("/")[0]):
                 record = RunRecord.from_bytes(look.data)
@@ -300,6 +317,7 @@ def _finished(record: RunRecord, digest: Digest) -> RunFinished:
 
 def _late(event: RunFinished) -> RunHeard:
     told = {"status": str(event.status), "reason": event.reason, "record": str(event.record)}
+    told |= {} if event.attestation is None else {"attestation": str(event.attestation)}
     return RunHeard(at=event.at, run_id=event.run_id, what=SECOND_ENDING, data=told)
 
 

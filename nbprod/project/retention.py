@@ -131,7 +131,10 @@ def _told(home: Home) -> _Told:
         elif isinstance(event, StepPublished):
             told.kept.add_all(canonical(to_json(event)))
             told.kept.add_all(home.read(event.manifest))
-        elif not isinstance(event, RunFinished):  # its record stands in the index
+        elif isinstance(event, RunFinished):  # its record stands in the index
+            if event.attestation is not None:
+                told.kept.digests.add(bytes.fromhex(event.attestation.hex))
+        else:
             for run_id, digest in records_of(event):
                 told.seconds.setdefault(run_id, []).append(digest)
     return told

@@ -12,7 +12,7 @@ from typing import Any
 from nbprod.digest import Digest, digest_file
 from nbprod.errors import NotFound, RunNotSuccessful
 from nbprod.ledger.erasures import erasures
-from nbprod.ledger.events import BytesErased
+from nbprod.ledger.events import BytesErased, RunFinished
 from nbprod.parameters import untag
 from nbprod.project.home import Home
 from nbprod.record.ids import RunId
@@ -210,6 +210,12 @@ class Run:
     def erased(self) -> tuple[BytesErased, ...]:
         """What of it was erased, when, by whom and why; none for most runs."""
         return erasures(self.home.ledger, self.id)
+
+    @property
+    def attestation(self) -> Digest | None:
+        """The digest of its signed statements; None for a run that is not signed."""
+        ends = (stored.event for stored in self.home.ledger.events(self.id) if isinstance(stored.event, RunFinished))
+        return next((event.attestation for event in ends), None)
 
     @property
     def scraps(self) -> Scraps:

@@ -23,7 +23,7 @@ HOME = ".nbprod"
 _SWITCH: Mapping[Any, bool] = {True: True, False: False, "true": True, "false": False}
 _KERNELS = ("warm", "preload", "idle", "driver")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
-_KEYS = ("home", "store", "ledger", "trace", "roots", "keep", "kernels", "steps")
+_KEYS = ("home", "store", "ledger", "keys", "trace", "roots", "keep", "kernels", "steps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Settings:
         home: folder for all that nbprod keeps locally, relative to the root.
         store: the store's address: a folder, or `file://`; None for `HOME/store`.
         ledger: the ledger's address: a file, or `sqlite:///`; None for `HOME/ledger.db`.
+        keys: the folder of the keys that sign records, relative to the root, or `off`; None for the user's own.
         trace: whether it is observed what runs touch, unless a step says otherwise.
         roots: folders that every run has as inputs, relative to the root; a step may add more.
         keep: for how long the bytes of runs are kept, unless a step says otherwise; None for ever.
@@ -45,6 +46,7 @@ class Settings:
     home: str = HOME
     store: str | None = None
     ledger: str | None = None
+    keys: str | None = None
     trace: bool = True
     roots: tuple[str, ...] = ()
     keep: Keep | None = None
@@ -67,7 +69,7 @@ def find_root(start: Path) -> Path:
 
 
 def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
-    """Read the project's settings; NBPROD_HOME, NBPROD_STORE and NBPROD_LEDGER go before what the file says.
+    """Read the project's settings; NBPROD_HOME, _STORE, _LEDGER and _KEYS go before what the file says.
 
     Raises:
         SettingsError: the file or a value in it is wrong.
@@ -78,7 +80,7 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
             near = difflib.get_close_matches(key, _KEYS, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(_KEYS)}"
             raise SettingsError(f"[tool.nbprod] has an unknown key {key!r}", hint=hint)
-    for key in ("home", "store", "ledger"):
+    for key in ("home", "store", "ledger", "keys"):
         if f"NBPROD_{key.upper()}" in environ:
             table[key] = environ[f"NBPROD_{key.upper()}"]
         if key in table and not (isinstance(table[key], str) and table[key]):
@@ -93,6 +95,7 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         home=table.get("home", HOME),
         store=table.get("store"),
         ledger=table.get("ledger"),
+        keys=table.get("keys"),
         trace=common.trace is not False,
         roots=common.roots,
         keep=common.keep,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from nbprod.environment.probe import EnvironmentProbe
 from nbprod.errors import CallerError
 from nbprod.execution import standing
-from nbprod.execution.fork_servers import NotForked, command, fingerprint, forked_argv, starting
+from nbprod.execution.fork_servers import NotForked, command_of, fingerprint, forked_argv
+from nbprod.execution.head_start import starting
 from nbprod.kernels.imports import preloads
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
 from nbprod.project.project import Project
@@ -76,7 +77,7 @@ def _start(project: Project, spec: KernelSpec, secrets: Sequence[str]) -> tuple[
         sock.close()
         return key, False
     standing.start(
-        key, command(spec, "{control}", project.settings.kernels.idle), project.environ, starting(base, secrets)
+        key, command_of(spec, "{control}", project.settings.kernels.idle), project.environ, starting(base, secrets)
     )
     return key, True
 

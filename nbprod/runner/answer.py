@@ -24,6 +24,7 @@ from nbprod.runner.files import leave_output
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
 from nbprod.runner.reuse import candidates, contract_of
+from nbprod.runner.signed import keep_signed
 from nbprod.runner.spooled import bytes_wait
 from nbprod.runner.started import Started
 from nbprod.runner.unchanged import changes_since, trace_of
@@ -195,7 +196,8 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
     )
     data = record.to_bytes()
     digest = ports.store.put(data)
-    if spooled := waiting(ports.store, (digest, record.source_file.digest, started.request.environment)):
+    attestation = keep_signed(record, data, digest, ports.store, started.keys)
+    if spooled := waiting(ports.store, (digest, attestation, record.source_file.digest, started.request.environment)):
         ports.ledger.append(bytes_wait(finished, prepared.run_id, started.host, len(spooled)))
     _share_tombstones(record, of, ports)
     earlier = ports.ledger.run(of.run_id)
@@ -210,6 +212,7 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
             notebook=of.notebook.digest,
             scraps=earlier.scraps,
             of=of.run_id,
+            attestation=attestation,
         )
     )
     shutil.rmtree(prepared.folder.path, ignore_errors=True)

@@ -12,6 +12,7 @@ from nbprod.record.labels import Labels
 from nbprod.runner.leases import LEASE_SECONDS
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
+from nbprod.runner.signed import runner_key
 from nbprod.runner.started import Started
 
 __all__ = ["begin"]
@@ -36,6 +37,7 @@ def begin(
         AlreadyUnderWay: it was to be shared, and another one is.
     """
     job, folder = prepared.job, prepared.folder
+    runner_key(started.keys)  # while the kernel starts: what signs takes some ms to import, and a first key to make
     started = replace(started, labels=_labels(prepared, job.retry_of or retry_of))
     folder.prepared.write_text(json.dumps(prepared.plan.node), encoding="utf-8")
     home = {"store": ports.store.url, "ledger": ports.ledger.url, "collects": prepared.bound.collects}

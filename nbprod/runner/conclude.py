@@ -13,6 +13,7 @@ from typing import Any
 
 from nbprod.digest import Digest, Json
 from nbprod.errors import CallerError, ScrapError
+from nbprod.execution.assemble import Heading, assemble, to_bytes
 from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
@@ -25,6 +26,7 @@ from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.record_cell import record_cell
+from nbprod.runner.signed import keep_signed
 from nbprod.runner.spooled import bytes_wait
 from nbprod.runner.started import RunFolder, Started
 from nbprod.runner.touched import touched
@@ -122,7 +124,8 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     )
     data = record.to_bytes()
     digest = store.put(data)
-    if spooled := (*spooled, *waiting(store, [digest])):
+    attestation = keep_signed(record, data, digest, store, started.keys)
+    if spooled := (*spooled, *waiting(store, [digest, attestation])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
         ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
     finished = RunFinished(
@@ -134,12 +137,14 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         record=digest,
         notebook=record.notebook.digest,
         scraps=indexed(entries),
+        attestation=attestation,
     )
     try:
         ledger.append(finished)
     except AlreadyFinished:
         # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
         late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
+        late |= {} if attestation is None else {"attestation": str(attestation)}
         ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what=SECOND_ENDING, data=late))
         raise
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
@@ -274,8 +279,6 @@ def _executed(
     *,
     trace: Trace,
 ) -> bytes:
-    from nbprod.execution.assemble import Heading, assemble, to_bytes  # noqa: PLC0415 - imports papermill: slow
-
     failed = next((c.cell for c in verdict.cells if c.status in (CellStatus.FAILED, CellStatus.INTERRUPTED)), None)
     about = {
         "run": str(started.run_id),

@@ -64,6 +64,7 @@ class Ports:
         zone: the host's time zone.
         forks: who forks kernels.
         warmth: when kernels are forked.
+        keys: the folder with the keys that sign; None: records are not signed.
     """
 
     store: Store
@@ -81,6 +82,7 @@ class Ports:
     zone: str = field(default_factory=local_zone)
     forks: ForkServers = field(default_factory=ForkServers)
     warmth: Warmth = field(default_factory=Warmth)
+    keys: Path | None = None
 
     @property
     def runs(self) -> Path:

@@ -175,6 +175,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         report_mode=job.report_mode,
         notes=prepared.bound.notes,
         scope=prepared.scope,
+        keys=None if ports.keys is None else str(ports.keys),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -214,7 +213,6 @@ class Runner:
         settings = prepared.job.step.settings
         collector = Collector(OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit))
         heard = _Guarded(listener)
-        importer = threading.Thread(target=_import_papermill, name="nbprod-import", daemon=True)
         # The uploads are left last: the end is noted, and the kernel gone, before one that is under way is waited for.
         with EarlyUploads(self._ports.store, prepared.folder.output), Journal(prepared.folder.journal) as journal:
             driver = driver_of(kernel)(
@@ -237,7 +235,6 @@ class Runner:
             )
             problem: BaseException | None = None
             try:
-                importer.start()  # papermill takes half a second to import, which the kernel's start hides
                 journal.event("kernel_launched", self._ports.now(), launch=kernel.launch.to_json())
                 observed = _observed(prepared)
                 driven = driver.drive((lambda client: client.prepare(observed)) if prepared.spec.is_ipykernel else None)
@@ -252,7 +249,6 @@ class Runner:
                 kernel.end()
                 collector, driven = _what_was(prepared, collector.limits, error)
             ended = self._ended(prepared, driven, collector, begun, notes=heard.notes, launch=kernel.launch)
-        importer.join()
         return ended, problem
 
     def _ended(
@@ -351,7 +347,3 @@ def _observed(prepared: Prepared) -> Observed | None:
 
 def _alive(stop: Stop | None) -> bool:
     return stop is None or stop.status not in (Status.KERNEL_DIED, Status.CRASHED)
-
-
-def _import_papermill() -> None:
-    import nbprod.execution.assemble  # noqa: F401, PLC0415 - for its side effect on sys.modules

@@ -131,6 +131,7 @@ class Started:
         notes: what a reader of the record should know.
         scope: where it is looked at what the run touches; None for a run that an earlier nbprod began.
         labels: what the run is called, and what it is for; known once it begins.
+        keys: the folder with the key that signs its record, on this host; None: it is not signed.
     """
 
     run_id: RunId
@@ -149,6 +150,7 @@ class Started:
     notes: tuple[str, ...]
     scope: Scope | None = None
     labels: Labels = field(default_factory=Labels)
+    keys: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is kept in the run's folder."""
@@ -169,6 +171,7 @@ class Started:
             "notes": list(self.notes),
             "scope": None if self.scope is None else self.scope.to_json(),
             "labels": self.labels.to_json(),
+            "keys": self.keys,
         }
 
     @classmethod
@@ -198,4 +201,5 @@ class Started:
             notes=tuple(data["notes"]),
             scope=None if scope is None else Scope.from_json(scope),
             labels=Labels.from_json(data.get("labels", {})),
+            keys=data.get("keys"),
         )

@@ -38,7 +38,9 @@ class Look:
     fault: str | None = None
 
 
-def objects_beginning(store: Store, prefix: bytes, looked: Callable[[], None] = lambda: None) -> Iterator[Look]:
+def objects_beginning(
+    store: Store, prefix: bytes | tuple[bytes, ...], looked: Callable[[], None] = lambda: None
+) -> Iterator[Look]:
     """Yield the objects that begin so, whole and checked, and those small ones that are corrupt, by ascending digest.
 
     Of each object at most 64 KiB are read, and all of those of the kind that have at most 16 MiB. Bigger objects are
@@ -46,7 +48,7 @@ def objects_beginning(store: Store, prefix: bytes, looked: Callable[[], None] = 
 
     Args:
         store: where to look; a corrupt object is set aside there, as by `Store.get`.
-        prefix: how the objects begin.
+        prefix: how the objects begin; one of several, where it is a tuple.
         looked: hears of each object that was looked at.
 
     Raises:
@@ -61,7 +63,7 @@ def objects_beginning(store: Store, prefix: bytes, looked: Callable[[], None] = 
                     yield look
 
 
-def _look(store: Store, digest: Digest, prefix: bytes) -> Look:
+def _look(store: Store, digest: Digest, prefix: bytes | tuple[bytes, ...]) -> Look:
     try:
         glimpse = store.beginning(digest, _GLIMPSE)
         whole = len(glimpse) < _GLIMPSE

@@ -83,6 +83,7 @@ def test_show_tells_the_whole_record(with_runs, reference):
 
 def test_show_tells_of_a_failure(with_runs):
     shown = with_runs("show", "@latest").stdout
+    assert re.search(r"signed +yes: `nbprod verify \w{8}`", shown)
     assert "✘ failed  fail\ncell 1 raised ZeroDivisionError: division by zero\n" in shown
     assert re.search(r"0 +ok .*\n +1 +failed .*ZeroDivisionError: division by zero\n +2 +not_run", shown)
 

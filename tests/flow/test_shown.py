@@ -108,7 +108,7 @@ def test_what_the_ui_shows(project: Path, write, prefect_server: LocalServer):
         [shown] = flow_run
         going = good.submit()
         assert eventually(lambda: any("a line while it runs" in line for line in shown.lines()), 60)  # as it comes
-        assert shown.artifacts("good").keys() == {"-progress progress"}
+        assert eventually(lambda: shown.artifacts("good").keys() == {"-progress progress"}, 60)
         (project / "notebooks" / "go").touch()
         run = going.result()
         return run, bad(rows=run, return_state=True)
@@ -121,8 +121,7 @@ def test_what_the_ui_shows(project: Path, write, prefect_server: LocalServer):
     figure = f"data:image/png;base64,{PIXEL}"
     for step, ended, name, value in (("good", run, "sum", "3"), ("bad", failed, "seen", "3")):
         artifacts = shown.artifacts(step)
-        assert artifacts.keys() == {
-            "-progress progress",
+        assert artifacts.keys() - {"-progress progress"} == {  # a run of less than a second has no progress
             " markdown",
             "-scraps table",
             "-figure-1 image",

@@ -100,6 +100,7 @@ ends = st.builds(
     notebook=st.none() | digests,
     scraps=mappings,
     of=st.none() | st.just(RUN),
+    attestation=st.none() | digests,
 )
 about_step: dict[str, Any] = {"at": moments, "step": texts, "unknown": unknown}
 versions = st.integers(1, 2**31)
@@ -142,7 +143,10 @@ def test_the_index_is_the_sum_of_the_events(events: Any) -> None:
 
 
 def test_a_stored_form_of_before_stays_as_it_was() -> None:
-    assert not {"occasion", "retry_of", "flow_run", "shared", "of"} & {*to_json(started(RUN)), *to_json(finished(RUN))}
+    assert not {"occasion", "retry_of", "flow_run", "shared", "of", "attestation"} & {
+        *to_json(started(RUN)),
+        *to_json(finished(RUN)),
+    }
 
 
 def test_moments_are_kept_in_utc() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nbprod.errors import CallerError, IntegrityError
-from nbprod.ledger.events import SECOND_ENDING, RunHeard
+from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
 from nbprod.project import Project
 from nbprod.project.garbage import collect
 from nbprod.record.ids import RunId
@@ -48,7 +48,9 @@ class Place:
         kept = [record.notebook, record.source_file, record.journal, record.trace, *record.artifacts]
         for each in kept:
             assert len(self.home.store.get(each.digest)) == each.size
-        for digest in (record.environment_facts, record.request.environment):
+        events = [stored.event for stored in self.home.ledger.events(run.id)]
+        signed = [event.attestation for event in events if isinstance(event, RunFinished)]
+        for digest in (record.environment_facts, record.request.environment, *signed):
             assert self.home.store.get(digest)
         assert self.nbprod("show", "fail@latest").returncode == 0
         assert self.project.step("train@1").data

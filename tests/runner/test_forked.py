@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import nbprod
-from nbprod.execution import fork_servers
+from nbprod.execution import head_start
 from nbprod.execution.events import CellStarted, Event
 from nbprod.kernels import warm_spec
 from nbprod.project import Project, Run
@@ -228,7 +228,7 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.parametrize("script", ["raise SystemExit(1)", "import time; time.sleep(60)"])
 def test_without_a_server_a_kernel_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     (tmp_path / "broken.py").write_text(script)
-    monkeypatch.setattr(fork_servers, "_SCRIPT", tmp_path / "broken.py")
+    monkeypatch.setattr(head_start, "_SCRIPT", tmp_path / "broken.py")
     with nothing_survives() as mark, project_in(tmp_path / "p", mark, "", {"NBPROD_WARM": "true"}) as project:
         done = run(project, "cold", "print('all the same')", start_timeout=3.0)
         assert done.status == "succeeded"

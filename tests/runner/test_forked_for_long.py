@@ -16,7 +16,7 @@ import pytest
 
 from nbprod.project import Project, RunOptions
 from tests.notebooks import project_in, write
-from tests.processes import eventually, marked, nothing_survives
+from tests.processes import command_of, eventually, marked, nothing_survives
 
 from .test_kill import check, mark_of
 
@@ -86,6 +86,12 @@ def test_a_thousand_runs_in_a_row_leave_nothing(forking: Project) -> None:
     nothing_grows(forking, 1000)
 
 
+def victims(project: Project) -> list[int]:
+    """Return servers, branches, keepers, kernels and spares; not what asks an interpreter what it is."""
+    ours = ("fork_server.py", "supervise.py", "ipykernel_launcher")
+    return sorted(pid for pid in marked(mark_of(project)) if any(word in command_of(pid) for word in ours))
+
+
 def kill_while_running(project: Project, kills: int, seed: int) -> None:
     """Kill server, branch, keeper, kernel or spare, whatever comes, while three runs are under way at any time."""
     chance = random.Random(seed)
@@ -104,7 +110,7 @@ def kill_while_running(project: Project, kills: int, seed: int) -> None:
             while killed < kills:
                 time.sleep(chance.uniform(0.05, 0.5))
                 with contextlib.suppress(IndexError, ProcessLookupError):
-                    os.kill(chance.choice(sorted(marked(mark_of(project)))), signal.SIGKILL)
+                    os.kill(chance.choice(victims(project)), signal.SIGKILL)
                     killed += 1
         finally:
             done.set()

@@ -19,6 +19,7 @@ import nbformat
 import pytest
 
 import nbprod.errors
+from nbprod.attest.bundle import from_lines
 from nbprod.ledger import RunQuery
 from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.project import Project, Run
@@ -101,6 +102,9 @@ def check(project: Project) -> list[Run]:
         digests = [run.record.notebook.digest, run.record.journal.digest, run.record.source_file.digest]
         for digest in [*digests, *(artifact.digest for artifact in run.record.artifacts)]:
             home.store.get(digest)
+        (signed,) = [event.attestation for event in events if isinstance(event, RunFinished) and event.run_id == run.id]
+        assert signed is not None, "whoever closed it has signed it"
+        assert from_lines(home.store.get(signed))[0].payload == home.store.get(row.record)
         nb: Any = nbformat.reads(home.store.get(run.record.notebook.digest).decode(), as_version=4)
         nbformat.validate(nb)
         if run.status != "succeeded":
@@ -196,14 +200,16 @@ def children(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("how", ["supervise.py", "fork_server.py"])
 @pytest.mark.parametrize("also", ["supervisor", "supervisor and keeper"])
-def test_runner_and_supervisor_killed_together(project: Project, also: str) -> None:
+def test_runner_and_supervisor_killed_together(project: Project, also: str, how: str) -> None:
+    project.environ = {**project.environ, "NBPROD_WARM": str(how == "fork_server.py").lower()}
     with runner(project, 1) as process:
         assert process.stdout is not None
         run_id = process.stdout.readline().strip()
         # A little ago: what was just said may be on its way to the journal yet, on a busy machine.
         assert eventually(lambda: said_before(project, 0, time.time() - 0.3) > 3, 30.0)
-        (supervisor,) = [pid for pid in children(process.pid) if "supervise" in command_of(pid)]
+        (supervisor,) = [pid for pid in children(process.pid) if how in command_of(pid)]
         keepers = children(supervisor)
         doomed = [process.pid, supervisor, *(keepers if also.endswith("keeper") else [])]
         for pid in doomed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,9 +67,14 @@ def run(**asked: Any) -> int:
     brace. A - for NOTEBOOK is standard input, for OUTPUT standard output.
     """
     _refuse(asked)
-    from nbprod.cli.session import open_project  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.execution.head_start import begin  # noqa: PLC0415 - `--help` must stay fast
+
+    unforked = asked["help_notebook"] or asked["prepare_only"] or asked["driver"] == "nbclient"
+    ahead = None if unforked else begin(os.environ)
+    from nbprod.cli.session import open_project  # noqa: PLC0415 - the server comes up meanwhile
 
     project = open_project()
+    project.take(ahead)
     step = _step(project, asked["notebook"])
     if asked["help_notebook"]:
         from nbprod.cli.commands.describe import show_step  # noqa: PLC0415

@@ -1,0 +1,132 @@
+"""`nbprod verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from nbprod.cli import exit_codes
+
+if TYPE_CHECKING:
+    from nbprod.project.verifying import Verifier
+    from nbprod.verify import Verification
+
+__all__ = ["verify"]
+
+_SIGNS = {
+    "passed": ("passed", "green"),
+    "failed": ("FAILED", "red"),
+    "not yet": ("not yet", "yellow"),
+    "not applicable": ("-", "dim"),
+    "cannot tell": ("CANNOT TELL", "yellow"),
+}
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every event of the log and every run.")
+@click.option("--root", metavar="KEY", help="The id of the root key that you trust, all 64 digits.")
+@click.option(
+    "--keys", type=click.File("rb"), help="A signed list of keys that you trust (`nbprod keys list --export`)."
+)
+@click.option(
+    "--checkpoint", "given", type=click.File("rb"), multiple=True, help="A checkpoint that was kept elsewhere."
+)
+@click.option(
+    "--seen", type=click.Path(path_type=Path, dir_okay=False), help="The file that remembers what was seen; your own."
+)
+@click.option("--strict", is_flag=True, help="Ask also for a checkpoint, listed keys of people, and a known root key.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON: one object a line.")
+def verify(
+    run: str | None,
+    *,
+    everything: bool,
+    root: str | None,
+    keys: BinaryIO | None,
+    given: tuple[BinaryIO, ...],
+    seen: Path | None,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Tell whether a run is what was recorded and signed.
+
+    Six steps: the signature, the key, every digest, the run's place in the log, the log since it was last looked at,
+    and what you ask for. The exit code is 0 if nothing speaks against it, 4 if something was altered, 20 if something
+    is missing, 21 if it is unsigned, 22 if nothing that you trust vouches for it.
+    """
+    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.project.verifying import Asked, Verifier  # noqa: PLC0415
+    from nbprod.verify import Policy  # noqa: PLC0415
+
+    if (run is None) is not everything:
+        raise click.UsageError("Give either a RUN or --all.")
+    project = open_project(recover=False)
+    ledger = ledger_of(project)
+    run_id = None if run is None else ledger.find(run)
+    asked = Asked(
+        root=root,
+        keys=None if keys is None else keys.read(),
+        given=[each.read().decode(errors="replace") for each in given],
+        seen=seen,
+        policy=Policy.strict() if strict else Policy(),
+    )
+    verifier = Verifier(project, asked)
+    if run_id is None:
+        code = _show_all(verifier, as_json=as_json)
+    else:
+        found = verifier.run(run_id)
+        _show(found, as_json=as_json)
+        code = exit_codes.of_conclusion(found.conclusion)
+    verifier.remember()
+    return code
+
+
+def _show_all(verifier: Verifier, *, as_json: bool) -> int:
+    from nbprod.cli.progress import counting  # noqa: PLC0415
+    from nbprod.verify import Conclusion  # noqa: PLC0415
+
+    counts: dict[Conclusion, int] = {}
+    worst, waiting = Conclusion.VERIFIED, 0
+    order = list(Conclusion)
+    with counting("runs verified") as (looked,):
+        for number, found in enumerate(verifier.all(looked)):
+            worst = min(worst, found.conclusion, key=order.index)
+            if number:
+                counts[found.conclusion] = counts.get(found.conclusion, 0) + 1
+                waiting += not found.covered
+            if as_json or not number or not found:
+                _show(found, as_json=as_json)
+    if not as_json:
+        told = ", ".join(f"{counts[each]} {each}" for each in Conclusion if each in counts) or "none"
+        late = f"; {waiting} not yet covered by a checkpoint" if waiting else ""
+        click.echo(f"Runs: {told}{late}.")
+    return exit_codes.of_conclusion(worst)
+
+
+def _show(found: Verification, *, as_json: bool) -> None:
+    from nbprod.cli.screen import output  # noqa: PLC0415
+    from nbprod.cli.screen import text as escaped  # noqa: PLC0415
+    from nbprod.cli.values import plain_text  # noqa: PLC0415
+
+    if as_json:
+        _print_line(found.to_json())
+        return
+    console = output()
+    console.print(f"[bold]{escaped(found.subject)}[/]")
+    for check in found.checks:
+        word, style = _SIGNS[check.outcome]
+        console.print(
+            f"  {check.step} {check.name:<12} [{style}]{word:<11}[/] {escaped(plain_text(check.told))}", soft_wrap=True
+        )
+    good = bool(found)
+    verdict = str(found.conclusion).upper() if not good else "verified"
+    later = "" if found.covered or not good else ", as far as checkpoints go: some of it is not yet covered by one"
+    console.print(f"  [{'green' if good else 'red'}]{verdict}[/]{later}")
+
+
+def _print_line(told: dict[str, Any]) -> None:
+    import json  # noqa: PLC0415
+
+    click.echo(json.dumps(told, ensure_ascii=False))

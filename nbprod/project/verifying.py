@@ -1,0 +1,136 @@
+"""Verifying a project's runs: what is trusted, what was seen before, and what is remembered afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nbprod.attest.keyfile import KeyFile
+from nbprod.attest.keys import PublicKey
+from nbprod.errors import EnvironmentFault, IntegrityError, LedgerUnavailable
+from nbprod.project.keys import own_keys
+from nbprod.project.project import Project
+from nbprod.record.ids import RunId
+from nbprod.verify import Check, Conclusion, Evidence, Policy, Seen, Trust, Verification, read_trust, survey
+from nbprod.verify import verify_log as verify_whole
+from nbprod.verify import verify_run as verify_one
+from nbprod.verify.seen import seen_path
+
+__all__ = ["Asked", "Verifier"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How it is to be verified.
+
+    Args:
+        root: the id of the root key that is trusted; None: the one seen last time, or whoever began the log.
+        keys: a signed list of keys that is trusted, with its root.
+        given: checkpoints that were kept elsewhere, as signed notes.
+        seen: the file in which it is remembered what was seen; None: the user's own.
+        policy: what is asked for beyond soundness.
+    """
+
+    root: str | None = None
+    keys: bytes | None = None
+    given: Sequence[str] = ()
+    seen: Path | None = None
+    policy: Policy = field(default_factory=Policy)
+
+
+class Verifier:
+    """Verifies the runs of a project, once or many.
+
+    Args:
+        project: whose.
+        asked: how.
+
+    Raises:
+        CallerError: what was seen before cannot be read.
+        IntegrityError: the list of keys that was given is none.
+    """
+
+    def __init__(self, project: Project, asked: Asked) -> None:
+        self._project = project
+        home = project.home
+        faults: list[Check] = []
+        try:
+            home.ledger.log.sequence()
+        except LedgerUnavailable:  # one that may only be read is verified as it is
+            pass
+        except IntegrityError as error:
+            faults.append(_altered(str(error)))
+        self._path = asked.seen or seen_path(home.ledger.url, project.environ)
+        self._seen = None if self._path is None else Seen.read(self._path)
+        given = None if asked.keys is None else KeyFile.open(asked.keys, root=asked.root)
+        root = asked.root or (given.root if given else None) or (self._seen.root if self._seen else None)
+        try:
+            self.trust = read_trust(home.ledger.log, root=root, own=_own(project))
+            faults += [*_older(self.trust, given), *_believed(self.trust)]
+        except IntegrityError as error:
+            self.trust = Trust(pinned=True)
+            faults.append(_altered(str(error)))
+        found = survey(home.ledger.log, self.trust, seen=self._seen, given=asked.given)
+        self.survey = replace(found, checks=(*faults, *found.checks))
+        self._evidence = Evidence(
+            ledger=home.ledger, store=home.store, trust=self.trust, survey=self.survey, policy=asked.policy
+        )
+
+    def run(self, run_id: RunId) -> Verification:
+        """Verify a run."""
+        return verify_one(run_id, self._evidence)
+
+    def all(self, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
+        """Verify the log, and then each run that has ended."""
+        return verify_whole(self._evidence, looked)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing speaks against the log as a whole."""
+        return all(check.means is Conclusion.VERIFIED for check in self.survey.checks)
+
+    def remember(self) -> Path | None:
+        """Remember what was seen, if it was right; return where, None where nothing is remembered.
+
+        Raises:
+            EnvironmentFault: it cannot be written.
+        """
+        current, newest = self.trust.current, self.survey.newest
+        if current is None or self._path is None or not self.is_sound:
+            return None
+        note = "" if newest is None else newest.note
+        now = Seen(log=current.log, root=current.root, number=current.number, checkpoint=note)
+        if now != self._seen:
+            now.write(self._path)
+        return self._path
+
+    @property
+    def first_time(self) -> bool:
+        """Whether nothing was remembered of this ledger before."""
+        return self._seen is None
+
+
+def _own(project: Project) -> Mapping[str, tuple[str, PublicKey]]:
+    try:
+        return own_keys(project)
+    except EnvironmentFault:  # others may read one: then it proves nothing
+        return {}
+
+
+def _believed(trust: Trust) -> list[Check]:
+    """Tell what is believed on nobody's word."""
+    if trust.current is None or trust.pinned:
+        return []
+    told = f"the root key {trust.current.root[:16]} is believed, as none was named: compare it with what its owner says"
+    return [Check.beside(2, "keys", told)]
+
+
+def _older(trust: Trust, given: KeyFile | None) -> list[Check]:
+    if given is None or (trust.current is not None and trust.current.number > given.number):
+        return []
+    return [] if trust.current == given else [_altered(f"the log's list of keys is not number {given.number} as given")]
+
+
+def _altered(told: str) -> Check:
+    return Check.failed(2, "keys", told, Conclusion.ALTERED)

@@ -1,0 +1,66 @@
+"""The signatures of a run: its record's, and that of its provenance where it succeeded (docs/decisions/0021)."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from nbprod.attest.bundle import to_lines
+from nbprod.attest.dsse import IN_TOTO, sign
+from nbprod.attest.keyfile import Role
+from nbprod.attest.keyring import Keyring
+from nbprod.attest.keys import PrivateKey
+from nbprod.attest.provenance import provenance
+from nbprod.digest import Digest
+from nbprod.errors import EnvironmentFault
+from nbprod.record.run_record import RunRecord
+from nbprod.record.status import Status
+from nbprod.store import Store
+
+__all__ = ["keep_signed", "runner_key"]
+
+
+def runner_key(folder: str | None) -> PrivateKey | None:
+    """Return the key that signs records; None where there is none to be had: the run goes on, unsigned.
+
+    Args:
+        folder: of the keys; None: nothing is to be signed.
+    """
+    if folder is None:
+        return None
+    try:
+        return Keyring(Path(folder)).signer(Role.RUNNER).key
+    except EnvironmentFault:  # `nbprod doctor` tells why, and `nbprod verify` that it is unsigned
+        return None
+
+
+def keep_signed(record: RunRecord, data: bytes, digest: Digest, store: Store, folder: str | None) -> Digest | None:
+    """Sign a record, and keep the envelopes; return the digest under which they are kept, None without a key.
+
+    Args:
+        record: the record.
+        data: its bytes, which are signed.
+        digest: their digest.
+        store: keeps the envelopes.
+        folder: of the keys.
+
+    Raises:
+        StoreUnavailable: they could not be kept.
+    """
+    key = runner_key(folder)
+    if key is None:
+        return None
+    envelopes = [sign(data, IN_TOTO, key)]
+    if record.verdict.status is Status.SUCCEEDED:
+        envelopes.append(sign(provenance(record, digest, version=_version()), IN_TOTO, key))
+    return store.put(to_lines(envelopes))
+
+
+@cache
+def _version() -> str:
+    """Return nbprod's own version."""
+    try:
+        return metadata.version("nbprod")
+    except metadata.PackageNotFoundError:  # run from its sources
+        return "unknown"

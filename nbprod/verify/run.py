@@ -1,0 +1,153 @@
+"""Verifying one run, step by step; the numbers are those of docs/how-to/verify.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nbprod.attest.keyring import DEVELOPMENT
+from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
+from nbprod.ledger import Ledger, RunRow, StoredEvent
+from nbprod.ledger.events import BytesErased, RunFinished
+from nbprod.record.ids import RunId
+from nbprod.record.run_record import RunRecord
+from nbprod.runner.spooled import where_bytes_wait
+from nbprod.store import Store
+from nbprod.verify.content import check_events, check_objects, check_second_endings, check_tombstones, erased_of
+from nbprod.verify.included import check_included
+from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
+from nbprod.verify.policy import Known, Policy
+from nbprod.verify.signature import SignedBy, check_key, check_signature
+from nbprod.verify.stored import lost
+from nbprod.verify.survey import Survey
+from nbprod.verify.trust import Trust
+
+__all__ = ["Evidence", "verify_run"]
+
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What runs are verified against.
+
+    Args:
+        ledger: has their events.
+        store: has their bytes.
+        trust: whose signatures count.
+        survey: what was found out about the log as a whole.
+        policy: what is asked for beyond soundness.
+    """
+
+    ledger: Ledger
+    store: Store
+    trust: Trust
+    survey: Survey
+    policy: Policy = field(default_factory=Policy)
+
+
+def verify_run(run_id: RunId, evidence: Evidence) -> Verification:
+    """Verify a run.
+
+    Left to the caller: that the verifier itself, and the machine that it runs on, are sound; that the root key is the
+    right one; that what the runner recorded was so.
+
+    Args:
+        run_id: which.
+        evidence: what it is verified against.
+
+    Raises:
+        LedgerUnavailable, StoreUnavailable: they cannot be read.
+    """
+    checks = tuple(sorted(_checks(run_id, evidence), key=lambda check: check.step))
+    return Verification(subject=str(run_id), checks=checks)
+
+
+def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
+    yield from evidence.survey.checks
+    try:
+        events, row = _read(run_id, evidence.ledger)
+    except (IntegrityError, UnsupportedVersion, ValueError) as error:
+        yield _altered(4, "inclusion", f"an event of the run cannot be read: {error}")
+        return
+    end = next((stored for stored in events if isinstance(stored.event, RunFinished)), None)
+    newest = evidence.survey.newest
+    included = check_included(evidence.ledger.log, events, None if newest is None else newest.checkpoint)
+    yield from included
+    if end is None:
+        yield _without_end(row)
+        return
+    signed = SignedBy(())
+    try:
+        signed, found = _recorded(run_id, events, end, row, evidence)
+        yield from found
+    except UnsupportedVersion as error:
+        yield Check.open(3, "record", str(error))
+    trust = evidence.trust
+    label = None if signed.key_id is None else trust.label(signed.key_id)
+    known = Known(
+        covered=all(check.outcome is Outcome.PASSED for check in included),
+        label=DEVELOPMENT if label is not None and label.startswith(DEVELOPMENT) else label,
+        listed=trust.current is not None,
+        pinned=trust.pinned,
+    )
+    yield from evidence.policy.checks(known, development=DEVELOPMENT)
+
+
+def _read(run_id: RunId, ledger: Ledger) -> tuple[list[StoredEvent], RunRow | None]:
+    """Return a run's events and its row in the index, of one moment: somebody may put a tag on it meanwhile."""
+    row = _row(run_id, ledger)
+    for _ in range(_TRIES):
+        events, before = list(ledger.events(run_id)), row
+        row = _row(run_id, ledger)
+        if row == before:
+            break
+    return events, row
+
+
+def _without_end(row: RunRow | None) -> Check:
+    if row is not None and row.status is not None:
+        return _altered(3, "events", "the index says that the run has ended, and no event does")
+    return Check.open(3, "events", "the run has not ended: it has no record yet")
+
+
+def _recorded(
+    run_id: RunId, events: list[StoredEvent], end: StoredEvent, row: RunRow | None, evidence: Evidence
+) -> tuple[SignedBy, list[Check]]:
+    """Return what a run's record, its signature and its bytes come to."""
+    event, store, trust = end.event, evidence.store, evidence.trust
+    assert isinstance(event, RunFinished)  # noqa: S101 - chosen so
+    waits = where_bytes_wait(evidence.ledger, run_id)
+    try:
+        data = store.get(event.record)
+        record = RunRecord.from_bytes(data)
+    except NotFound:
+        found = lost(3, "record", store, event.record, "the record")
+        if waits is not None and found.means is Conclusion.INCOMPLETE:
+            found = Check.open(3, "record", f"the record may wait in the spool of {waits}: run `nbprod recover` there")
+        return SignedBy(()), [found]
+    except IntegrityError as error:
+        return SignedBy(()), [_altered(3, "record", str(error))]
+    leaf = evidence.ledger.log.leaf_of(end.seq)
+    signed = check_signature(event.attestation, data, record, store, trust)
+    stones = [stored.event for stored in events if isinstance(stored.event, BytesErased)]
+    checks = [
+        *signed.checks,
+        check_key(signed, trust, None if leaf is None else leaf.index, evidence.survey.size),
+        *check_objects(record, store, erased_of(stones), waits),
+        *check_tombstones(stones, store),
+        *check_events(events, record, row),
+        *check_second_endings(events, store),
+    ]
+    return signed, checks
+
+
+def _row(run_id: RunId, ledger: Ledger) -> RunRow | None:
+    try:
+        return ledger.run(run_id)
+    except (CallerError, ValueError, TypeError):  # it is not there, or its columns hold what no run has
+        return None
+
+
+def _altered(step: int, name: str, told: str) -> Check:
+    return Check.failed(step, name, told, Conclusion.ALTERED)

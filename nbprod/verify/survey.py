@@ -1,0 +1,147 @@
+"""The log as a whole: its lists of keys, its checkpoints, and what was seen of it before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nbprod.attest.checkpoint import Checkpoint
+from nbprod.errors import IntegrityError
+from nbprod.ledger.log import EventLog, NoteKind, StoredNote
+from nbprod.merkle import root_of
+from nbprod.verify.outcome import Check, Conclusion
+from nbprod.verify.seen import Seen
+from nbprod.verify.trust import Trust
+
+__all__ = ["STEP", "Signed", "Survey", "survey"]
+
+STEP = 5
+_NAME = "consistency"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint that a key of the log has signed.
+
+    Args:
+        checkpoint: what it says.
+        note: the signed text.
+        source: where it comes from, in words.
+        keys: the ids of the keys that have signed it.
+    """
+
+    checkpoint: Checkpoint
+    note: str
+    source: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What was found out about the log as a whole.
+
+    Args:
+        size: how many events have a place.
+        signed: all checkpoints that fit the log, the smallest first.
+        checks: what was checked.
+    """
+
+    size: int
+    signed: tuple[Signed, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def newest(self) -> Signed | None:
+        """The largest checkpoint that fits the log."""
+        return self.signed[-1] if self.signed else None
+
+
+def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequence[str] = ()) -> Survey:
+    """Look at the log as a whole.
+
+    Args:
+        log: which.
+        trust: whose signatures count.
+        seen: what the verifier remembers.
+        given: checkpoints that were kept elsewhere, as signed notes.
+    """
+    size = log.size()
+    checks: list[Check] = [_altered(fault) for fault in log.faults()]
+    found: list[Signed] = []
+    remembered = [] if seen is None or not seen.checkpoint else [(seen.checkpoint, "the one seen last time")]
+    if seen is not None:
+        checks += _same_log(trust, seen)
+    last = max(log.notes(NoteKind.CHECKPOINT), key=lambda note: note.number, default=None)
+    own = [] if last is None else [(last.body, "the log's own newest")]
+    for note, source in (*remembered, *((each, "the one given") for each in given), *own):
+        try:
+            signed = _opened(note, source, trust)
+            _compare(log, size, signed)
+        except IntegrityError as error:
+            checks.append(_altered(f"checkpoint ({source}): {error}"))
+            continue
+        told = f"the log has all of the checkpoint of {signed.checkpoint.size} events ({source}), unchanged"
+        if _has_say(trust, signed):
+            found.append(signed)
+            checks.append(Check.passed(STEP, _NAME, told))
+        else:  # of a key that was revoked since: what it says may be so, and proves nothing
+            checks.append(
+                Check.beside(STEP, _NAME, f"{told}; yet its key has no say at that size, and it proves nothing")
+            )
+    found += _earlier(log, size, trust, last) if not found else []
+    if not remembered and not given:
+        told = "nothing was seen of this log before, and no checkpoint from elsewhere was given to compare it with"
+        checks.append(Check.beside(STEP, _NAME, told))
+    found.sort(key=lambda each: each.checkpoint.size)
+    return Survey(size=size, signed=tuple(found), checks=tuple(checks))
+
+
+def _same_log(trust: Trust, seen: Seen) -> Iterator[Check]:
+    current = trust.current
+    if current is None:
+        yield _altered(f"its list of keys is gone: last time there was number {seen.number}")
+    elif current.log != seen.log:
+        yield _altered(f"another log is in its place: last time it was {seen.log}, now it is {current.log}")
+    elif current.number < seen.number:
+        yield _altered(f"an older list of keys is in place: last time it was number {seen.number}")
+
+
+def _earlier(log: EventLog, size: int, trust: Trust, last: StoredNote | None) -> list[Signed]:
+    """Return the newest of the log's own earlier checkpoints that fits, and whose key has a say; none if none does."""
+    notes = [note for note in log.notes(NoteKind.CHECKPOINT) if last is not None and note.number < last.number]
+    for note in reversed(notes):
+        try:
+            signed = _opened(note.body, "an earlier one of the log's own", trust)
+            _compare(log, size, signed)
+        except IntegrityError:
+            continue
+        if _has_say(trust, signed):
+            return [signed]
+    return []
+
+
+def _opened(note: str, source: str, trust: Trust) -> Signed:
+    checkpoint, signers = Checkpoint.open(note, trust.note_keys())
+    origin = "" if trust.current is None else trust.current.log
+    if checkpoint.origin != origin:
+        raise IntegrityError("this checkpoint is of another log", expected=origin, found=checkpoint.origin)
+    return Signed(checkpoint, note, source, tuple(key.key.id for key in signers))
+
+
+def _has_say(trust: Trust, signed: Signed) -> bool:
+    return any(trust.signs_at(key_id, signed.checkpoint.size) for key_id in signed.keys)
+
+
+def _compare(log: EventLog, size: int, signed: Signed) -> None:
+    wanted = signed.checkpoint
+    if wanted.size > size:
+        raise IntegrityError("the log's end was cut off", expected=f"{wanted.size} events or more", found=str(size))
+    found = root_of(wanted.size, log.nodes)
+    if found != wanted.root:
+        raise IntegrityError(
+            f"the first {wanted.size} events are not what they were", expected=wanted.root.hex(), found=found.hex()
+        )
+
+
+def _altered(told: str) -> Check:
+    return Check.failed(STEP, _NAME, told, Conclusion.ALTERED)

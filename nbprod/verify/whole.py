@@ -1,0 +1,102 @@
+"""Verifying a whole log: every event hashed again, every root made anew, and then every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from nbprod.attest.checkpoint import Checkpoint
+from nbprod.errors import IntegrityError, UnsupportedVersion
+from nbprod.ledger.events import Event, RunFinished, from_json
+from nbprod.ledger.log import Leaf, NoteKind
+from nbprod.ledger.values import read_json
+from nbprod.merkle import CompactRange, leaf_hash
+from nbprod.record.ids import RunId
+from nbprod.verify.included import fault_of
+from nbprod.verify.outcome import Check, Conclusion, Verification
+from nbprod.verify.run import Evidence, verify_run
+
+__all__ = ["verify_log"]
+
+_STEP = 4
+_NAME = "log"
+_MOST = 20
+"""Faults of events that are told one by one."""
+
+
+def verify_log(evidence: Evidence, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
+    """Yield what the log comes to, then each run that has ended, in flat memory.
+
+    Args:
+        evidence: what is verified, and against what.
+        looked: hears how many runs were verified.
+
+    Raises:
+        LedgerUnavailable, StoreUnavailable: they cannot be read.
+    """
+    current = evidence.trust.current
+    ended: list[RunId] = []
+    checks = (*_events(evidence, ended), *evidence.survey.checks)
+    yield Verification(subject="the log" if current is None else current.log, checks=checks)
+    alone = replace(evidence, survey=replace(evidence.survey, checks=()))  # they stand above, once for all
+    for count, run_id in enumerate(ended, 1):
+        yield verify_run(run_id, alone)
+        looked(count)
+
+
+def _events(evidence: Evidence, ended: list[RunId]) -> Iterator[Check]:
+    """Hash every event, and compare the roots at the sizes of all checkpoints; note the runs that have ended."""
+    wanted: dict[int, set[bytes]] = {}
+    for checkpoint in _checkpoints(evidence):
+        wanted.setdefault(checkpoint.size, set()).add(checkpoint.root)
+    tree = CompactRange()
+    faults: list[str] = []
+    for leaf in _leaves(evidence, faults):
+        if leaf.index != tree.size:
+            faults.append(f"place {tree.size} is missing")
+            break
+        event, fault = _event_of(leaf)
+        faults += [] if fault is None else [fault]
+        if isinstance(event, RunFinished):
+            ended.append(event.run_id)
+        tree = tree.extend([leaf_hash(leaf.body or b"")])
+        if wanted.get(tree.size, {tree.root}) != {tree.root}:
+            faults.append(f"the first {tree.size} events are not those that a checkpoint covers")
+    faults += [f"a checkpoint covers {size} events: the end was cut off" for size in wanted if size > tree.size]
+    yield from (Check.failed(_STEP, _NAME, fault, Conclusion.ALTERED) for fault in faults[:_MOST])
+    if len(faults) > _MOST:
+        yield Check.failed(_STEP, _NAME, f"and {len(faults) - _MOST} more", Conclusion.ALTERED)
+    if not faults:
+        told = f"{tree.size} events were hashed, and are what {len(wanted)} checkpoints cover"
+        yield Check.passed(_STEP, _NAME, told)
+    if waiting := evidence.ledger.log.waiting():
+        yield Check.later(_STEP, _NAME, f"{waiting} events have no place in the log yet")
+
+
+def _leaves(evidence: Evidence, faults: list[str]) -> Iterator[Leaf]:
+    """Yield the leaves as far as they can be read."""
+    try:
+        yield from evidence.ledger.log.leaves()
+    except IntegrityError as error:
+        faults.append(f"the log cannot be read any further: {error}")
+
+
+def _checkpoints(evidence: Evidence) -> Iterator[Checkpoint]:
+    """Yield every checkpoint that a key of the log has signed, whether it fits or not."""
+    yield from (signed.checkpoint for signed in evidence.survey.signed)
+    for note in evidence.ledger.log.notes(NoteKind.CHECKPOINT):
+        try:
+            yield Checkpoint.open(note.body, evidence.trust.note_keys())[0]
+        except IntegrityError:
+            continue  # the newest is told of by the survey; an older one that is spoilt proves nothing
+
+
+def _event_of(leaf: Leaf) -> tuple[Event | None, str | None]:
+    """Return the event at a place, and what is wrong with it."""
+    if leaf.body is None:
+        return None, f"the event at place {leaf.index} is not there any more"
+    try:
+        event = from_json(read_json(leaf.body.decode()))
+    except (IntegrityError, UnsupportedVersion, ValueError) as error:
+        return None, f"the event at place {leaf.index} cannot be read: {error}"
+    return event, fault_of(leaf, event)
