@@ -163,7 +163,7 @@ def leave_open(kernel: str) -> dict[str, Any]:
 
 def fall_back(kernel: str) -> dict[str, Any]:
     """Launch in ways that no fork can be; and where the server does not come up."""
-    from nbprod.execution import fork_servers
+    from nbprod.execution import head_start
 
     found: dict[str, Any] = {}
     for name, options in {"independent": {"independent": True}, "piped": {"stdout": subprocess.PIPE}}.items():
@@ -174,7 +174,7 @@ def fall_back(kernel: str) -> dict[str, Any]:
     for script in ("raise SystemExit(1)", "import time; time.sleep(60)"):
         path = Path(sys.argv[3])
         path.write_text(script)
-        fork_servers._SCRIPT = path
+        head_start._SCRIPT = path
         manager, client = started(kernel)
         found[script] = [ask(client, "1")["status"], "fork_server" in command_of(manager.provisioner.pid)]
         client.stop_channels()
