@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -189,7 +190,8 @@ def test_what_a_library_sets_in_the_environment_is_set(project: Project) -> None
 def test_a_server_that_is_killed_is_replaced(forking: Project) -> None:
     run(forking, "before", "1")
     for pid in servers(forking):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a spare kernel ends with its keeper
+            os.kill(pid, signal.SIGKILL)
     done = run(forking, "after", "print(1 + 1)")
     assert done.status == "succeeded"
     assert run(forking, "after that", "1").record.launch == Launch(how="forked")
