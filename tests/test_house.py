@@ -38,6 +38,7 @@ HEAVY = {
 }
 MAY_LOAD = {
     "nbprod.execution.languages": {"papermill", "nbclient"},
+    "nbprod.execution.nbclient_driver": {"nbclient"},
     "nbprod.foreign": {"papermill", "nbclient"},
 }
 """Modules that are imported when a notebook is executed, and what they may bring; `nbprod.flow` brings Prefect."""

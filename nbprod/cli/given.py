@@ -48,6 +48,7 @@ _DEADLINES = (
 )
 _HOW = (
     click.option("--kernel", "-k", metavar="NAME", help="Kernel to run on instead of the notebook's."),
+    click.option("--driver", type=click.Choice(["lean", "nbclient"]), help="Who executes the cells.  [default: lean]"),
     click.option(
         "--cwd", metavar="FOLDER", help="Working directory.  [default: the step's, else the notebook's folder]"
     ),
@@ -108,6 +109,7 @@ def options_asked(asked: Mapping[str, Any], *, name: str | None) -> RunOptions:
         note=asked["note"],
         cwd=None if asked["cwd"] is None else Path(asked["cwd"]),
         kernel=asked["kernel"],
+        driver=asked["driver"],
         timeout=asked["timeout"],
         cell_timeout=asked["cell_timeout"],
         start_timeout=asked["start_timeout"],

@@ -8,7 +8,7 @@ from typing import Any
 from nbprod.record.status import Status
 from nbprod.record.verdict import CellOutcome
 
-__all__ = ["Deadlines", "Driven", "NeverLaunched", "Stop"]
+__all__ = ["Deadlines", "Driven", "Ending", "NeverLaunched", "Stop", "Stopped"]
 
 
 class NeverLaunched(Exception):
@@ -38,6 +38,31 @@ class Stop:
 
     status: Status
     reason: str
+
+
+class Stopped(Exception):
+    """The execution ends here.
+
+    Args:
+        stop: why.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop)
+        self.stop = stop
+
+
+@dataclass(slots=True)
+class Ending:
+    """An interrupt under way.
+
+    Args:
+        stop: why.
+        kill_at: when the kill follows, by the monotonic clock.
+    """
+
+    stop: Stop
+    kill_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

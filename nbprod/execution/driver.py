@@ -9,13 +9,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nbprod.errors import KernelUnavailable
 from nbprod.execution.cancel import CancelToken
-from nbprod.execution.driven import Deadlines, Driven, NeverLaunched, Stop
+from nbprod.execution.driven import Deadlines, Driven, Ending, NeverLaunched, Stop, Stopped
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, Listener, StreamText
 from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal
@@ -39,21 +38,6 @@ _LAST_WORDS = 0.2
 """Seconds of silence after a death before the outputs under way count as all there are."""
 _LOST = 5.0
 """Seconds of silence after a reply, or after `idle`, before the kernel is asked whether the other one got lost."""
-
-
-class _Stopped(Exception):
-    def __init__(self, stop: Stop) -> None:
-        super().__init__(stop)
-        self.stop = stop
-
-
-@dataclass(slots=True)
-class _Ending:
-    """An interrupt under way: why, and when the kill follows."""
-
-    stop: Stop
-    kill_at: float
-    requests: int = field(default=1)
 
 
 class Driver:
@@ -99,12 +83,13 @@ class Driver:
         self._interrupt_by_message = interrupt_by_message
         self._explain_death = explain_death
         self._held = held
-        self._ending: _Ending | None = None
+        self._ending: Ending | None = None
         self._run_until: float | None = None
         self._position = -1
         self._cell: int | None = None
         self._done = 0
         self._noted = 0.0  # when a cut was last written down
+        self._request = ""
         self._requests: dict[str, tuple[int, int | None]] = {}
         self._watched = {keeper.fileno(): "keeper", cancel.fileno(): "cancel"}
 
@@ -133,7 +118,7 @@ class Driver:
                 outcomes.append(outcome)
                 if stop is not None:
                     break
-        except _Stopped as stopped:
+        except Stopped as stopped:
             stop = stopped.stop
         finally:
             for descriptor in self._watched:
@@ -180,7 +165,7 @@ class Driver:
                 self._must_be_launched("the fork server did not answer")
                 self._keeper.end(0.0)
                 reason = f"the kernel did not answer within {self._deadlines.start:g} s of its start"
-                raise _Stopped(Stop(Status.TIMED_OUT, reason))
+                raise Stopped(Stop(Status.TIMED_OUT, reason))
             # Asked again after each silence: what a kernel says on iopub before we are subscribed is lost.
             silence = 0.05 if info is not None else 10.0
             if now - asked > silence and not self._client.greets:
@@ -190,7 +175,7 @@ class Driver:
             self._heed(ready)
             if self._ending is not None:
                 self._keeper.end(0.0)
-                raise _Stopped(self._ending.stop)
+                raise Stopped(self._ending.stop)
             while (message := self._client.receive("shell")) is not None:
                 if message.parent in requests:
                     info = message.content
@@ -217,13 +202,11 @@ class Driver:
         self._listener(CellStarted(cell=cell.cell, label=cell.label, done=self._done, total=self._plan.total))
         reply = Reply()
         stop: Stop | None = None
-        request = self._client.execute(cell.source)
-        self._requests[request] = (cell.position, cell.cell)
         try:
-            self._await_cell(request, reply, begun)
-        except _Stopped as stopped:
+            self._execute(cell, reply, begun)
+        except Stopped as stopped:
             stop = stopped.stop
-            self._take_last_words(request, reply)
+            self._take_last_words(self._request, reply)
         for seen in () if self._held is None else self._held.flush():
             self._take_output(seen)
         for kind, content in self._collector.cut_marker(cell.position):
@@ -248,8 +231,24 @@ class Driver:
         self._listener(CellFinished(outcome=outcome, done=self._done, total=self._plan.total))
         return outcome, stop
 
+    def _execute(self, cell: PlannedCell, reply: Reply, begun: float) -> None:
+        """Have the cell executed; return when it is over, raise Stopped when that will never be.
+
+        Args:
+            cell: which.
+            reply: takes what the kernel says of it.
+            begun: when, by the monotonic clock.
+        """
+        self._sent(self._client.execute(cell.source))
+        self._await_cell(self._request, reply, begun)
+
+    def _sent(self, request: str) -> None:
+        """Remember which request the cell under way is."""
+        self._request = request
+        self._requests[request] = (self._position, self._cell)
+
     def _await_cell(self, request: str, reply: Reply, begun: float) -> None:
-        """Return when the request has its reply and its `idle`; raise _Stopped when that will never be."""
+        """Return when the request has its reply and its `idle`; raise Stopped when that will never be."""
         cell_until = None if self._deadlines.cell is None else begun + self._deadlines.cell
         silent_since = begun
         probe: str | None = None
@@ -271,7 +270,7 @@ class Driver:
                     elif message.parent == probe and reply.message is None:
                         reply.give_up(message)  # replies come in order: ours will never come
             if not self._keeper.alive:
-                raise _Stopped(self._death())
+                raise Stopped(self._death())
             self._keep_up()
 
     def _keep_up(self) -> None:
@@ -300,12 +299,17 @@ class Driver:
                     self._journal.event("note", datetime.now(UTC), text="the kernel's idle message was lost")
                     reply.idle = True
                     return
-            elif message.kind == "execute_input":
-                if message.parent == request:
-                    reply.count = message.content.get("execution_count", reply.count)
-            elif message.kind in OUTPUT_KINDS:
-                for seen in [message] if self._held is None else self._held.feed(message):
-                    self._take_output(seen)
+            else:
+                self._take_said(message, request, reply)
+
+    def _take_said(self, message: Message, request: str, reply: Reply) -> None:
+        """Take what was put out, and what number the cell has."""
+        if message.kind == "execute_input":
+            if message.parent == request:
+                reply.count = message.content.get("execution_count", reply.count)
+        elif message.kind in OUTPUT_KINDS:
+            for seen in [message] if self._held is None else self._held.feed(message):
+                self._take_output(seen)
 
     def _take_output(self, message: Message) -> None:
         """Collect and journal an output under the cell that it comes from (a thread's may come late)."""
@@ -336,10 +340,10 @@ class Driver:
                 self._keeper.pump()
             except KernelUnavailable as error:
                 self._must_be_launched(str(error))
-                raise _Stopped(Stop(Status.KERNEL_DIED, str(error))) from error
+                raise Stopped(Stop(Status.KERNEL_DIED, str(error))) from error
             if not self._keeper.alive and self._position < 0:
                 self._must_be_launched("the fork server ended")
-                raise _Stopped(self._death())
+                raise Stopped(self._death())
         if "cancel" in ready:
             self._cancel.drain()
             self._begin_ending(Stop(Status.CANCELLED, self._cancel.reason))
@@ -354,7 +358,7 @@ class Driver:
                 stop = self._ending.stop
                 how = "was killed at once" if self._cancel.requests > 1 else "ignored the interrupt and was killed"
                 reason = f"{stop.reason}; the kernel {how}"
-                raise _Stopped(Stop(stop.status, reason))
+                raise Stopped(Stop(stop.status, reason))
             return
         where = name_of(self._cell)
         if cell_until is not None and now >= cell_until:
@@ -371,7 +375,7 @@ class Driver:
             if self._cancel.requests > 1:
                 self._ending.kill_at = now
             return
-        self._ending = _Ending(stop, now if self._cancel.requests > 1 else now + self._deadlines.grace)
+        self._ending = Ending(stop, now if self._cancel.requests > 1 else now + self._deadlines.grace)
         if self._interrupt_by_message:
             self._client.send("control", "interrupt_request", {})
         else:

@@ -13,9 +13,12 @@ with two more descriptors for a `keep`: the kernel's channel and its side channe
 imports just these and serves all runs that ask for them: a notebook never finds a module in memory that it would not
 have imported.
 
+With `"mode": "sockets"` the kernel is IPython's ordinary application, with ZeroMQ's sockets and a connection file, for
+any Jupyter client (see `provisioner.py`). Its two more descriptors are its stdout and stderr; none waits as a spare.
+
 server → runner      {"event": "ready", "pid": n, "versions": {…}} | {"event": "refused", "error": text}
 runner → server      {"op": "keep", "run": id, "preload": [module, …], "argv": […], "movable": whether it may have
-                     started before it knew where}
+                     started before it knew where, "mode": "sockets" or none}
                      {"op": "branch", "preload": [module, …]}, answered by {"event": "branched"}
                      {"op": "status"}, answered by {"event": "status", …};  {"op": "stop"}
 
@@ -187,11 +190,17 @@ class Server:
         wanted: tuple[str, ...] = tuple(message.get("preload") or ())  # type: ignore[arg-type]
         if wanted != self.preloaded:
             self.hand_on(wanted, message, descriptors)
+        elif message.get("mode") == "sockets":
+            self.fork_keeper(lambda: keepers.ApplicationKeeper(self.kernel, descriptors))
         elif not self.give_spare(message, descriptors):
-            pid = os.fork()
-            if pid == 0:
-                self.become(lambda: keepers.ForkingKeeper(self.kernel, self.sources, descriptors))
-            self.keepers.add(pid)
+            self.fork_keeper(lambda: keepers.ForkingKeeper(self.kernel, self.sources, descriptors))
+
+    def fork_keeper(self, make: Any) -> None:
+        """Fork a keeper."""
+        pid = os.fork()
+        if pid == 0:
+            self.become(make)
+        self.keepers.add(pid)
 
     def become(self, make: Any) -> None:
         """Be a keeper, in a forked process. Does not return."""

@@ -23,7 +23,16 @@ from nbprod.execution.head_start import IDLE, HeadStart, starting
 from nbprod.execution.supervisor import Keeper, launch_file
 from nbprod.kernels.spec import KernelSpec
 
-__all__ = ["ForkServers", "Forked", "NotForked", "Warmth", "command_of", "fingerprint", "forked_argv"]
+__all__ = [
+    "ForkServers",
+    "Forked",
+    "NotForked",
+    "Warmth",
+    "application_argv",
+    "command_of",
+    "fingerprint",
+    "forked_argv",
+]
 
 _LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
@@ -70,7 +79,8 @@ class _Known:
 
 def fingerprint(spec: KernelSpec, environment: Digest, environ: Mapping[str, str], secrets: Sequence[str]) -> str:
     """Return what tells environments apart: interpreter, packages, and the variables that a process starts with."""
-    told = [list(spec.argv), str(spec.python), str(environment), sorted(starting(environ, secrets).items())]
+    # The interpreter itself, whatever name a kernel spec has for it.
+    told = [list(spec.argv[1:]), str(spec.python), str(environment), sorted(starting(environ, secrets).items())]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 
@@ -124,22 +134,71 @@ class ForkServers:
         env = {**base, **extra_env, "NBPROD_RUN_ID": run_id, "JPY_PARENT_PID": "1"}
         launch = {"argv": argv, "env": env, "cwd": str(cwd), "log": str(log), "closer": list(closer)}
         launch["closer_env"] = dict(environ)  # a server lacks what not all may have, and the store may need it
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         channel, its_channel = socket.socketpair()
         side, its_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         told = {"preload": _fitting(preload, cwd, env), "argv": argv, "movable": not _has_settings(cwd)}
-        request = json.dumps({"op": "keep", "run": run_id, **told}).encode()
-        with theirs, its_channel, its_side, launch_file(launch) as spec_file:
-            descriptors = [theirs.fileno(), spec_file.fileno(), its_channel.fileno(), its_side.fileno()]
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        request = {"op": "keep", "run": run_id, **told}
+        with its_channel, its_side:
             try:
-                control.sendmsg([request], rights)
+                keeper = self._ask(key, control, request, launch, (its_channel.fileno(), its_side.fileno()))
+            except NotForked:
+                channel.close()
+                side.close()
+                raise
+        return Forked(keeper, channel, side)
+
+    def fork_application(
+        self,
+        spec: KernelSpec,
+        *,
+        environment: Digest,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        preload: Sequence[str],
+        name: str,
+        cwd: Path,
+        streams: tuple[int, int],
+    ) -> Keeper:
+        """Ask for a kernel that any Jupyter client may talk to: an ordinary one, with ZeroMQ's sockets.
+
+        Args:
+            spec: which kernel it is.
+            environment: the digest of its environment's key.
+            argv: its launcher's command line, with the connection file.
+            env: its whole environment.
+            preload: modules that it may have in memory.
+            name: what it is called.
+            cwd: its working directory.
+            streams: descriptors of its stdout and stderr.
+
+        Raises:
+            NotForked: it can't be had.
+        """
+        key = fingerprint(spec, environment, env, ())
+        control = self._server(key, spec, starting(env))
+        own = {**env, "JPY_PARENT_PID": "1"}  # its keeper watches over it, and sees when its client is gone
+        launch = {"argv": list(argv), "env": own, "cwd": str(cwd), "log": os.devnull, "closer": []}
+        told = {"preload": _fitting(preload, cwd, env), "argv": list(argv), "mode": "sockets"}
+        return self._ask(key, control, {"op": "keep", "run": name, **told}, launch, streams)
+
+    def _ask(
+        self,
+        key: str,
+        control: socket.socket,
+        request: Mapping[str, object],
+        launch: Mapping[str, Any],
+        more: tuple[int, int],
+    ) -> Keeper:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, launch_file(launch) as spec_file:
+            descriptors = array.array("i", [theirs.fileno(), spec_file.fileno(), *more])
+            try:
+                control.sendmsg([json.dumps(request).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
             except OSError as error:
-                for sock in (ours, channel, side):
-                    sock.close()
+                ours.close()
                 self.drop(key)
                 raise NotForked(f"the fork server is gone ({error.strerror})") from error
-        return Forked(Keeper(ours), channel, side)
+        return Keeper(ours)
 
     def drop(self, key: str) -> None:
         """Forget a server; the next run that is worth it gets another."""
@@ -221,6 +280,23 @@ def forked_argv(spec: KernelSpec) -> list[str]:
     if at is None or any(not word.startswith("-") for word in words[:at]):
         raise NotForked(f"the kernel spec {spec.name} is started in a way of its own")
     return ["ipykernel_launcher.py", *words[at + len(_LAUNCHER) :], "--HistoryManager.enabled=False"]
+
+
+def application_argv(spec: KernelSpec, command: Sequence[str]) -> list[str]:
+    """Return what the launcher would find as its command line.
+
+    Args:
+        spec: the kernel spec.
+        command: the whole of it, as it would be started.
+
+    Raises:
+        NotForked: it is started in a way that a fork can't be the same as.
+    """
+    forked_argv(spec)
+    begin = spec.argv.index("-m")
+    if list(command[1 : begin + 2]) != list(spec.argv[1 : begin + 2]) or command[begin + 2 : begin + 3] != ["-f"]:
+        raise NotForked(f"the kernel {spec.name} is started by another command than its spec's")
+    return ["ipykernel_launcher.py", *command[begin + 2 :]]
 
 
 def _options(spec: KernelSpec) -> list[str]:

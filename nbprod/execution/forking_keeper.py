@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -22,6 +23,8 @@ _NAME = "nbprod_supervise" if "nbprod_supervise" in sys.modules else "nbprod.exe
 supervise: Any = importlib.import_module(_NAME)
 
 MARK = b"NBPROD_RUN_ID="
+STARTED_WITH = frozenset(os.environ)
+"""Variables of the server's own. What is added while it imports, libraries add in an ordinary kernel as well."""
 
 
 def mark_environment(run_id: str) -> None:
@@ -38,10 +41,10 @@ def mark_environment(run_id: str) -> None:
 
 
 def take_environment(env: dict[str, str]) -> None:
-    """Have the variables of one run, and no others."""
+    """Have the variables of one run, and what libraries have set, but none of the server's."""
     mark_environment(env.get("NBPROD_RUN_ID", ""))
     for name in list(os.environ):
-        if name not in env:
+        if name not in env and name in STARTED_WITH:
             del os.environ[name]
     os.environ.update(env)
     time.tzset()
@@ -87,6 +90,9 @@ class ForkingKeeper(supervise.Keeper):  # type: ignore[misc]
 
     def serve_as_kernel(self, serve: Any) -> None:
         """Be a kernel until it ends; what goes wrong is told in the log, as the interpreter does at its top."""
+        # As the interpreter has them from its start; what is executed from a file needs them otherwise (`supervise`).
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             serve()
         except BaseException:  # noqa: BLE001 - whatever it was
@@ -94,6 +100,39 @@ class ForkingKeeper(supervise.Keeper):  # type: ignore[misc]
 
             traceback.print_exc(file=sys.__stderr__)
         os._exit(1)
+
+
+class ApplicationKeeper(ForkingKeeper):
+    """Holds a kernel that any Jupyter client may talk to: IPython's own application, in a fork of the server.
+
+    Args:
+        kernel: the module that is a kernel.
+        descriptors: the client's socket, the launch, the kernel's stdout and stderr.
+    """
+
+    def __init__(self, kernel: Any, descriptors: list[int]) -> None:
+        self.module = kernel
+        self.streams = descriptors[2:]
+        supervise.Keeper.__init__(self, socket.socket(fileno=descriptors[0]), supervise.read_launch(descriptors[1]))
+
+    def start(self) -> bool:
+        """Launch, and let go of what is the kernel's alone."""
+        started: bool = supervise.Keeper.start(self)
+        for descriptor in self.streams:
+            os.close(descriptor)
+        return started
+
+    def execute(self, report: int) -> None:
+        """Be the kernel. Does not return."""
+        self.run.close()
+        os.close(self.wake_read)
+        for number, descriptor in enumerate(self.streams, 1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        take_environment(self.launch["env"])
+        os.close(report)
+        gc.enable()
+        self.serve_as_kernel(lambda: self.module.run_application(self.launch["argv"]))
 
 
 class SpareKeeper(ForkingKeeper):

@@ -17,7 +17,7 @@ from nbprod.execution.supervisor import Exit, Keeper, Supervisor
 from nbprod.kernels.connection import Connection, open_connection
 from nbprod.kernels.pipe import PipeClient
 from nbprod.kernels.spec import KernelSpec
-from nbprod.record.launch import Launch
+from nbprod.record.launch import LEAN, Launch
 
 if TYPE_CHECKING:
     from nbprod.kernels.client import KernelClient
@@ -120,6 +120,7 @@ def launch_kernel(
     closer: Sequence[str] = (),
     mask: Callable[[bytes], bytes] | None = None,
     why: str = "",
+    driver: str = LEAN,
 ) -> Kernel:
     """Launch a kernel; returns at once, while it starts.
 
@@ -134,6 +135,7 @@ def launch_kernel(
         closer: command that closes the run should this process vanish.
         mask: applied to each message's content.
         why: why it is not a fork although it was to be.
+        driver: who is to execute the cells.
 
     Raises:
         NotFound: the working directory is not there.
@@ -152,10 +154,19 @@ def launch_kernel(
         log=log,
         closer=closer,
     )
-    from nbprod.kernels.client import KernelClient  # noqa: PLC0415 - ZeroMQ is slow to import
+    launch = Launch(why=why, driver=driver)
+    client = _client_for(driver)(connection, mask)
+    return Kernel(spec=spec, connection=connection, keeper=keeper, client=client, log=log, launch=launch)
 
-    client = KernelClient(connection, mask)
-    return Kernel(spec=spec, connection=connection, keeper=keeper, client=client, log=log, launch=Launch(why=why))
+
+def _client_for(driver: str) -> type[KernelClient]:
+    if driver == LEAN:
+        from nbprod.kernels.client import KernelClient  # noqa: PLC0415 - ZeroMQ is slow to import
+
+        return KernelClient
+    from nbprod.kernels.jupyter import JupyterClient  # noqa: PLC0415 - jupyter_client is slow to import
+
+    return JupyterClient
 
 
 def fork_kernel(

@@ -22,7 +22,7 @@ from typing import Any
 from nbprod.errors import EnvironmentFault, KernelUnavailable
 from nbprod.execution.head_start import runtime_folder
 
-__all__ = ["Standing", "ask_for", "connect", "standing", "start", "stop"]
+__all__ = ["Standing", "ask_for", "connect", "private_folder", "standing", "start", "stop"]
 
 _PATIENCE = 60.0
 """Seconds that a server gets to come up."""
@@ -47,7 +47,7 @@ class Standing:
     branches: tuple[tuple[str, ...], ...]
 
 
-def _private(folder: Path) -> Path:
+def private_folder(folder: Path) -> Path:
     """Return the folder, made if need be.
 
     Raises:
@@ -69,7 +69,7 @@ def connect(key: str, environ: Mapping[str, str]) -> socket.socket | None:
     """Return a connection to the server of an environment, None if there is none."""
     path = runtime_folder(environ) / f"{key}.sock"
     try:
-        if path.lstat().st_uid != os.getuid() or _private(path.parent) is None:
+        if path.lstat().st_uid != os.getuid() or private_folder(path.parent) is None:
             return None
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -108,7 +108,7 @@ def start(key: str, command: Sequence[str], environ: Mapping[str, str], variable
     Raises:
         KernelUnavailable: it does not come up.
     """
-    folder = _private(runtime_folder(environ))
+    folder = private_folder(runtime_folder(environ))
     path, log = folder / f"{key}.sock", folder / f"{key}.log"
     with contextlib.suppress(OSError):
         path.unlink()

@@ -15,6 +15,7 @@ import asyncio
 import atexit
 import gc
 import importlib
+import importlib.util
 import io
 import json
 import os
@@ -301,6 +302,23 @@ def serve_run(app: Any, channel: socket.socket, side: socket.socket, sources: An
 def run(channel: socket.socket, side: socket.socket, argv: list[str], sources: Any) -> None:
     """Be the kernel of one run from the start. Does not return."""
     serve_run(begin(argv), channel, side, sources)
+
+
+def run_application(argv: list[str]) -> None:
+    """Be an ordinary kernel, as `python -m ipykernel_launcher` is, for any Jupyter client. Does not return.
+
+    Args:
+        argv: the launcher's command line, with the connection file.
+    """
+    launcher = importlib.util.find_spec("ipykernel_launcher")
+    sys.argv = [(launcher and launcher.origin) or argv[0], *argv[1:]]
+    reseed()
+    try:
+        # 1: no parent to watch. It would read JPY_PARENT_PID when it is imported, which was in the server.
+        IPKernelApp.launch_instance(argv[1:], parent_handle=1)
+    except SystemExit as end:
+        leave(end.code if isinstance(end.code, int) else bool(end.code))
+    leave(0)
 
 
 def warm_up() -> None:

@@ -13,7 +13,7 @@ from nbprod.kernels.wire import Message, Wire
 
 __all__ = ["KernelClient"]
 
-_RECONNECT = 5
+RECONNECT = 5
 """Milliseconds between attempts to reach sockets that the kernel has not opened yet."""
 
 
@@ -25,24 +25,30 @@ class KernelClient:
 
     def __init__(self, connection: Connection, mask: Callable[[bytes], bytes] | None = None) -> None:
         self._wire = Wire(connection.key, mask)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
-        self._sockets: dict[str, zmq.Socket[bytes]] = {}
         self._names: dict[object, str] = {}
+        self._sockets = self._connect(connection)
+        for channel, sock in self._sockets.items():
+            self._names[sock] = channel
+            self._poller.register(sock, zmq.POLLIN)
+
+    def _connect(self, connection: Connection) -> dict[str, zmq.Socket[bytes]]:
+        """Return the sockets by channel."""
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        sockets: dict[str, zmq.Socket[bytes]] = {}
         kinds = {"iopub": zmq.SUB, "shell": zmq.DEALER, "control": zmq.DEALER, "stdin": zmq.DEALER}
         for channel, kind in kinds.items():
             sock = self._context.socket(kind)
             sock.linger = 0
-            sock.setsockopt(zmq.RECONNECT_IVL, _RECONNECT)
+            sock.setsockopt(zmq.RECONNECT_IVL, RECONNECT)
             # Without a high-water mark a chatty cell's messages wait here and are not dropped.
             sock.setsockopt(zmq.RCVHWM, 0)
             sock.setsockopt(zmq.SNDHWM, 0)
             if kind == zmq.SUB:
                 sock.setsockopt(zmq.SUBSCRIBE, b"")
             sock.connect(connection.address(channel))
-            self._sockets[channel] = sock
-            self._names[sock] = channel
-            self._poller.register(sock, zmq.POLLIN)
+            sockets[channel] = sock
+        return sockets
 
     def watch(self, descriptor: int, name: str) -> None:
         """Have `wait` report a file descriptor under a name as well."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from nbprod.errors import NotFound
 
-__all__ = ["KernelSpec", "find_kernel_spec"]
+__all__ = ["KernelSpec", "find_kernel_spec", "kernel_spec_of"]
 
 _NAME = re.compile(r"[a-z0-9._-]+\Z", re.ASCII)
 _PYTHON = re.compile(r"python(\d+(\.\d+)?)?\Z")
@@ -76,6 +76,22 @@ class KernelSpec:
         merged.update(extra)
         return merged
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as it stands in `kernel.json`."""
+        return {
+            "argv": list(self.argv),
+            "env": dict(self.env),
+            "language": self.language,
+            "display_name": self.display_name,
+            "interrupt_mode": self.interrupt_mode,
+            "metadata": dict(self.metadata),
+        }
+
+
+def kernel_spec_of(name: str, spec: Any) -> KernelSpec:
+    """Return what jupyter_client knows of a kernel spec as one of ours."""
+    return _of(name, spec.to_dict(), spec.resource_dir)
+
 
 def find_kernel_spec(name: str) -> KernelSpec:
     """Find a kernel spec by name.
@@ -98,21 +114,23 @@ def find_kernel_spec(name: str) -> KernelSpec:
             expected=f"one of: {there}",
             hint="Install the kernel, or choose another with `-k NAME`.",
         ) from error
-    return _of(name, spec.to_dict(), spec.resource_dir)
+    return kernel_spec_of(name, spec)
 
 
 def _found(name: str) -> KernelSpec | None:
     """Return the first of that name on Jupyter's path: what jupyter_client finds as well, without importing it."""
     from jupyter_core.paths import jupyter_path  # noqa: PLC0415
 
+    if not _NAME.match(name):
+        return None
     for place in jupyter_path("kernels"):
-        folder = Path(place) / name
+        file = Path(place) / name / "kernel.json"
         try:
-            told = json.loads((folder / "kernel.json").read_text("utf-8"))
-            if _NAME.match(name) and name == name.lower():
-                return _of(name, told, str(folder))
+            return _of(name, json.loads(file.read_text("utf-8")), str(file.parent))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
-            continue  # jupyter_client says what is wrong with it
+            return None  # jupyter_client says what is wrong with it
     return None
 
 

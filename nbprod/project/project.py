@@ -29,6 +29,7 @@ from nbprod.project.run import ArtifactFile, Run
 from nbprod.project.settings import Settings, find_root, read_settings
 from nbprod.project.steps import find_step
 from nbprod.record.ids import RunId
+from nbprod.record.launch import LEAN, NBCLIENT
 from nbprod.record.request import RunRequest
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
@@ -62,6 +63,7 @@ class RunOptions:
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to.
         caller: what its caller needs to find its way back from the run (see `RunStarted.caller`).
+        driver: who executes the cells: `lean` or `nbclient`.
     """
 
     name: str | None = None
@@ -79,6 +81,7 @@ class RunOptions:
     retry_of: RunId | None = None
     flow_run: str | None = None
     caller: Mapping[str, Json] = field(default_factory=dict)
+    driver: str | None = None
 
 
 @dataclass(slots=True)
@@ -174,7 +177,7 @@ class Project:
 
         Raises:
             ParameterError: unknown, missing or ill-typed parameters.
-            CallerError: the output would overwrite what no run could bring back (see `refuse_loss`).
+            CallerError: no such driver; the output would overwrite what no run could bring back (see `refuse_loss`).
         """
         upstream: dict[str, Upstream] = {}
         given: dict[str, Any] = {}
@@ -217,6 +220,7 @@ class Project:
             retry_of=options.retry_of,
             flow_run=options.flow_run,
             caller=options.caller,
+            driver=_driver(options.driver, common.driver),
         )
 
     def _artifact(self, value: Any) -> ArtifactFile | None:
@@ -364,6 +368,12 @@ class Project:
     def __repr__(self) -> str:
         """Return the project's place."""
         return f"<Project {self.root}>"
+
+
+def _driver(asked: str | None, setting: str) -> str:
+    if asked not in (None, LEAN, NBCLIENT):
+        raise CallerError("there is no such driver", expected=f"{LEAN} or {NBCLIENT}", found=repr(asked))
+    return asked or setting
 
 
 def _reuse(setting: Reuse | None, *, asked: bool | None) -> Reuse:

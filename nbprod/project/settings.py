@@ -13,6 +13,7 @@ from typing import Any
 
 from nbprod.errors import SettingsError
 from nbprod.execution.fork_servers import Warmth
+from nbprod.record.launch import LEAN, NBCLIENT
 from nbprod.step.keep import Keep
 from nbprod.step.step import StepSettings
 
@@ -20,6 +21,7 @@ __all__ = ["Settings", "find_root", "read_settings"]
 
 HOME = ".nbprod"
 _SWITCH: Mapping[Any, bool] = {True: True, False: False, "true": True, "false": False}
+_KERNELS = ("warm", "preload", "idle", "driver")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
 _KEYS = ("home", "store", "ledger", "keys", "trace", "roots", "keep", "kernels", "steps")
 
@@ -37,6 +39,7 @@ class Settings:
         roots: folders that every run has as inputs, relative to the root; a step may add more.
         keep: for how long the bytes of runs are kept, unless a step says otherwise; None for ever.
         kernels: when kernels are forked.
+        driver: who executes the cells, `lean` or `nbclient`; it stands in `[tool.nbprod.kernels]`, too.
         steps: by name.
     """
 
@@ -48,6 +51,7 @@ class Settings:
     roots: tuple[str, ...] = ()
     keep: Keep | None = None
     kernels: Warmth = field(default_factory=Warmth)
+    driver: str = LEAN
     steps: Mapping[str, StepSettings] = field(default_factory=dict)
 
 
@@ -96,15 +100,16 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         roots=common.roots,
         keep=common.keep,
         kernels=_warmth(table.get("kernels", {}), environ),
+        driver=_driver(table.get("kernels", {}), environ),
         steps=parsed,
     )
 
 
 def _warmth(table: Any, environ: Mapping[str, str]) -> Warmth:
     where = "[tool.nbprod.kernels]"
-    if not isinstance(table, Mapping) or (unknown := sorted(set(table) - {"warm", "preload", "idle"})):
+    if not isinstance(table, Mapping) or (unknown := sorted(set(table) - {*_KERNELS})):
         found = repr(table) if not isinstance(table, Mapping) else ", ".join(unknown)
-        raise SettingsError(f"{where} is wrong", expected="a table with `warm`, `preload` and `idle`", found=found)
+        raise SettingsError(f"{where} is wrong", expected=f"a table with {', '.join(_KERNELS)}", found=found)
     switch: Any = environ.get("NBPROD_WARM", table.get("warm", True))
     if switch not in _SWITCH:
         raise SettingsError(f"{where} warm is wrong", expected="true or false", found=repr(switch))
@@ -115,6 +120,14 @@ def _warmth(table: Any, environ: Mapping[str, str]) -> Warmth:
     if isinstance(idle, bool) or not isinstance(idle, int | float) or not 0 < idle < math.inf:
         raise SettingsError(f"{where} idle is wrong", expected="seconds, above 0", found=repr(idle))
     return Warmth(on=_SWITCH[switch], preload=tuple(preload), idle=float(idle))
+
+
+def _driver(table: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    named: Any = environ.get("NBPROD_DRIVER", table.get("driver", LEAN))
+    if named not in (LEAN, NBCLIENT):
+        where = "[tool.nbprod.kernels] driver is wrong"
+        raise SettingsError(where, expected=f'"{LEAN}" or "{NBCLIENT}"', found=repr(named))
+    return str(named)
 
 
 def _step(name: str, table: Any) -> StepSettings:

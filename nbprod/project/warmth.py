@@ -13,7 +13,6 @@ from nbprod.execution.head_start import starting
 from nbprod.kernels.imports import preloads
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
 from nbprod.project.project import Project
-from nbprod.runner.prepare import spec_json
 from nbprod.step.step import Step
 
 __all__ = ["Warmed", "start_standing"]
@@ -71,7 +70,7 @@ def _start(project: Project, spec: KernelSpec, secrets: Sequence[str]) -> tuple[
     except NotForked as error:
         raise CallerError(f"kernels of {spec.name} cannot be forked", found=str(error)) from error
     probe = EnvironmentProbe(project.home.folder / "cache")
-    environment = probe.environment_of(spec.python, spec_json(spec), project.environ).key.digest
+    environment = probe.environment_of(spec.python, spec.to_json(), project.environ).key.digest
     base = spec.environment(project.environ, {})
     key = fingerprint(spec, environment, base, secrets)
     if (sock := standing.connect(key, project.environ)) is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from nbprod.digest import Digest, Json
 from nbprod.parameters import Parameters
 from nbprod.record.ids import RunId
+from nbprod.record.launch import LEAN
 from nbprod.step.reuse import NO_REUSE, Reuse
 from nbprod.step.step import Step
 
@@ -52,6 +53,7 @@ class Job:
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to.
         caller: what its caller needs to find its way back from the run (see `RunStarted.caller`).
+        driver: who executes its cells: `lean` or `nbclient`.
     """
 
     step: Step
@@ -68,3 +70,4 @@ class Job:
     retry_of: RunId | None = None
     flow_run: str | None = None
     caller: Mapping[str, Json] = field(default_factory=dict)
+    driver: str = LEAN

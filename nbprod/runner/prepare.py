@@ -24,7 +24,7 @@ from nbprod.runner.ports import Ports
 from nbprod.runner.started import RunFolder, Scope, Started
 from nbprod.store.elsewhere import shown_url
 
-__all__ = ["Prepared", "describe", "keep_environment", "prepare", "spec_json"]
+__all__ = ["Prepared", "describe", "keep_environment", "prepare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
 
 
 def _environment(spec: KernelSpec, ports: Ports) -> Environment:
-    return ports.probe.environment_of(spec.python, spec_json(spec), ports.environ)
+    return ports.probe.environment_of(spec.python, spec.to_json(), ports.environ)
 
 
 def keep_environment(
@@ -210,18 +210,6 @@ def _without_secrets(key: EnvironmentKey, masker: Masker) -> EnvironmentKey:
     kernel["argv"] = [masker.mask_text(word) for word in kernel["argv"]]
     kernel["env"] = {name: masker.mask_text(value) for name, value in kernel["env"].items()}
     return replace(key, kernel=kernel)
-
-
-def spec_json(spec: KernelSpec) -> dict[str, object]:
-    """Return a kernel spec as it stands in `kernel.json`."""
-    return {
-        "argv": list(spec.argv),
-        "env": dict(spec.env),
-        "language": spec.language,
-        "display_name": spec.display_name,
-        "interrupt_mode": spec.interrupt_mode,
-        "metadata": dict(spec.metadata),
-    }
 
 
 def _json_bytes(value: object) -> bytes:

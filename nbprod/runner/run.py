@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from nbprod.digest import Digest
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.driven import Deadlines, Driven, NeverLaunched, Stop
-from nbprod.execution.driver import Driver
 from nbprod.execution.events import Event, Listener
-from nbprod.execution.fork_servers import NotForked
 from nbprod.execution.held import HeldLines
 from nbprod.execution.journal import Journal, read_journal
-from nbprod.execution.kernel import Kernel, fork_kernel, launch_kernel
+from nbprod.execution.kernel import Kernel
 from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.replay import replay
 from nbprod.kernels.bootstrap import Observed
-from nbprod.kernels.imports import preloads
-from nbprod.kernels.masked import mask_content
 from nbprod.kernels.spec import find_kernel_spec
 from nbprod.ledger.errors import AlreadyUnderWay
 from nbprod.masking import Masker
@@ -37,6 +31,7 @@ from nbprod.runner.conclude import Conclusion, Ended, conclude
 from nbprod.runner.early import EarlyUploads
 from nbprod.runner.files import leave_output, write_atomically
 from nbprod.runner.job import Job
+from nbprod.runner.launching import driver_of, launch
 from nbprod.runner.leases import Leases
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared, describe, keep_environment, prepare
@@ -161,7 +156,7 @@ class Runner:
         kernel: Kernel | None = None
         try:
             if started is None:
-                kernel = self._launch(prepared)
+                kernel = launch(prepared, ports)
                 started = describe(prepared, ports)  # while the kernel starts
             started = begin(prepared, started, ports, shared=shared, retry_of=retried(prepared, ports))
         except BaseException as error:
@@ -181,7 +176,7 @@ class Runner:
             except NeverLaunched as never:
                 kernel.disown()
                 ports.forks.drop_all(patience=0.1)
-                kernel = self._launch(prepared, why=str(never))
+                kernel = launch(prepared, ports, why=str(never))
                 ended, problem = self._drive(prepared, kernel, token, listener, begun)
             conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger)
             kernel.release()
@@ -197,35 +192,10 @@ class Runner:
 
     # --- before --------------------------------------------------------------------------------
 
-    def _launch(self, prepared: Prepared, why: str = "") -> Kernel:
-        ports, warmth = self._ports, self._ports.warmth
-        how: dict[str, Any] = {
-            "run_id": str(prepared.run_id),
-            "cwd": prepared.cwd,
-            "environ": ports.environ,
-            "extra_env": prepared.secrets,
-            "log": prepared.folder.kernel_log,
-            "closer": (sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path)),
-            "mask": partial(mask_content, masker=prepared.masker) if prepared.secrets else None,
-        }
-        if prepared.environment is not None and not why:
-            cells = (cell.source for cell in prepared.plan.cells if not cell.skip)
-            try:
-                return fork_kernel(
-                    prepared.spec,
-                    servers=ports.forks,
-                    environment=prepared.environment.key.digest,
-                    preload=preloads(cells, warmth.preload),
-                    **how,
-                )
-            except NotForked as reason:
-                why = str(reason)
-        return launch_kernel(prepared.spec, supervisor=ports.supervisor, why=why, **how)
-
     def _launch_begun(self, prepared: Prepared, started: Started, begun: float) -> Kernel:
         """Launch the kernel of a run whose start is committed; if that fails, the run ends as `crashed`."""
         try:
-            return self._launch(prepared)
+            return launch(prepared, self._ports)
         except BaseException as error:
             settings = prepared.job.step.settings
             limits = OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit)
@@ -245,7 +215,7 @@ class Runner:
         heard = _Guarded(listener)
         # The uploads are left last: the end is noted, and the kernel gone, before one that is under way is waited for.
         with EarlyUploads(self._ports.store, prepared.folder.output), Journal(prepared.folder.journal) as journal:
-            driver = Driver(
+            driver = driver_of(kernel)(
                 plan=prepared.plan,
                 client=kernel.client,
                 keeper=kernel.keeper,

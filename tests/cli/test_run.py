@@ -239,3 +239,11 @@ def test_a_run_that_lost_runner_and_supervisor_is_closed_by_the_next_command(nbp
     assert "Closed a run whose runner vanished, as crashed: " in done.stderr
     assert "crashed" in done.stdout
     assert "tick 0" in nbprod("logs", "@latest").stdout
+
+
+def test_nbclient_may_drive(nbprod):
+    assert nbprod("run", "train.ipynb", "--driver", "nbclient").returncode == 0
+    launch = json.loads(nbprod("show", "@latest", "--json").stdout)["predicate"]["launch"]
+    assert (launch["how"], launch["driver"]) == ("started", "nbclient")
+    assert "nbclient speaks to kernels over ZeroMQ" in launch["why"]
+    assert nbprod("run", "train.ipynb", "--driver", "lion").returncode == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nbprod.errors import CallerError, NotFound, SettingsError
-from nbprod.project import Project
+from nbprod.project import Project, RunOptions
 from nbprod.project.settings import Settings, find_root, read_settings
 
 
@@ -69,6 +69,7 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
         ("[tool.nbprod]\nsteps = 3", "a table per step"),
         ("[tool.nbprod.steps]\ntrain = 3", r"\[tool.nbprod.steps.train\] is wrong"),
         ("[tool.nbprod.steps.train]\ntimeot = 3", "Did you mean 'timeout'"),
+        ("[tool.nbprod.kernels]\ndriver = 'lion'", "driver is wrong"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, text: str, told: str) -> None:
@@ -100,3 +101,21 @@ def test_steps_are_found_by_name_and_by_path(tmp_path: Path) -> None:
     with pytest.raises(CallerError, match="has no notebook"):
         project.step("bare")
     assert not (tmp_path / ".nbprod").exists()
+
+
+def test_the_driver_is_a_setting_that_a_variable_goes_before(tmp_path: Path) -> None:
+    assert read_settings(tmp_path, {}).driver == "lean"
+    (tmp_path / "pyproject.toml").write_text("[tool.nbprod.kernels]\ndriver = 'nbclient'")
+    assert read_settings(tmp_path, {}).driver == "nbclient"
+    assert read_settings(tmp_path, {"NBPROD_DRIVER": "lean"}).driver == "lean"
+    with pytest.raises(SettingsError, match="driver is wrong"):
+        read_settings(tmp_path, {"NBPROD_DRIVER": "lion"})
+
+
+def test_a_driver_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    project = Project.find(tmp_path, {})
+    step = project.step(tmp_path / "a.ipynb")
+    assert project.job(step, {}, RunOptions(driver="nbclient")).driver == "nbclient"
+    with pytest.raises(CallerError, match="no such driver"):
+        project.job(step, {}, RunOptions(driver="lion"))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from nbprod.digest import Digest
 from nbprod.record.ids import RunId
 from nbprod.record.labels import Labels
+from nbprod.record.launch import LEAN, NBCLIENT, Launch
 from nbprod.record.request import Input, RunRequest
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
@@ -93,6 +94,9 @@ labels = st.builds(
     retry_of=st.none() | run_ids,
     flow_run=st.none() | names,
 )
+launches = st.builds(Launch, why=words, driver=st.sampled_from([LEAN, NBCLIENT]), how=st.just("started")) | st.builds(
+    Launch, how=st.just("forked"), preloaded=st.lists(names, max_size=2).map(tuple)
+)
 records = st.builds(
     RunRecord,
     run_id=run_ids,
@@ -114,5 +118,6 @@ records = st.builds(
     notes=st.lists(words, max_size=2).map(tuple),
     trace=st.none() | kept,
     labels=labels,
+    launch=st.none() | launches,
     extra=st.dictionaries(names.filter(lambda name: name not in KNOWN), json_values, max_size=2),
 )

@@ -45,13 +45,37 @@ cell_output_limit = 100000
 TOKEN = "hunter2-\u00e9-correct horse"
 
 
-@pytest.fixture(scope="package", params=["started", "forked"])
+WITH_NBCLIENT = ("test_endings", "test_good_run", "test_forked")
+"""Files whose tests are run with the other driver, too: those that say what a run is like."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = []
+    for item in items:
+        if isinstance(item, pytest.Function) and _kind(item) == "nbclient":
+            if item.path.stem not in WITH_NBCLIENT:
+                left_out.append(item)
+            elif (differs := item.get_closest_marker("differs")) is not None:
+                item.add_marker(pytest.mark.xfail(reason=differs.kwargs["nbclient"], strict=True))
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _kind(item: pytest.Function) -> object:
+    callspec = getattr(item, "callspec", None)
+    return callspec and callspec.params.get("project")
+
+
+@pytest.fixture(scope="package", params=["started", "forked", "nbclient"])
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """One project, and so one supervisor, for all real-kernel tests here; nothing of it may be left in the end.
 
-    Each test runs twice: with kernels that are processes of their own, and with forks of a server.
+    Each test runs twice: with kernels that are processes of their own, and with forks of a server; some run a third
+    time, with nbclient as the driver. What that cannot do is marked at the test, and told in the decision record.
     """
     root = tmp_path_factory.mktemp("a project with {braces} ü")
     environ = {"NBPROD_TEST_TOKEN": TOKEN, "NBPROD_WARM": str(request.param == "forked").lower()}
+    if request.param == "nbclient":
+        environ["NBPROD_DRIVER"] = "nbclient"
     with nothing_survives() as mark, project_in(root, mark, SETTINGS, environ) as project:
         yield project

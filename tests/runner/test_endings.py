@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 import nbprod
 from nbprod.errors import CallerError, NotFound
+from nbprod.execution import driver, nbclient_driver
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import CellStarted, Event, StreamText
 from nbprod.project import Project, Run
@@ -251,6 +253,8 @@ print(run.id)
 @pytest.mark.parametrize("bootstrap", ["ours", "stock"])
 def test_a_runner_that_does_not_get_to_read_loses_nothing(project: Project, bootstrap: str) -> None:
     """The control: without the bootstrap, ipykernel's socket drops what the paused runner has not read."""
+    if project.environ.get("NBPROD_DRIVER") == "nbclient" and bootstrap == "stock":
+        pytest.skip("it is the kernel that drops them, whoever drives")
     source = "import sys\nfor i in range(10000):\n    print(i); sys.stdout.flush()"
     path = write(project.root / f"paused {bootstrap}.ipynb", source)
     done = subprocess.run(
@@ -265,6 +269,54 @@ def test_a_runner_that_does_not_get_to_read_loses_nothing(project: Project, boot
     text = text_of(read(project.run(done.stdout.strip())), source)
     forked = project.environ["NBPROD_WARM"] == "true"  # has no such socket
     assert (text.split() == [str(i) for i in range(10000)]) is (bootstrap == "ours" or forked)
+
+
+LOSE = """
+session = get_ipython().kernel.session
+stock = session.send
+def send(stream, what, content=None, *others, **named):
+    kind = what if isinstance(what, str) else what["header"]["msg_type"]
+    if kind == {kind!r} and (kind != "status" or content == {{"execution_state": "idle"}}):
+        session.send = stock
+    else:
+        return stock(stream, what, content, *others, **named)
+session.send = send
+print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_LOST", 0.5)
+    monkeypatch.setattr(nbclient_driver, "_IDLE", 1)
+
+
+@pytest.mark.differs(nbclient="it waits for a reply until the deadline")
+@pytest.mark.usefixtures("impatient")
+def test_a_reply_that_got_lost_is_given_up(project: Project) -> None:
+    lose = LOSE.format(kind="execute_reply")
+    done = run(project, "stubborn", lose, "2", cell_timeout=3.0)
+    assert done.status == "failed"
+    assert "NoReply" in done.reason
+    assert text_of(read(done), lose) == "done\n"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_idle_that_got_lost_is_noted(project: Project) -> None:
+    lose = LOSE.format(kind="status")
+    done = run(project, "lost idle", lose, "print(2)", cell_timeout=20.0)
+    assert done.status == "succeeded"
+    assert text_of(read(done), "print(2)") == "2\n"
+    assert b"idle message was lost" in done.home.store.get(done.record.journal.digest)
+
+
+def test_it_runs_where_an_event_loop_runs(project: Project) -> None:
+    async def inside() -> Run:
+        return run(project, "inside", "import asyncio\nawait asyncio.sleep(0.01)\nprint('ran')", "raise ValueError")
+
+    done = asyncio.run(inside())
+    assert how(done) == ["ok", "failed"]
+    assert "ran" in done.notebook.read_text()
 
 
 def test_a_step_may_set_its_own_limit(project: Project) -> None:

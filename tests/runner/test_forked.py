@@ -14,6 +14,7 @@ import pytest
 import nbprod
 from nbprod.execution import head_start
 from nbprod.execution.events import CellStarted, Event
+from nbprod.kernels import warm_spec
 from nbprod.project import Project, Run
 from nbprod.record.launch import Launch
 from tests.notebooks import project_in, write
@@ -168,6 +169,20 @@ def test_questions_are_refused(project: Project) -> None:
     assert "StdinNotImplementedError" in done.reason
 
 
+def test_a_broken_pipe_is_an_exception(project: Project) -> None:
+    done = run(project, "pipe", "import os\nreader, writer = os.pipe()\nos.close(reader)\nos.write(writer, b'x')")
+    assert done.status == "failed"
+    assert "BrokenPipeError" in done.reason
+
+
+def test_what_a_library_sets_in_the_environment_is_set(project: Project) -> None:
+    names = ("KMP_INIT_AT_FORK", "MPLBACKEND", "PYDEVD_USE_FRAME_EVAL")
+    cell = f"import os, sklearn\nprint(*map(os.environ.get, {names}))"
+    for _ in range(4 if project.environ["NBPROD_WARM"] == "true" else 1):  # the last ones are in spares
+        printed = said(run(project, "sets", cell), cell)
+        assert printed == "FALSE module://matplotlib_inline.backend_inline NO\n"
+
+
 # --- when things go wrong -------------------------------------------------------------------------
 
 
@@ -245,3 +260,14 @@ def test_the_settings_say_whether(tmp_path: Path) -> None:
         assert not servers(project)
     with nothing_survives() as mark, project_in(tmp_path / "on", mark) as project:
         assert run(project, "on", "1").record.launch == Launch(how="forked")
+
+
+def test_a_spec_for_jupyter_clients_is_as_good_as_python3(
+    forking: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm_spec.install("warmed", display_name="w", prefix=tmp_path)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
+    done = nbprod.run(write(forking.root / "warmed.ipynb", "1", kernel="warmed"), project=forking)
+    assert done.record.launch == Launch(how="forked")
+    assert done.record.request.kernel == "warmed"
+    assert done.record.request.environment == run(forking, "ordinary", "1").record.request.environment

@@ -85,6 +85,34 @@ def status(*, as_json: bool) -> int:
     return 0
 
 
+@warm.command()
+@click.option("--name", default="python3-warm", metavar="NAME", help="The kernel spec's name.  [default: python3-warm]")
+@click.option("--display-name", default="Python 3 (warm)", metavar="TEXT", help="Its name for people.")
+@click.option("--preload", multiple=True, metavar="MODULE", help="A module that its kernels have in memory.")
+@click.option("--user/--sys-prefix", default=False, help="For the user, or for this environment.  [default: this]")
+def install(*, name: str, display_name: str, preload: tuple[str, ...], user: bool) -> int:
+    """Write a kernel spec whose kernels papermill, nbclient and JupyterLab have forked."""
+    from nbprod.cli.screen import output, text  # noqa: PLC0415
+    from nbprod.kernels import warm_spec  # noqa: PLC0415
+
+    path = warm_spec.install(name, display_name=display_name, preload=preload, user=user)
+    output().print(f"[green]✔[/] The kernel spec {text(name)} is in {text(str(path))}.")
+    return 0
+
+
+@warm.command()
+@click.option("--name", default="python3-warm", metavar="NAME", help="The kernel spec's name.  [default: python3-warm]")
+@click.option("--user/--sys-prefix", default=False, help="The user's, or this environment's.  [default: this]")
+def uninstall(*, name: str, user: bool) -> int:
+    """Remove such a kernel spec."""
+    from nbprod.cli.screen import output, text  # noqa: PLC0415
+    from nbprod.kernels import warm_spec  # noqa: PLC0415
+
+    path = warm_spec.uninstall(name, user=user)
+    output().print(f"The kernel spec {text(name)} is removed from {text(str(path))}.")
+    return 0
+
+
 def _local(since: float) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415
 
