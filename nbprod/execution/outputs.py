@@ -12,15 +12,20 @@ from typing import Any
 
 __all__ = ["OUTPUT_KINDS", "Collector", "OutputLimits"]
 
+MIB = 1 << 20
 OUTPUT_KINDS = frozenset(
     {
-        *("stream", "display_data", "execute_result", "update_display_data", "clear_output", "error"),
-        *("comm_open", "comm_msg"),
+        "stream",
+        "display_data",
+        "execute_result",
+        "update_display_data",
+        "clear_output",
+        "error",
+        "comm_open",
+        "comm_msg",
     }
 )
-"""Types of the messages that a collector takes."""
-
-MIB = 1 << 20
+"""The IOPub messages that put something out."""
 _SCRAP = "application/scrapbook.scrap."
 _JOURNALS = 10
 """Times the run's limit that the journal may hold of outputs that were cleared again."""

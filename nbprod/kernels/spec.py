@@ -121,14 +121,16 @@ def _found(name: str) -> KernelSpec | None:
     """Return the first of that name on Jupyter's path: what jupyter_client finds as well, without importing it."""
     from jupyter_core.paths import jupyter_path  # noqa: PLC0415
 
+    if not _NAME.match(name):
+        return None
     for place in jupyter_path("kernels"):
-        folder = Path(place) / name
+        file = Path(place) / name / "kernel.json"
         try:
-            told = json.loads((folder / "kernel.json").read_text("utf-8"))
-            if _NAME.match(name) and name == name.lower():
-                return _of(name, told, str(folder))
+            return _of(name, json.loads(file.read_text("utf-8")), str(file.parent))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
-            continue  # jupyter_client says what is wrong with it
+            return None  # jupyter_client says what is wrong with it
     return None
 
 
