@@ -24,6 +24,7 @@ from nbprod.execution.reply import Reply, judge, name_of
 from nbprod.execution.supervisor import Keeper
 from nbprod.kernels.pipe import PipeClient
 from nbprod.kernels.wire import Message
+from nbprod.record.launch import Launch
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellOutcome
 
@@ -53,6 +54,7 @@ class Driver:
         cancel: wakes the driver.
         listener: hears of cells and streams; must not raise and should be quick.
         interrupt_by_message: the kernel spec's `interrupt_mode` is `message`.
+        launched: says how the kernel came into being, for the journal.
         explain_death: says in words how the kernel died.
         held: joins the pieces of lines, where a run has secrets.
     """
@@ -69,6 +71,7 @@ class Driver:
         cancel: CancelToken,
         listener: Listener,
         interrupt_by_message: bool,
+        launched: Callable[[], Launch],
         explain_death: Callable[[], str],
         held: HeldLines | None = None,
     ) -> None:
@@ -81,6 +84,7 @@ class Driver:
         self._cancel = cancel
         self._listener = listener
         self._interrupt_by_message = interrupt_by_message
+        self._launched = launched
         self._explain_death = explain_death
         self._held = held
         self._ending: Ending | None = None
@@ -184,7 +188,8 @@ class Driver:
             while (message := self._client.receive("iopub")) is not None:
                 heard = heard or message.parent in requests or message.kind == "iopub_welcome"
         language_info = dict(info.get("language_info") or {})
-        self._journal.event("kernel_ready", datetime.now(UTC), language_info=language_info)
+        launch = self._launched().to_json()
+        self._journal.event("kernel_ready", datetime.now(UTC), language_info=language_info, launch=launch)
         self._listener(KernelReady(seconds=time.monotonic() - begun, total=self._plan.total))
         return language_info
 

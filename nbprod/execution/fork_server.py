@@ -78,6 +78,7 @@ class Server:
         self.kernel = kernel
         self.sources = sources
         self.preloaded: tuple[str, ...] = ()
+        self.loaded: list[str] = []
         self.controls: list[socket.socket] = []
         self.listener: socket.socket | None = None
         self.branches: dict[tuple[str, ...], tuple[socket.socket, int]] = {}
@@ -193,7 +194,7 @@ class Server:
         elif message.get("mode") == "sockets":
             self.fork_keeper(lambda: keepers.ApplicationKeeper(self.kernel, descriptors))
         elif not self.give_spare(message, descriptors):
-            self.fork_keeper(lambda: keepers.ForkingKeeper(self.kernel, self.sources, descriptors))
+            self.fork_keeper(lambda: keepers.ForkingKeeper(self.kernel, self.sources, self.loaded, descriptors))
 
     def fork_keeper(self, make: Any) -> None:
         """Fork a keeper."""
@@ -225,7 +226,7 @@ class Server:
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self.become(lambda: keepers.SpareKeeper(self.kernel, self.sources, argv, theirs))
+            self.become(lambda: keepers.SpareKeeper(self.kernel, self.sources, self.loaded, argv, theirs))
         theirs.close()
         self.spares.append((ours, pid))
         self.keepers.add(pid)
@@ -271,6 +272,7 @@ class Server:
                 self.controls = [theirs]
                 self.preloaded, self.served = wanted, 0
                 preload(wanted)
+                self.loaded = [name for name in wanted if name in sys.modules]
                 self.serve()
             finally:
                 os._exit(0)

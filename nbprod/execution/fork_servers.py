@@ -34,6 +34,8 @@ __all__ = [
     "forked_argv",
 ]
 
+_TRIES = 2
+"""How often a list of modules is tried."""
 _LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
@@ -58,11 +60,12 @@ class Warmth:
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """A kernel that was asked for: its keeper, and our ends of its sockets."""
+    """A kernel that was asked for: its keeper, our ends of its sockets, and what it may have in memory."""
 
     keeper: Keeper
     channel: socket.socket
     side: socket.socket
+    preload: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -95,6 +98,7 @@ class ForkServers:
     def __init__(self, idle: float = IDLE, ahead: HeadStart | None = None) -> None:
         self._idle = idle
         self._ahead = ahead
+        self._failed: dict[tuple[str, ...], int] = {}
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
@@ -136,7 +140,8 @@ class ForkServers:
         launch["closer_env"] = dict(environ)  # a server lacks what not all may have, and the store may need it
         channel, its_channel = socket.socketpair()
         side, its_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        told = {"preload": _fitting(preload, cwd, env), "argv": argv, "movable": not _has_settings(cwd)}
+        names = self._bearable(_fitting(preload, cwd, env))
+        told = {"preload": names, "argv": argv, "movable": not _has_settings(cwd)}
         request = {"op": "keep", "run": run_id, **told}
         with its_channel, its_side:
             try:
@@ -145,7 +150,7 @@ class ForkServers:
                 channel.close()
                 side.close()
                 raise
-        return Forked(keeper, channel, side)
+        return Forked(keeper, channel, side, tuple(names))
 
     def fork_application(
         self,
@@ -199,6 +204,23 @@ class ForkServers:
                 self.drop(key)
                 raise NotForked(f"the fork server is gone ({error.strerror})") from error
         return Keeper(ours)
+
+    def failed(self, preload: Sequence[str]) -> None:
+        """Hear that no kernel came of what was asked for: what fails twice is not asked for again.
+
+        Args:
+            preload: what the kernel was to have in memory.
+        """
+        with self._lock:
+            names = tuple(preload)
+            self._failed[names] = self._failed.get(names, 0) + 1
+        self.drop_all(patience=0.1)
+
+    def _bearable(self, preload: list[str]) -> list[str]:
+        for names in (preload, []):
+            if self._failed.get(tuple(names), 0) < _TRIES:
+                return names
+        raise NotForked("the fork server failed before")
 
     def drop(self, key: str) -> None:
         """Forget a server; the next run that is worth it gets another."""

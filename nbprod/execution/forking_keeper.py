@@ -62,11 +62,13 @@ class ForkingKeeper(supervise.Keeper):  # type: ignore[misc]
     Args:
         kernel: the module that is a kernel.
         sources: code objects that prepare a kernel, by name.
+        loaded: what of the modules that were asked for is in memory.
         descriptors: the run's socket, its launch, the kernel's channel and side channel.
     """
 
-    def __init__(self, kernel: Any, sources: dict[str, Any], descriptors: list[int]) -> None:
+    def __init__(self, kernel: Any, sources: dict[str, Any], loaded: list[str], descriptors: list[int]) -> None:
         self.module = kernel
+        self.loaded = loaded
         self.sources = sources
         self.channel = socket.socket(fileno=descriptors[2])
         self.side = socket.socket(fileno=descriptors[3])
@@ -78,6 +80,10 @@ class ForkingKeeper(supervise.Keeper):  # type: ignore[misc]
         self.channel.close()
         self.side.close()
         return started
+
+    def about(self) -> dict[str, object]:
+        """Return what is told of the kernel beside its pid."""
+        return {"preloaded": self.loaded}
 
     def execute(self, report: int) -> None:
         """Be the kernel. Does not return."""
@@ -112,6 +118,7 @@ class ApplicationKeeper(ForkingKeeper):
 
     def __init__(self, kernel: Any, descriptors: list[int]) -> None:
         self.module = kernel
+        self.loaded = []
         self.streams = descriptors[2:]
         supervise.Keeper.__init__(self, socket.socket(fileno=descriptors[0]), supervise.read_launch(descriptors[1]))
 
@@ -141,12 +148,16 @@ class SpareKeeper(ForkingKeeper):
     Args:
         kernel: the module that is a kernel.
         sources: code objects that prepare a kernel, by name.
+        loaded: what of the modules that will be asked for is in memory.
         argv: the command line that the kernel shows.
         server: where the request will come from.
     """
 
-    def __init__(self, kernel: Any, sources: dict[str, Any], argv: list[str], server: socket.socket) -> None:
+    def __init__(
+        self, kernel: Any, sources: dict[str, Any], loaded: list[str], argv: list[str], server: socket.socket
+    ) -> None:
         self.module = kernel
+        self.loaded = loaded
         self.sources = sources
         self.server = server
         self.inner, self.inner_kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -179,7 +190,7 @@ class SpareKeeper(ForkingKeeper):
         if self.status is not None:
             supervise.tell(self.run, event="refused", error="the spare kernel had died")
             return False
-        supervise.tell(self.run, event="launched", pid=self.kernel)
+        supervise.tell(self.run, event="launched", pid=self.kernel, **self.about())
         return True
 
     def wait_for_run(self, server: socket.socket) -> tuple[dict[str, object] | None, list[int]]:

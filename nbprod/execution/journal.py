@@ -3,8 +3,7 @@
 One JSON object a line (`journal.jsonl` in the run's folder), written with one write(2) and no buffer: what was
 written is there when the process is killed. Once a second it is also brought to disk, for power failures.
 
-    {"e":"kernel_launched","at":"2026-…","launch":{"how":"started"}}
-    {"e":"kernel_ready","at":"2026-…","language_info":{…}}
+    {"e":"kernel_ready","at":"2026-…","language_info":{…},"launch":{"how":"started"}}
     {"e":"cell_started","at":"…","p":3,"cell":2}
     {"e":"message","at":"…","p":3,"kind":"stream","content":{…}}
     {"e":"cell_finished","at":"…","p":3,"outcome":{"status":"ok",…}}

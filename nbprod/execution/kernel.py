@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from nbprod.execution.supervisor import Exit, Keeper, Supervisor
 from nbprod.kernels.connection import Connection, open_connection
 from nbprod.kernels.pipe import PipeClient
 from nbprod.kernels.spec import KernelSpec
-from nbprod.record.launch import LEAN, Launch
+from nbprod.record.launch import FORKED, LEAN, Launch
 
 if TYPE_CHECKING:
     from nbprod.kernels.client import KernelClient
@@ -39,14 +40,21 @@ class Kernel:
         client: KernelClient | PipeClient,
         log: Path,
         launch: Launch,
+        preload: tuple[str, ...] = (),
     ) -> None:
         self.spec = spec
         self.keeper = keeper
         self.client = client
-        self.launch = launch
+        self.preload = preload
+        self._launch = launch
         self._connection = connection
         self._log = log
         self._ended = False
+
+    @property
+    def launch(self) -> Launch:
+        """How it came into being; what was in memory is known once it has."""
+        return replace(self._launch, preloaded=self.keeper.preloaded) if self._launch.how == FORKED else self._launch
 
     def log_tail(self) -> str:
         """Return the end of what the process itself wrote to its stdout and stderr."""
@@ -199,9 +207,16 @@ def fork_kernel(
         log=log,
         closer=closer,
     )
-    launch = Launch(how="forked", preloaded=tuple(preload))
     client = PipeClient(forked.channel, forked.side, mask)
-    return Kernel(spec=spec, connection=None, keeper=forked.keeper, client=client, log=log, launch=launch)
+    return Kernel(
+        spec=spec,
+        connection=None,
+        keeper=forked.keeper,
+        client=client,
+        log=log,
+        launch=Launch(how=FORKED),
+        preload=forked.preload,
+    )
 
 
 def kill_leftovers(run_id: str) -> int:

@@ -12,7 +12,7 @@ runner → supervisor  {"op": "keep", "run": id}            with the run's socke
 runner → keeper      {"op": "signal", "signal": n}        to the kernel's process group
                      {"op": "end", "grace": seconds}      wait that long for the kernel, then kill what is left
                      {"op": "bye"}                        the run is closed; without it the keeper has it closed
-keeper → runner      {"event": "launched", "pid": n} | {"event": "refused", "error": text}
+keeper → runner      {"event": "launched", "pid": n, …} | {"event": "refused", "error": text}
                      {"event": "exited", "code": n | null, "signal": n | null, "oom": n}
                      {"event": "ended", "killed": n}
 """
@@ -207,8 +207,12 @@ class Keeper:
             tell(self.run, event="refused", error=problem.decode("utf-8", "replace"))
             return False
         self.kernel = pid
-        tell(self.run, event="launched", pid=pid)
+        tell(self.run, event="launched", pid=pid, **self.about())
         return True
+
+    def about(self) -> dict[str, object]:
+        """Return what is told of the kernel beside its pid."""
+        return {}
 
     def _become_kernel(self, parent: int, report: int) -> None:
         """Be the kernel: in a session, a group and a folder of its own, ended with its parent."""

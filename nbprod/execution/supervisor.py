@@ -61,6 +61,7 @@ class Keeper:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.pid: int | None = None
+        self.preloaded: tuple[str, ...] = ()
         self.exit: Exit | None = None
         self.ended = False
         self.lost = False
@@ -84,6 +85,7 @@ class Keeper:
         news = json.loads(data)
         if news["event"] == "launched":
             self.pid = news["pid"]
+            self.preloaded = tuple(news.get("preloaded", ()))
         elif news["event"] == "refused":
             raise KernelUnavailable(
                 "the kernel could not be launched",

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LEAN", "NBCLIENT", "Launch"]
+__all__ = ["FORKED", "LEAN", "NBCLIENT", "STARTED", "Launch"]
+
+STARTED, FORKED = "started", "forked"
 
 LEAN, NBCLIENT = "lean", "nbclient"
 """Who executes the cells: our own driver, or nbclient."""
@@ -23,7 +25,7 @@ class Launch:
         driver: who executed the cells.
     """
 
-    how: str = "started"
+    how: str = STARTED
     preloaded: tuple[str, ...] = ()
     why: str = ""
     driver: str = LEAN
@@ -31,7 +33,7 @@ class Launch:
     def to_json(self) -> dict[str, Any]:
         """Return the form that stands in journal and record."""
         told: dict[str, Any] = {"how": self.how}
-        if self.how == "forked":
+        if self.how == FORKED:
             told["preloaded"] = list(self.preloaded)
         if self.why:
             told["why"] = self.why

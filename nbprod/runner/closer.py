@@ -90,7 +90,7 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunR
         collects=json.loads(folder.started.read_bytes())["home"]["collects"],
         notes=(f"closed by recovery; the last sign of life was at {last:%Y-%m-%d %H:%M:%S} UTC",),
     )
-    launches = [event["launch"] for event in events if event["e"] == "kernel_launched"]
+    launches = [event["launch"] for event in events if "launch" in event]
     if launches:
         ended = replace(ended, launch=Launch.from_json(launches[-1]))
     if events and events[-1]["e"] == "ended":

@@ -175,7 +175,7 @@ class Runner:
                 ended, problem = self._drive(prepared, kernel, token, listener, begun)
             except NeverLaunched as never:
                 kernel.disown()
-                ports.forks.drop_all(patience=0.1)
+                ports.forks.failed(kernel.preload)
                 kernel = launch(prepared, ports, why=str(never))
                 ended, problem = self._drive(prepared, kernel, token, listener, begun)
             conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger)
@@ -230,12 +230,12 @@ class Runner:
                 cancel=cancel,
                 listener=heard,
                 interrupt_by_message=prepared.spec.interrupt_mode == "message",
+                launched=lambda: kernel.launch,
                 explain_death=lambda: prepared.masker.mask_text(kernel.explain_death()),
                 held=HeldLines(prepared.masker) if prepared.secrets else None,
             )
             problem: BaseException | None = None
             try:
-                journal.event("kernel_launched", self._ports.now(), launch=kernel.launch.to_json())
                 observed = _observed(prepared)
                 driven = driver.drive((lambda client: client.prepare(observed)) if prepared.spec.is_ipykernel else None)
                 if _alive(driven.stop):

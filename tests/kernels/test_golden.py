@@ -67,7 +67,11 @@ def test_a_library_in_memory_changes_nothing(projects: dict[str, Project], packa
     launch = done["forked"].record.launch
     assert launch is not None
     assert launch.how == "forked"
-    assert launch.preloaded == preloads(cells, ["guess"]) != ()
+    assert launch.preloaded
+    assert set(launch.preloaded) <= set(preloads(cells, ["guess"]))
+    assert {name.partition(".")[0] for name in launch.preloaded} == {
+        name.partition(".")[0] for name in preloads(cells, ["guess"])
+    }
 
 
 def test_the_libraries_were_in_memory(projects: dict[str, Project]) -> None:
