@@ -167,8 +167,7 @@ class Keyring:
                 stream.write(made.to_pem())
                 stream.flush()
                 os.fsync(stream.fileno())
-            with contextlib.suppress(FileExistsError):
-                path.hardlink_to(partial)  # whole or not at all, and never in the place of another
+            if _placed(partial, path):
                 return HeldKey(name, made)
         except OSError as error:
             raise _unusable(path, str(error.strerror)) from error
@@ -178,6 +177,19 @@ class Keyring:
         found = self.find(name)
         assert found is not None  # noqa: S101 - it was there a moment ago
         return found
+
+
+def _placed(partial: Path, path: Path) -> bool:
+    """Give a file its name, whole or not at all, and never in the place of another; say whether it was the first."""
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links: two who come at the same moment may not see each other
+        if path.exists():
+            return False
+        partial.rename(path)
+    return True
 
 
 def _unusable(path: Path, found: str) -> EnvironmentFault:

@@ -18,7 +18,7 @@ from nbprod.store.elsewhere import read_url, refuse_unwritable, write_url
 from nbprod.verify.outcome import Conclusion, conclude
 from nbprod.verify.survey import survey
 
-__all__ = ["Made", "make_checkpoint", "send"]
+__all__ = ["Made", "make_checkpoint", "read_sent", "send"]
 
 
 @dataclass(frozen=True, slots=True)

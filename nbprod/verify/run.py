@@ -24,8 +24,6 @@ from nbprod.verify.trust import Trust
 
 __all__ = ["Evidence", "verify_run"]
 
-_TRIES = 5
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -44,6 +42,15 @@ class Evidence:
     trust: Trust
     survey: Survey
     policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A run's events, its row in the index, and how many events there were before the row was read."""
+
+    events: tuple[StoredEvent, ...]
+    row: RunRow | None
+    before: int
 
 
 def verify_run(run_id: RunId, evidence: Evidence) -> Verification:
@@ -66,20 +73,20 @@ def verify_run(run_id: RunId, evidence: Evidence) -> Verification:
 def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
     yield from evidence.survey.checks
     try:
-        events, row = _read(run_id, evidence.ledger)
+        read = _read(run_id, evidence.ledger)
     except (IntegrityError, UnsupportedVersion, ValueError) as error:
         yield _altered(4, "inclusion", f"an event of the run cannot be read: {error}")
         return
-    end = next((stored for stored in events if isinstance(stored.event, RunFinished)), None)
+    end = next((stored for stored in read.events if isinstance(stored.event, RunFinished)), None)
     newest = evidence.survey.newest
-    included = check_included(evidence.ledger.log, events, None if newest is None else newest.checkpoint)
+    included = check_included(evidence.ledger.log, read.events, None if newest is None else newest.checkpoint)
     yield from included
     if end is None:
-        yield _without_end(row)
+        yield _without_end(read.row)
         return
     signed = SignedBy(())
     try:
-        signed, found = _recorded(run_id, events, end, row, evidence)
+        signed, found = _recorded(run_id, read, end, evidence)
         yield from found
     except UnsupportedVersion as error:
         yield Check.open(3, "record", str(error))
@@ -94,15 +101,10 @@ def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
     yield from evidence.policy.checks(known, development=DEVELOPMENT)
 
 
-def _read(run_id: RunId, ledger: Ledger) -> tuple[list[StoredEvent], RunRow | None]:
-    """Return a run's events and its row in the index, of one moment: somebody may put a tag on it meanwhile."""
+def _read(run_id: RunId, ledger: Ledger) -> _Read:
+    before = sum(1 for _ in ledger.events(run_id))
     row = _row(run_id, ledger)
-    for _ in range(_TRIES):
-        events, before = list(ledger.events(run_id)), row
-        row = _row(run_id, ledger)
-        if row == before:
-            break
-    return events, row
+    return _Read(tuple(ledger.events(run_id)), row, before)
 
 
 def _without_end(row: RunRow | None) -> Check:
@@ -111,9 +113,7 @@ def _without_end(row: RunRow | None) -> Check:
     return Check.open(3, "events", "the run has not ended: it has no record yet")
 
 
-def _recorded(
-    run_id: RunId, events: list[StoredEvent], end: StoredEvent, row: RunRow | None, evidence: Evidence
-) -> tuple[SignedBy, list[Check]]:
+def _recorded(run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence) -> tuple[SignedBy, list[Check]]:
     """Return what a run's record, its signature and its bytes come to."""
     event, store, trust = end.event, evidence.store, evidence.trust
     assert isinstance(event, RunFinished)  # noqa: S101 - chosen so
@@ -130,14 +130,14 @@ def _recorded(
         return SignedBy(()), [_altered(3, "record", str(error))]
     leaf = evidence.ledger.log.leaf_of(end.seq)
     signed = check_signature(event.attestation, data, record, store, trust)
-    stones = [stored.event for stored in events if isinstance(stored.event, BytesErased)]
+    stones = [stored.event for stored in read.events if isinstance(stored.event, BytesErased)]
     checks = [
         *signed.checks,
         check_key(signed, trust, None if leaf is None else leaf.index, evidence.survey.size),
         *check_objects(record, store, erased_of(stones), waits),
         *check_tombstones(stones, store),
-        *check_events(events, record, row),
-        *check_second_endings(events, store),
+        *check_events(read.events, record, read.row, before=read.before),
+        *check_second_endings(read.events, store),
     ]
     return signed, checks
 

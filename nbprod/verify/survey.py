@@ -13,7 +13,7 @@ from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.seen import Seen
 from nbprod.verify.trust import Trust
 
-__all__ = ["STEP", "Signed", "Survey", "survey"]
+__all__ = ["STEP", "Signed", "Survey", "opened", "survey"]
 
 STEP = 5
 _NAME = "consistency"
@@ -27,13 +27,13 @@ class Signed:
         checkpoint: what it says.
         note: the signed text.
         source: where it comes from, in words.
-        keys: the ids of the keys that have signed it.
+        has_say: whether such a key may sign the log's state at that size.
     """
 
     checkpoint: Checkpoint
     note: str
     source: str
-    keys: tuple[str, ...]
+    has_say: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +75,18 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
     own = [] if last is None else [(last.body, "the log's own newest")]
     for note, source in (*remembered, *((each, "the one given") for each in given), *own):
         try:
-            signed = _opened(note, source, trust)
+            signed = opened(note, source, trust)
+            if not signed.has_say and (note, source) in own:  # of a key that was revoked since: anybody may have it
+                told = f"{source} checkpoint proves nothing: its key has no say at {signed.checkpoint.size} events"
+                checks.append(Check.beside(STEP, _NAME, told))
+                continue
             _compare(log, size, signed)
         except IntegrityError as error:
             checks.append(_altered(f"checkpoint ({source}): {error}"))
             continue
         told = f"the log has all of the checkpoint of {signed.checkpoint.size} events ({source}), unchanged"
-        if _has_say(trust, signed):
-            found.append(signed)
-            checks.append(Check.passed(STEP, _NAME, told))
-        else:  # of a key that was revoked since: what it says may be so, and proves nothing
-            checks.append(
-                Check.beside(STEP, _NAME, f"{told}; yet its key has no say at that size, and it proves nothing")
-            )
+        checks.append(Check.passed(STEP, _NAME, told))
+        found += [signed] if signed.has_say else []
     found += _earlier(log, size, trust, last) if not found else []
     if not remembered and not given:
         told = "nothing was seen of this log before, and no checkpoint from elsewhere was given to compare it with"
@@ -111,25 +110,27 @@ def _earlier(log: EventLog, size: int, trust: Trust, last: StoredNote | None) ->
     notes = [note for note in log.notes(NoteKind.CHECKPOINT) if last is not None and note.number < last.number]
     for note in reversed(notes):
         try:
-            signed = _opened(note.body, "an earlier one of the log's own", trust)
+            signed = opened(note.body, "an earlier one of the log's own", trust)
             _compare(log, size, signed)
         except IntegrityError:
             continue
-        if _has_say(trust, signed):
+        if signed.has_say:
             return [signed]
     return []
 
 
-def _opened(note: str, source: str, trust: Trust) -> Signed:
+def opened(note: str, source: str, trust: Trust) -> Signed:
+    """Return a checkpoint that a key of this log has signed.
+
+    Raises:
+        IntegrityError: it is none, or of another log or key.
+    """
     checkpoint, signers = Checkpoint.open(note, trust.note_keys())
     origin = "" if trust.current is None else trust.current.log
     if checkpoint.origin != origin:
         raise IntegrityError("this checkpoint is of another log", expected=origin, found=checkpoint.origin)
-    return Signed(checkpoint, note, source, tuple(key.key.id for key in signers))
-
-
-def _has_say(trust: Trust, signed: Signed) -> bool:
-    return any(trust.signs_at(key_id, signed.checkpoint.size) for key_id in signed.keys)
+    has_say = any(trust.signs_at(key.key.id, checkpoint.size) for key in signers)
+    return Signed(checkpoint, note, source, has_say)
 
 
 def _compare(log: EventLog, size: int, signed: Signed) -> None:

@@ -76,10 +76,11 @@ def read_trust(
     roots: list[str] = []
     for note in log.notes(NoteKind.KEYS):
         read = KeyFile.open(note.body.encode(), root=None if current is None else current.root)
-        if current is not None and (read.number, read.log) != (current.number + 1, current.log):
+        number, name = (1, read.log) if current is None else (current.number + 1, current.log)
+        if (read.number, read.log) != (number, name):
             raise IntegrityError(
                 "the lists of keys do not follow each other",
-                expected=f"number {current.number + 1} of {current.log}",
+                expected=f"number {number} of {name}",
                 found=f"number {read.number} of {read.log}",
             )
         current = read

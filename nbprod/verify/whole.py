@@ -15,6 +15,7 @@ from nbprod.record.ids import RunId
 from nbprod.verify.included import fault_of
 from nbprod.verify.outcome import Check, Conclusion, Verification
 from nbprod.verify.run import Evidence, verify_run
+from nbprod.verify.survey import opened
 
 __all__ = ["verify_log"]
 
@@ -47,10 +48,10 @@ def verify_log(evidence: Evidence, looked: Callable[[int], None] = lambda _: Non
 def _events(evidence: Evidence, ended: list[RunId]) -> Iterator[Check]:
     """Hash every event, and compare the roots at the sizes of all checkpoints; note the runs that have ended."""
     wanted: dict[int, set[bytes]] = {}
-    for checkpoint in _checkpoints(evidence):
+    faults: list[str] = []
+    for checkpoint in _checkpoints(evidence, faults):
         wanted.setdefault(checkpoint.size, set()).add(checkpoint.root)
     tree = CompactRange()
-    faults: list[str] = []
     for leaf in _leaves(evidence, faults):
         if leaf.index != tree.size:
             faults.append(f"place {tree.size} is missing")
@@ -81,14 +82,16 @@ def _leaves(evidence: Evidence, faults: list[str]) -> Iterator[Leaf]:
         faults.append(f"the log cannot be read any further: {error}")
 
 
-def _checkpoints(evidence: Evidence) -> Iterator[Checkpoint]:
-    """Yield every checkpoint that a key of the log has signed, whether it fits or not."""
+def _checkpoints(evidence: Evidence, faults: list[str]) -> Iterator[Checkpoint]:
+    """Yield every checkpoint that a key of the log has signed where it has a say, whether it fits or not."""
     yield from (signed.checkpoint for signed in evidence.survey.signed)
     for note in evidence.ledger.log.notes(NoteKind.CHECKPOINT):
         try:
-            yield Checkpoint.open(note.body, evidence.trust.note_keys())[0]
-        except IntegrityError:
-            continue  # the newest is told of by the survey; an older one that is spoilt proves nothing
+            signed = opened(note.body, "the log's own", evidence.trust)
+        except IntegrityError as error:
+            faults.append(f"what is kept as a checkpoint (note {note.number}) is none: {error}")
+        else:
+            yield from [signed.checkpoint] if signed.has_say else []
 
 
 def _event_of(leaf: Leaf) -> tuple[Event | None, str | None]:

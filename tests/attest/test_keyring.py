@@ -76,6 +76,17 @@ def test_many_who_come_first_make_one_key(ring: Keyring) -> None:
     assert [path.name for path in other.iterdir()] == ["development.pem"]
 
 
+def test_a_file_system_without_links_has_keys_as_well(ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    first = ring.signer(Role.RUNNER)
+    assert ring.signer(Role.RUNNER).key.public == first.key.public
+    assert ring._made(DEVELOPMENT).key.public == first.key.public  # who comes late finds the first one's
+    assert [path.name for path in ring.folder.iterdir()] == ["development.pem"]
+
+
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o660, 0o601])
 def test_a_key_that_others_may_read_signs_nothing(ring: Keyring, bits: int) -> None:
     ring.make("runner")
