@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.measure import Samples, Tool, cold
 from benchmarks.notebooks import WORKLOADS, Workload, script_of, write
+from benchmarks.plot import plot
 from benchmarks.report import Cold, Result, cold_table, others_table, page, table
 
 TOOLS = ("papermill", "nbprod")
@@ -23,6 +24,7 @@ OTHERS = ("ploomber", "exec")
 WARMING = 3
 """Executions before the first that counts: a warm process is one that has done this before."""
 RESULTS = Path(__file__).with_name("results.md")
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "benchmarks.png"
 
 
 def say(text: str) -> None:
@@ -148,6 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if target is not None:
         target.write_text(page(results, colds, (before, os.getloadavg()[0])), "utf-8")
         say(f"written: {target}")
+    if target == RESULTS:
+        plot(results, PICTURE)
+        say(f"written: {PICTURE}")
     return 1 if not options.quick and any(result.met is False for result in results) else 0
 
 
