@@ -6,7 +6,6 @@ server ends unused.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import subprocess
@@ -95,11 +94,8 @@ class HeadStart:
         return python == self.python and not options and variables == self.variables
 
     def forgo(self) -> None:
-        """Let it end."""
+        """End it: no run needs it, or none does any more."""
         self.control.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(0.5)
-            return
         self.process.kill()
         self.process.wait()
 

@@ -126,7 +126,7 @@ def test_a_shared_run_whose_kernel_cannot_be_launched_ends_as_crashed(
     job = crowd.job(crowd.step("crowd.ipynb"), {}, RunOptions(reuse=True))
     (crowd.root / "told" / "release").touch()
     with monkeypatch.context() as patch:
-        patch.setattr("nbprod.runner.run.launch_kernel", no_kernel)
+        patch.setattr("nbprod.runner.run.launch", no_kernel)
         with pytest.raises(KernelUnavailable, match="no room"):
             crowd.run_job(job)
     (row,) = crowd.home.ledger.runs(RunQuery())

@@ -17,6 +17,7 @@ from nbprod.cli.given import given_values, how_options, options_asked, parameter
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nbprod.execution.head_start import HeadStart
     from nbprod.project import Project
     from nbprod.runner import Job
     from nbprod.step.step import Step
@@ -71,6 +72,14 @@ def run(**asked: Any) -> int:
 
     unforked = asked["help_notebook"] or asked["prepare_only"] or asked["driver"] == "nbclient"
     ahead = None if unforked else begin(os.environ)
+    try:
+        return _run(asked, ahead)
+    finally:
+        if ahead is not None:
+            ahead.forgo()
+
+
+def _run(asked: Mapping[str, Any], ahead: HeadStart | None) -> int:
     from nbprod.cli.session import open_project  # noqa: PLC0415 - the server comes up meanwhile
 
     project = open_project()
