@@ -79,7 +79,7 @@ class QuickTee:
         stream = getattr(sys, channel)
         kind = type(stream)
         # Somebody else's stream or `write`, or a cell within a cell: all of them keep what they have.
-        ours = (kind.__module__, kind.__name__) == ("ipykernel.iostream", "OutStream")
+        ours = (kind.__module__, kind.__name__) == ("ipykernel.iostream", "OutStream") or hasattr(kind, "nbprod")
         ours = ours and stream.write == kind.write.__get__(stream)
         with self.stock(channel):
             if ours:

@@ -160,6 +160,11 @@ def test_the_loop_runs(project: Project) -> None:
     assert "ticked True" in said(run(project, "loop", ASYNC, AWAITED), AWAITED)
 
 
+def test_cells_print_quickly(project: Project) -> None:
+    cell = "import sys\nprint('QuickTee' in repr(sys.stdout.write))"
+    assert "True" in said(run(project, "quick", cell), cell)
+
+
 def test_an_async_cell_is_interrupted(project: Project) -> None:
     done = run(project, "late", "import asyncio\nawait asyncio.sleep(60)", "1", cell_timeout=1.0)
     assert done.status == "timed_out"
