@@ -12,7 +12,16 @@ __all__ = ["Deadlines", "Driven", "Ending", "NeverLaunched", "Stop", "Stopped"]
 
 
 class NeverLaunched(Exception):
-    """A kernel that was to be forked never came into being: nothing has run, and it may be launched otherwise."""
+    """A kernel that was to be forked never came into being: nothing has run, and it may be launched otherwise.
+
+    Args:
+        why: in words.
+        refused: whether the server said so, and is well.
+    """
+
+    def __init__(self, why: str, *, refused: bool = False) -> None:
+        super().__init__(why)
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,9 +193,9 @@ class Driver:
         self._listener(KernelReady(seconds=time.monotonic() - begun, total=self._plan.total))
         return language_info
 
-    def _must_be_launched(self, otherwise: str) -> None:
+    def _must_be_launched(self, otherwise: str, *, refused: bool = False) -> None:
         if self._client.greets and self._keeper.pid is None:
-            raise NeverLaunched(otherwise)
+            raise NeverLaunched(otherwise, refused=refused)
 
     # --- one cell -------------------------------------------------------------------------------
 
@@ -344,7 +344,7 @@ class Driver:
             try:
                 self._keeper.pump()
             except KernelUnavailable as error:
-                self._must_be_launched(str(error))
+                self._must_be_launched(error.found or str(error), refused=True)
                 raise Stopped(Stop(Status.KERNEL_DIED, str(error))) from error
             if not self._keeper.alive and self._position < 0:
                 self._must_be_launched("the fork server ended")

@@ -1,9 +1,9 @@
 """The fork server: a supervisor whose kernels are forks of itself, with what they import already in memory.
 
 This file is run as a script by a kernel's own interpreter, which need not have nbprod. It uses the standard library,
-`supervise.py` and `forking_keeper.py` beside it, and `_in_pipe.py` and `_in_fork.py`, which know ipykernel. It never
-runs user code, has no event loop and no ZeroMQ context; everything that a run could change happens in processes forked
-for that run alone.
+`supervise.py`, `forking_keeper.py` and `fork_memory.py` beside it, and `_in_pipe.py` and `_in_fork.py`, which know
+ipykernel. It never runs user code, has no event loop and no ZeroMQ context; everything that a run could change happens
+in processes forked for that run alone.
 
     python fork_server.py CONTROL IDLE IN_PIPE IN_FORK SOURCE…
 
@@ -56,6 +56,7 @@ def load(path: str, name: str) -> Any:
 HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib would be one more import
 supervise = load(HERE + "/supervise.py", "nbprod_supervise")
 keepers = load(HERE + "/forking_keeper.py", "nbprod_forking_keeper")
+fork_memory = load(HERE + "/fork_memory.py", "nbprod_fork_memory")
 
 
 class FrontEnd:
@@ -79,6 +80,7 @@ class Server:
         self.sources = sources
         self.preloaded: tuple[str, ...] = ()
         self.loaded: list[str] = []
+        self.memory = fork_memory.Memory(set())
         self.controls: list[socket.socket] = []
         self.listener: socket.socket | None = None
         self.branches: dict[tuple[str, ...], tuple[socket.socket, int]] = {}
@@ -191,10 +193,19 @@ class Server:
         wanted: tuple[str, ...] = tuple(message.get("preload") or ())  # type: ignore[arg-type]
         if wanted != self.preloaded:
             self.hand_on(wanted, message, descriptors)
+        elif (why := self.memory.unfit(str(message.get("cwd", "/")))) is not None:
+            self.refuse(descriptors[0], why)
         elif message.get("mode") == "sockets":
             self.fork_keeper(lambda: keepers.ApplicationKeeper(self.kernel, descriptors))
         elif not self.give_spare(message, descriptors):
             self.fork_keeper(lambda: keepers.ForkingKeeper(self.kernel, self.sources, self.loaded, descriptors))
+
+    def refuse(self, descriptor: int, why: str) -> None:
+        """Say that a run must have another kernel; where what is in memory is out of date, serve nobody any more."""
+        with socket.socket(fileno=os.dup(descriptor)) as run:
+            supervise.tell(run, event="refused", error=why)
+        if self.memory.stale():
+            self.stop()
 
     def fork_keeper(self, make: Any) -> None:
         """Fork a keeper."""
@@ -249,7 +260,7 @@ class Server:
         """Send a request to a branch; one that is not there, or no more, is made."""
         for _ in range(2):
             if wanted not in self.branches:
-                self.branch(wanted)
+                self.branch(wanted, descriptors)
             sock = self.branches[wanted][0]
             try:
                 keepers.hand_over(sock, message, descriptors)
@@ -259,7 +270,7 @@ class Server:
             else:
                 return
 
-    def branch(self, wanted: tuple[str, ...]) -> None:
+    def branch(self, wanted: tuple[str, ...], came: list[int] | None = None) -> None:
         """Fork a server that imports these modules."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
@@ -267,12 +278,16 @@ class Server:
             try:
                 self.let_go()
                 ours.close()
+                for descriptor in came or ():  # the request's: it is sent to us in a moment, and is one run's alone
+                    os.close(descriptor)
                 supervise.prctl(supervise.PR_SET_CHILD_SUBREAPER, 1)
                 self.branches, self.keepers, self.spares = {}, set(), []
                 self.controls = [theirs]
                 self.preloaded, self.served = wanted, 0
+                before = set(sys.modules)
                 preload(wanted)
                 self.loaded = [name for name in wanted if name in sys.modules]
+                self.memory = fork_memory.Memory(set(sys.modules) - before)
                 self.serve()
             finally:
                 os._exit(0)

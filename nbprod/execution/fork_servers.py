@@ -6,7 +6,7 @@ import array
 import hashlib
 import json
 import os
-import select
+import resource
 import socket
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from typing import Any
 from nbprod.digest import Digest
 from nbprod.execution import head_start, standing
 from nbprod.execution.head_start import IDLE, HeadStart, starting
-from nbprod.execution.supervisor import Keeper, launch_file
+from nbprod.execution.supervisor import Keeper, launch_file, readable
 from nbprod.kernels.spec import KernelSpec
 
 __all__ = [
@@ -83,7 +83,13 @@ class _Known:
 def fingerprint(spec: KernelSpec, environment: Digest, environ: Mapping[str, str], secrets: Sequence[str]) -> str:
     """Return what tells environments apart: interpreter, packages, and the variables that a process starts with."""
     # The interpreter itself, whatever name a kernel spec has for it.
-    told = [list(spec.argv[1:]), str(spec.python), str(environment), sorted(starting(environ, secrets).items())]
+    told = [
+        list(spec.argv[1:]),
+        str(spec.python),
+        str(environment),
+        sorted(starting(environ, secrets).items()),
+        _rights(),
+    ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 
@@ -133,6 +139,8 @@ class ForkServers:
         """
         argv = forked_argv(spec)
         base = spec.environment(environ, {})
+        if (path := base.get("PYTHONPATH")) and not all(map(os.path.isabs, path.split(os.pathsep))):
+            raise NotForked("PYTHONPATH names folders relative to the working directory")
         key = fingerprint(spec, environment, base, tuple(extra_env))
         control = self._server(key, spec, starting(base, tuple(extra_env)))
         env = {**base, **extra_env, "NBPROD_RUN_ID": run_id, "JPY_PARENT_PID": "1"}
@@ -141,7 +149,7 @@ class ForkServers:
         channel, its_channel = socket.socketpair()
         side, its_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         names = self._bearable(_fitting(preload, cwd, env))
-        told = {"preload": names, "argv": argv, "movable": not _has_settings(cwd)}
+        told = {"preload": names, "argv": argv, "cwd": str(cwd), "movable": _may_wait(cwd, env)}
         request = {"op": "keep", "run": run_id, **told}
         with its_channel, its_side:
             try:
@@ -272,7 +280,7 @@ class ForkServers:
     def _hear(self, known: _Known) -> None:
         """Take what a server says of itself."""
         server = known.server
-        while server is not None and select.select([server.control], [], [], 0)[0]:
+        while server is not None and readable(server.control, 0.0):
             try:
                 data = server.control.recv(1 << 16)
             except OSError:
@@ -332,13 +340,23 @@ def _fitting(preload: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[
     return [name for name in preload if not (settings and name.partition(".")[0] == "matplotlib")]
 
 
-def _has_settings(cwd: Path) -> bool:
-    """Return whether IPython would find settings in the working directory when it starts."""
-    return any(
-        (cwd / f"{name}.{end}").exists()
-        for name in ("ipython_config", "ipython_kernel_config")
-        for end in ("py", "json")
-    )
+def _may_wait(cwd: Path, env: Mapping[str, str]) -> bool:
+    """Return whether a kernel may go through IPython's start before it knows its run: nothing there may look."""
+    names = [f"{name}.{end}" for name in ("ipython_config", "ipython_kernel_config") for end in ("py", "json")]
+    home = Path(env.get("IPYTHONDIR") or Path(env.get("HOME", "/")) / ".ipython")
+    startup = home / "profile_default" / "startup"
+    code = [*startup.glob("*.py"), *startup.glob("*.ipy")] if startup.is_dir() else []
+    return not (code or env.get("PYTHONSTARTUP") or any((cwd / name).exists() for name in names))
+
+
+def _rights() -> list[Any]:
+    """Return what a process hands on to those that it starts, and a server to its kernels: mask, limits, priority."""
+    names = sorted(name for name in dir(resource) if name.startswith("RLIMIT_"))
+    limits = [resource.getrlimit(getattr(resource, name)) for name in names]
+    status = Path("/proc/self/status").read_text("ascii", "replace") if sys.platform == "linux" else ""
+    mask = next((line for line in status.splitlines() if line.startswith("Umask:")), "")
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [mask, limits, os.getpriority(os.PRIO_PROCESS, 0), usable]
 
 
 def command_of(spec: KernelSpec, control: str, idle: float) -> list[str]:

@@ -48,6 +48,15 @@ def take_environment(env: dict[str, str]) -> None:
             del os.environ[name]
     os.environ.update(env)
     time.tzset()
+    renew_multiprocessing()
+
+
+def renew_multiprocessing() -> None:
+    """Have what multiprocessing keeps of the process that imports it: where it was, and a key that nobody else has."""
+    process: Any = sys.modules.get("multiprocessing.process")
+    if process is not None:
+        process.ORIGINAL_DIR = os.getcwd()  # noqa: PTH109 - as it has it
+        process.current_process().authkey = os.urandom(32)
 
 
 def hand_over(sock: socket.socket, message: dict[str, object], descriptors: list[int]) -> None:
@@ -89,6 +98,7 @@ class ForkingKeeper(supervise.Keeper):  # type: ignore[misc]
         """Be the kernel. Does not return."""
         self.run.close()
         os.close(self.wake_read)
+        os.close(self.wake_write)
         take_environment(self.launch["env"])
         os.close(report)
         gc.enable()
@@ -133,6 +143,7 @@ class ApplicationKeeper(ForkingKeeper):
         """Be the kernel. Does not return."""
         self.run.close()
         os.close(self.wake_read)
+        os.close(self.wake_write)
         for number, descriptor in enumerate(self.streams, 1):
             os.dup2(descriptor, number)
             os.close(descriptor)
@@ -211,6 +222,7 @@ class SpareKeeper(ForkingKeeper):
         for sock in (self.run, self.server, self.inner):
             sock.close()
         os.close(self.wake_read)
+        os.close(self.wake_write)
         os.close(report)
         gc.enable()
         self.serve_as_kernel(self.be_spare)

@@ -40,8 +40,10 @@ class Kernel:
         client: KernelClient | PipeClient,
         log: Path,
         launch: Launch,
+        run_id: str,
         preload: tuple[str, ...] = (),
     ) -> None:
+        self.run_id = run_id
         self.spec = spec
         self.keeper = keeper
         self.client = client
@@ -75,6 +77,8 @@ class Kernel:
             return
         self._ended = True
         self.keeper.end(0.0)
+        if self.keeper.lost:  # whoever could have ended what the kernel had started may be gone, too
+            kill_leftovers(self.run_id)
         self._close()
 
     def _close(self) -> None:
@@ -164,7 +168,7 @@ def launch_kernel(
     )
     launch = Launch(why=why, driver=driver)
     client = _client_for(driver)(connection, mask)
-    return Kernel(spec=spec, connection=connection, keeper=keeper, client=client, log=log, launch=launch)
+    return Kernel(spec=spec, connection=connection, keeper=keeper, client=client, log=log, launch=launch, run_id=run_id)
 
 
 def _client_for(driver: str) -> type[KernelClient]:
@@ -215,6 +219,7 @@ def fork_kernel(
         client=client,
         log=log,
         launch=Launch(how=FORKED),
+        run_id=run_id,
         preload=forked.preload,
     )
 

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from nbprod.errors import KernelUnavailable
 
-__all__ = ["Exit", "Keeper", "Supervisor", "launch_file"]
+__all__ = ["Exit", "Keeper", "Supervisor", "launch_file", "readable"]
 
 _SCRIPT = Path(__file__).with_name("supervise.py")
 
@@ -39,6 +39,13 @@ class Exit:
     code: int | None
     signal: int | None
     oom: int = 0
+
+
+def readable(sock: socket.socket, timeout: float) -> bool:
+    """Return whether there is something to read within `timeout` seconds; unlike select(2), for any descriptor."""
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(max(0, round(timeout * 1000))))
 
 
 def launch_file(launch: Mapping[str, Any]) -> IO[bytes]:
@@ -73,7 +80,7 @@ class Keeper:
 
     def pump(self, timeout: float = 0.0) -> bool:
         """Read one piece of news if it comes within `timeout` seconds; return whether there was one."""
-        if self.lost or not select.select([self._sock], [], [], timeout)[0]:
+        if self.lost or not readable(self._sock, timeout):
             return False
         try:
             data = self._sock.recv(1 << 16)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import ctypes
 import gc
 import importlib
 import importlib.util
@@ -29,6 +30,9 @@ from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets import Type
+
+BEFORE: set[str] = set()
+"""Names of the modules that were in memory when the kernel began."""
 
 pipe: Any = importlib.import_module("nbprod_in_pipe" if "nbprod_in_pipe" in sys.modules else "nbprod.kernels._in_pipe")
 
@@ -204,6 +208,17 @@ def reseed() -> None:
         numpy.seed()
 
 
+def clear_modules() -> None:
+    """Let go of what the notebook's own modules hold, as the interpreter does at its end; not of what was in memory."""
+    for name, module in reversed(list(sys.modules.items())):
+        if name not in BEFORE and name != "__main__" and hasattr(module, "__file__"):
+            for key in [key for key in vars(module) if not key.startswith("__")]:
+                try:
+                    setattr(module, key, None)
+                except Exception:  # noqa: BLE001, S110 - a module of another kind
+                    pass
+
+
 def leave(code: int) -> None:
     """End the process as the interpreter would, but for taking apart what is the same in every process.
 
@@ -213,6 +228,7 @@ def leave(code: int) -> None:
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
+        clear_modules()
         gc.collect()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -223,6 +239,7 @@ def leave(code: int) -> None:
                         thing.flush()
                 except Exception:  # noqa: BLE001, S110 - a broken stream, or half of one
                     pass
+        ctypes.CDLL(None).fflush(None)  # what C has written
     finally:
         os._exit(code)
 
@@ -288,6 +305,7 @@ def serve_run(app: Any, channel: socket.socket, side: socket.socket, sources: An
         sources: code objects of ours, by file name, that the driver may have run before the first cell.
     """
     reseed()
+    BEFORE.update(sys.modules)
     app.wire.channel, app.wire.side = channel, side
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

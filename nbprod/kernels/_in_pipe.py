@@ -15,13 +15,16 @@ their own, which keeps the borders of packets: a packet is a frame.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import socket
 import struct
+import sys
 import threading
 import time
+import traceback
 from typing import Any
 
 from ipykernel.iostream import IOPubThread, OutStream
@@ -31,6 +34,8 @@ from traitlets import Any as AnyTrait
 LENGTHS = struct.Struct("!II")
 PACKET = 150_000
 """Bytes of a frame that a forked process may send at once."""
+LARGEST = 64 << 20
+"""Bytes of a frame that is sent whole even if a signal's handler raises meanwhile, at most."""
 
 
 class Wire:
@@ -45,11 +50,35 @@ class Wire:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
+        self.writer: io.BufferedWriter | None = None
+        self.parents: io.BufferedWriter | None = None  # kept: who lets go of it sends what is in it
         os.register_at_fork(after_in_child=self.renew)
 
     def renew(self) -> None:
-        """Another thread may have held the lock while we were forked."""
+        """Another thread may have held the lock while we were forked, and our parent sends what was left."""
         self.lock = threading.RLock()
+        self.parents, self.writer = self.writer, None
+
+    def put(self, frame: bytes) -> None:
+        """Send a frame whole, whatever a signal's handler raises meanwhile.
+
+        A call into C takes the frame whole or not at all; what an exception keeps it from sending goes the next time.
+        """
+        if self.writer is None:
+            raw = io.FileIO(self.channel.fileno(), "wb", closefd=False)
+            self.writer = io.BufferedWriter(raw, LARGEST)  # memory that is not touched costs nothing
+        if len(frame) >= LARGEST:
+            self.writer.flush()
+            self.channel.sendall(frame)
+            return
+        self.writer.write(frame)
+        try:
+            self.writer.flush()
+        except OSError:
+            raise
+        except BaseException:
+            self.writer.flush()
+            raise
 
     def send(self, head: list[str], body: bytes) -> None:
         encoded = json.dumps(head).encode()
@@ -57,7 +86,7 @@ class Wire:
         try:
             if os.getpid() == self.pid:
                 with self.lock:
-                    self.channel.sendall(frame)
+                    self.put(frame)
             elif len(frame) <= PACKET:
                 self.side.send(frame)
             else:
@@ -197,4 +226,7 @@ class PipeStream(OutStream):
 
     def _flush(self) -> None:
         with self._order:
-            super()._flush()
+            try:
+                super()._flush()
+            except (UnicodeError, ValueError, TypeError):  # what no message can hold is lost, and the cell goes on
+                traceback.print_exc(file=sys.__stderr__)

@@ -44,6 +44,7 @@ class PipeClient:
         self._poller = select.poll()
         self._names: dict[int, str] = {}
         self._buffer = bytearray()
+        self._unsent = bytearray()
         self._queues: dict[str, deque[Message]] = {"shell": deque(), "iopub": deque()}
         self._count = 0
         for sock in (channel, side):
@@ -63,9 +64,12 @@ class PipeClient:
         """Wait at most `timeout` seconds; return the names of channels and descriptors with something to read."""
         waiting = {name for name, queue in self._queues.items() if queue}
         ready = self._poller.poll(0 if waiting else max(0, round(timeout * 1000)))
-        for descriptor, _ in ready:
+        for descriptor, what in ready:
             if descriptor == self._channel.fileno():
-                self._read()
+                if what & select.POLLOUT:
+                    self._write()
+                if what & ~select.POLLOUT:
+                    self._read()
             elif descriptor == self._side.fileno():
                 self._read_side()
             else:
@@ -83,8 +87,8 @@ class PipeClient:
         message_id = f"{self._count}"
         head = orjson.dumps([kind, message_id])
         body = json.dumps(content).encode("ascii")  # ASCII, so that lone surrogates in a cell's source survive
-        with contextlib.suppress(OSError):
-            self._channel.sendall(_LENGTHS.pack(len(head), len(body)) + head + body)
+        self._unsent += _LENGTHS.pack(len(head), len(body)) + head + body
+        self._write()
         return message_id
 
     def execute(self, code: str) -> str:
@@ -107,6 +111,19 @@ class PipeClient:
         """Close the sockets."""
         self._channel.close()
         self._side.close()
+
+    def _write(self) -> None:
+        """Send what can be sent now; `wait` goes on. Whoever waited here would read nothing meanwhile, and no clock."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._channel.send(self._unsent, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            self._poller.modify(self._channel, select.POLLIN | select.POLLOUT)
+            return
+        except OSError:
+            self._unsent.clear()  # it is gone
+        with contextlib.suppress(OSError):
+            self._poller.modify(self._channel, select.POLLIN)
 
     def _read(self) -> None:
         try:

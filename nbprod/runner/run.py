@@ -175,7 +175,8 @@ class Runner:
                 ended, problem = self._drive(prepared, kernel, token, listener, begun)
             except NeverLaunched as never:
                 kernel.disown()
-                ports.forks.failed(kernel.preload)
+                if not never.refused:
+                    ports.forks.failed(kernel.preload)
                 kernel = launch(prepared, ports, why=str(never))
                 ended, problem = self._drive(prepared, kernel, token, listener, begun)
             conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger)
