@@ -146,9 +146,9 @@ class ForkServers:
         env = {**base, **extra_env, "NBPROD_RUN_ID": run_id, "JPY_PARENT_PID": "1"}
         launch = {"argv": argv, "env": env, "cwd": str(cwd), "log": str(log), "closer": list(closer)}
         launch["closer_env"] = dict(environ)  # a server lacks what not all may have, and the store may need it
+        names = self._bearable(_fitting(preload, cwd, env))
         channel, its_channel = socket.socketpair()
         side, its_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        names = self._bearable(_fitting(preload, cwd, env))
         told = {"preload": names, "argv": argv, "cwd": str(cwd), "movable": _may_wait(cwd, env)}
         request = {"op": "keep", "run": run_id, **told}
         with its_channel, its_side:
@@ -223,6 +223,11 @@ class ForkServers:
             names = tuple(preload)
             self._failed[names] = self._failed.get(names, 0) + 1
         self.drop_all(patience=0.1)
+
+    def worked(self, preload: Sequence[str]) -> None:
+        """Hear that a kernel came of what was asked for."""
+        with self._lock:
+            self._failed.pop(tuple(preload), None)
 
     def _bearable(self, preload: list[str]) -> list[str]:
         for names in (preload, []):

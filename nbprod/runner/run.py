@@ -22,7 +22,7 @@ from nbprod.kernels.spec import find_kernel_spec
 from nbprod.ledger.errors import AlreadyUnderWay
 from nbprod.masking import Masker
 from nbprod.record.ids import RunId
-from nbprod.record.launch import Launch
+from nbprod.record.launch import FORKED, Launch
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.runner.answer import Asked, answer, retried
@@ -193,6 +193,11 @@ class Runner:
 
     # --- before --------------------------------------------------------------------------------
 
+    def _launched(self, kernel: Kernel) -> Launch:
+        if kernel.launch.how == FORKED:
+            self._ports.forks.worked(kernel.preload)
+        return kernel.launch
+
     def _launch_begun(self, prepared: Prepared, started: Started, begun: float) -> Kernel:
         """Launch the kernel of a run whose start is committed; if that fails, the run ends as `crashed`."""
         try:
@@ -231,7 +236,7 @@ class Runner:
                 cancel=cancel,
                 listener=heard,
                 interrupt_by_message=prepared.spec.interrupt_mode == "message",
-                launched=lambda: kernel.launch,
+                launched=lambda: self._launched(kernel),
                 explain_death=lambda: prepared.masker.mask_text(kernel.explain_death()),
                 held=HeldLines(prepared.masker) if prepared.secrets else None,
             )

@@ -75,7 +75,8 @@ def test_a_library_in_memory_changes_nothing(projects: dict[str, Project], packa
 
 
 def test_the_libraries_were_in_memory(projects: dict[str, Project]) -> None:
-    look = "import sys as it\nprint([name in it.modules for name in ('pandas', 'scipy.stats', 'matplotlib.pyplot', 'json')])"
+    names = ("pandas", "scipy.stats", "matplotlib.pyplot", "json")
+    look = f"import sys as it\nprint([name in it.modules for name in {names}])"
     cells = (look, "import pandas\nimport matplotlib.pyplot")
     assert outputs(run(projects["started"], "memory", *cells))[0].count("True") == 1
     forked = outputs(run(projects["forked"], "memory", *cells))[0]
