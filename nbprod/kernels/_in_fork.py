@@ -26,10 +26,14 @@ import threading
 from typing import Any
 
 from ipykernel import kernelbase
+from ipykernel._version import __version__
 from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets import Type
+
+if __version__.partition(".")[0] != "7":
+    raise ImportError(f"kernels of ipykernel {__version__} are not forked, only those of ipykernel 7")
 
 BEFORE: set[str] = set()
 """Names of the modules that were in memory when the kernel began."""
