@@ -282,7 +282,7 @@ class Server:
                     os.close(descriptor)
                 supervise.prctl(supervise.PR_SET_CHILD_SUBREAPER, 1)
                 self.branches, self.keepers, self.spares = {}, set(), []
-                self.controls = [theirs]
+                self.controls, self.listener = [theirs], None
                 self.preloaded, self.served = wanted, 0
                 before = set(sys.modules)
                 preload(wanted)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 
 import nbprod
-from nbprod.execution import head_start
+from nbprod.execution import head_start, standing
 from nbprod.execution.events import CellStarted, Event
 from nbprod.kernels import warm_spec
 from nbprod.project import Project, Run
+from nbprod.project.warmth import start_standing
 from nbprod.record.launch import Launch
 from tests.notebooks import project_in, write
 from tests.processes import command_of, eventually, marked, nothing_survives
@@ -298,3 +300,23 @@ def test_a_process_that_has_opened_a_gpu_is_never_forked(tmp_path: Path) -> None
         ("started", ()),
         ("forked", ()),  # what fails twice is not asked for again
     ]
+
+
+def test_a_server_that_stands_serves_what_it_was_started_for(tmp_path: Path) -> None:
+    cell = "import numpy\nprint(numpy.__name__)"
+    with (
+        tempfile.TemporaryDirectory(prefix="nbp-", dir="/tmp") as short,  # a socket's path has 107 bytes
+        nothing_survives() as mark,
+        project_in(tmp_path / "p", mark, "", {"NBPROD_WARM": "true", "XDG_RUNTIME_DIR": short}) as project,
+    ):
+        path = write(project.root / "stands.ipynb", cell)
+        (warmed,) = start_standing(project, [str(path)], None)
+        assert (warmed.started, warmed.loaded) == (True, {"stands": ("numpy",)})
+        try:
+            for _ in range(3):
+                assert run(project, "stands", cell).record.launch == Launch(how="forked", preloaded=("numpy",))
+            (server,) = standing.standing(project.environ)
+            assert (server.served, server.branches) == (3, (("numpy",),))
+            assert not next(start_standing(project, [], None)).started
+        finally:
+            assert len(standing.stop(project.environ)) == 1
