@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,6 @@ from nbprod.execution import head_start, standing
 from nbprod.execution.events import CellStarted, Event
 from nbprod.kernels import warm_spec
 from nbprod.project import Project, Run
-from nbprod.project.warmth import start_standing
 from nbprod.record.launch import Launch
 from tests.notebooks import project_in, write
 from tests.processes import command_of, eventually, marked, nothing_survives
@@ -309,14 +310,18 @@ def test_a_server_that_stands_serves_what_it_was_started_for(tmp_path: Path) -> 
         nothing_survives() as mark,
         project_in(tmp_path / "p", mark, "", {"NBPROD_WARM": "true", "XDG_RUNTIME_DIR": short}) as project,
     ):
-        path = write(project.root / "stands.ipynb", cell)
-        (warmed,) = start_standing(project, [str(path)], None)
-        assert (warmed.started, warmed.loaded) == (True, {"stands": ("numpy",)})
+        write(project.root / "stands.ipynb", cell)
+
+        def warm(*words: str) -> None:
+            command = [sys.executable, "-m", "nbprod", "warm", *words]
+            subprocess.run(command, cwd=project.root, env=dict(project.environ), check=True, timeout=60)
+
+        warm("start", "stands.ipynb")
         try:
             for _ in range(3):
                 assert run(project, "stands", cell).record.launch == Launch(how="forked", preloaded=("numpy",))
             (server,) = standing.standing(project.environ)
             assert (server.served, server.branches) == (3, (("numpy",),))
-            assert not next(start_standing(project, [], None)).started
         finally:
-            assert len(standing.stop(project.environ)) == 1
+            warm("stop")
+        assert not [*standing.standing(project.environ)]
