@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from nbprod.errors import ProofInvalid
 from nbprod.merkle.hashes import HASH_SIZE, node_hash
@@ -26,19 +26,9 @@ def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
     _refuse_other_sizes([leaf, root, *proof])
     if not 0 <= index < size:
         raise ProofInvalid("no tree has such a leaf", expected=f"0 to {size - 1}", found=str(index))
-    node, last, computed = index, size - 1, leaf
-    for sibling in proof:
-        if last == 0:
-            raise ProofInvalid("the proof of inclusion is too long")
-        if node & 1 or node == last:
-            computed = node_hash(sibling, computed)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
-        else:
-            computed = node_hash(computed, sibling)
-        node, last = node >> 1, last >> 1
-    if last != 0:
-        raise ProofInvalid("the proof of inclusion is too short")
+    computed = leaf
+    for sibling, before in _steps(index, size - 1, proof, "inclusion"):
+        computed = node_hash(sibling, computed) if before else node_hash(computed, sibling)
     _compare(computed, root, "the leaf is not in this tree at this place")
 
 
@@ -77,19 +67,36 @@ def _climb(first: int, second: int, path: Sequence[bytes]) -> tuple[bytes, bytes
     while node & 1:
         node, last = node >> 1, last >> 1
     old = new = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            raise ProofInvalid("the proof of consistency is too long")
-        if node & 1 or node == last:
+    for sibling, before in _steps(node, last, path[1:], "consistency"):
+        if before:
             old, new = node_hash(sibling, old), node_hash(sibling, new)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
         else:
             new = node_hash(new, sibling)
+    return old, new
+
+
+def _steps(node: int, last: int, path: Sequence[bytes], what: str) -> Iterator[tuple[bytes, bool]]:
+    """Yield the hashes on the way up, and whether each stands before what it is joined with (RFC 9162, section 2.1).
+
+    Args:
+        node: the place to begin at.
+        last: the last place on its level.
+        path: the hashes.
+        what: what they are to prove.
+
+    Raises:
+        ProofInvalid: there are too many of them, or too few.
+    """
+    for sibling in path:
+        if last == 0:
+            raise ProofInvalid(f"the proof of {what} is too long")
+        before = bool(node & 1) or node == last
+        yield sibling, before
+        while before and not node & 1 and node:
+            node, last = node >> 1, last >> 1
         node, last = node >> 1, last >> 1
     if last != 0:
-        raise ProofInvalid("the proof of consistency is too short")
-    return old, new
+        raise ProofInvalid(f"the proof of {what} is too short")
 
 
 def _refuse_other_sizes(hashes: Sequence[bytes]) -> None:
