@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nbprod.kernels.bootstrap import SOURCES
+
 __all__ = ["IDLE", "NOBODY", "HeadStart", "begin", "command", "launch", "runtime_folder", "starting"]
 
 IDLE = 600.0
@@ -26,7 +28,6 @@ _HERE = Path(__file__).parent
 _SCRIPT = _HERE / "fork_server.py"
 _KERNELS = _HERE.parent / "kernels"
 _IN_KERNEL = ("_in_pipe.py", "_in_fork.py")
-_SOURCES = ("_in_ipykernel.py", "_in_kernel.py", "_in_places.py", "_in_trace.py", "_in_lookups.py")
 
 _PASSING = ("PREFECT__", "SSH_", "TERM_", "VSCODE_", "GPG_", "DBUS_", "JPY_", "PYTEST_")
 _PASSING_NAMES = frozenset(
@@ -59,7 +60,7 @@ def command(python: str, options: Sequence[str], control: str, idle: float) -> l
         control: a descriptor's number, or the path to listen at.
         idle: seconds after which it ends if nobody asks for anything.
     """
-    files = [str(_KERNELS / name) for name in (*_IN_KERNEL, *_SOURCES)]
+    files = [str(_KERNELS / name) for name in (*_IN_KERNEL, *SOURCES)]
     return [python, *options, str(_SCRIPT), control, f"{idle:g}", *files]
 
 

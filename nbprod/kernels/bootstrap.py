@@ -13,10 +13,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Observed", "bootstrap_files", "bootstrap_source", "preparation"]
+__all__ = ["SOURCES", "Observed", "bootstrap_source", "preparation"]
 
 _FILES = ("_in_ipykernel.py", "_in_kernel.py")
 _TRACER = ("_in_places.py", "_in_trace.py", "_in_lookups.py")
+SOURCES = (*_FILES, *_TRACER)
+"""The files of ours that run in a kernel before the user's code; a fork server compiles them once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +51,6 @@ def bootstrap_source(observed: Observed | None = None) -> str:
         told = f"*{[os.fsencode(root) for root in observed.roots]!r}"
         guarded += _guarded(_TRACER, f"{os.fsencode(observed.file)!r}, {os.fsencode(observed.own)!r}, {told}")
     return f"exec({guarded!r}, {{}})\n"
-
-
-def bootstrap_files() -> list[Path]:
-    """Return the files that `preparation` names; a fork server compiles them once."""
-    return [Path(str(files(__package__).joinpath(name))) for name in (*_FILES, *_TRACER)]
 
 
 def preparation(observed: Observed | None = None) -> dict[str, Any]:
