@@ -105,11 +105,6 @@ class Verifier:
             now.write(self._path)
         return self._path
 
-    @property
-    def first_time(self) -> bool:
-        """Whether nothing was remembered of this ledger before."""
-        return self._seen is None
-
 
 def _own(project: Project) -> Mapping[str, tuple[str, PublicKey]]:
     try:
