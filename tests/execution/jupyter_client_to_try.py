@@ -49,7 +49,7 @@ def control(client: Any, kind: str, content: dict[str, Any]) -> dict[str, Any]:
     request = client.session.msg(kind, content)
     client.control_channel.send(request)
     while True:
-        message = client.get_control_msg(timeout=30)
+        message = client.get_control_msg(timeout=60)
         if message["parent_header"].get("msg_id") == request["header"]["msg_id"]:
             return dict(message["content"])
 
@@ -98,6 +98,12 @@ def blocking(kernel: str) -> dict[str, Any]:
     told["group"] = os.getpgid(pid) == pid
     debug = {"type": "request", "seq": 1, "command": "initialize", "arguments": {"adapterID": "python"}}
     told["debugger"] = control(client, "debug_request", debug).get("success")
+    for _ in range(2):  # debugpy gives its adapter 30 s to start, which is too short on a busy machine
+        if told["debugger"]:
+            break
+        manager.restart_kernel()
+        client.wait_for_ready(timeout=60)
+        told["debugger"] = control(client, "debug_request", debug).get("success")
     told["subshell"] = control(client, "create_subshell_request", {}).get("status")
     manager.restart_kernel()
     client.wait_for_ready(timeout=30)

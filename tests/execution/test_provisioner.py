@@ -43,7 +43,7 @@ def client(prefix: Path, mark: str, what: str, *arguments: object, **more: str) 
     """Return what a client of its own process tells, and its log."""
     command = [sys.executable, str(SCRIPT), what, "warmed", *map(str, arguments)]
     environ = {**environment(prefix, mark), **more}
-    done = subprocess.run(command, env=environ, cwd=prefix, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environ, cwd=prefix, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told, done.stderr
