@@ -43,6 +43,7 @@ COMMANDS = (
     "erase",
     "keys",
     "checkpoint",
+    "export",
     "verify",
     "doctor",
 )
