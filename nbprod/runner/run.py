@@ -97,14 +97,21 @@ class Runner:
         finally:
             shutil.rmtree(prepared.folder.path, ignore_errors=True)
 
+    def masker_of(self, step: Step) -> Masker:
+        """Return what masks a step's secrets.
+
+        Raises:
+            CallerError: one of them cannot be had, or not be masked.
+        """
+        return Masker(self._ports.secrets_of(step))
+
     def environment_of(self, step: Step) -> Digest:
         """Return the digest of the environment key that a step's runs would have now; the key is in the store.
 
         Raises:
             NotFound: its kernel spec is not installed.
         """
-        masker = Masker({name: self._ports.environ.get(name, "") for name in step.settings.secrets})
-        return keep_environment(find_kernel_spec(step.kernel_name), masker, self._ports)[0]
+        return keep_environment(find_kernel_spec(step.kernel_name), self.masker_of(step), self._ports)[0]
 
     def _answer_or_run(
         self, job: Job, token: CancelToken, listener: Listener | None, on_start: Callable[[RunId], None] | None

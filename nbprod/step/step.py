@@ -16,6 +16,7 @@ from nbprod.parameters import Schema
 from nbprod.step.contract import Contract
 from nbprod.step.keep import Keep
 from nbprod.step.reuse import Reuse
+from nbprod.step.secret import SecretReference, read_secrets, secrets_json
 
 __all__ = ["Published", "Step", "StepSettings"]
 
@@ -37,7 +38,7 @@ class StepSettings:
         cell_output_limit: bytes of output kept per cell.
         run_output_limit: bytes of output kept per run.
         exit_ok: `sys.exit(0)` half-way is a success.
-        secrets: names of environment variables whose values the kernel gets and every output is masked of.
+        secrets: variables whose values the kernel gets and every output is masked of, and where the values are.
         expect: what a run must leave.
         reuse: whether an earlier run may answer; None: as whoever runs it says (flows: yes, the command line: no).
         trace: whether it is observed what a run touches; None for the project's setting.
@@ -55,7 +56,7 @@ class StepSettings:
     cell_output_limit: int = 10 * MIB
     run_output_limit: int = 100 * MIB
     exit_ok: bool = False
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[SecretReference, ...] = ()
     expect: Contract = field(default_factory=Contract)
     reuse: Reuse | None = None
     trace: bool | None = None
@@ -103,7 +104,7 @@ class StepSettings:
             "kernel": self.kernel,
             "cwd": self.cwd,
             **self.limits_json(),
-            "secrets": list(self.secrets),
+            "secrets": secrets_json(self.secrets),
             "expect": self.expect.to_json(),
             "reuse": None if self.reuse is None else self.reuse.to_json(),
             "trace": self.trace,
@@ -128,12 +129,15 @@ class StepSettings:
 def _read(key: str, value: Any, where: str) -> Any:
     expected, fine = _KINDS[key]
     if not fine(value):
-        raise SettingsError(f"{where}: {key} is wrong", expected=expected, found=repr(value))
+        found = type(value).__name__ if key == "secrets" else repr(value)  # which may hold one
+        raise SettingsError(f"{where}: {key} is wrong", expected=expected, found=found)
     if key == "reuse":
         return Reuse.parse(value, f"{where}: reuse")
     if key == "keep":
         return Keep.parse(value, f"{where}: keep")
-    if key in ("secrets", "roots"):
+    if key == "secrets":
+        return read_secrets(value, f"{where}: secrets")
+    if key == "roots":
         return tuple(value)
     if key == "expect":
         return Contract.parse(value, f"{where} expect")
@@ -168,7 +172,10 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
     "cell_output_limit": ("a number of bytes above 0", _size),
     "run_output_limit": ("a number of bytes above 0", _size),
     "exit_ok": ("true or false", lambda value: isinstance(value, bool)),
-    "secrets": ("a list of names of environment variables", _names),
+    "secrets": (
+        "a list of names of environment variables, or a table of references by name",
+        lambda value: isinstance(value, Mapping) or _names(value),
+    ),
     "reuse": ("true, false or a text", lambda value: isinstance(value, bool | str)),
     "trace": ("true or false", lambda value: isinstance(value, bool)),
     "roots": ("a list of paths", _names),
