@@ -148,6 +148,7 @@ class ForkServers:
         env = {**base, **extra_env, "NBPROD_RUN_ID": run_id, "JPY_PARENT_PID": "1"}
         launch = {"argv": argv, "env": env, "cwd": str(cwd), "log": str(log), "closer": list(closer)}
         launch["closer_env"] = dict(environ)  # a server lacks what not all may have, and the store may need it
+        launch["secrets"] = dict(extra_env)
         names = self._bearable(_fitting(preload, cwd, env))
         channel, its_channel = socket.socketpair()
         side, its_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

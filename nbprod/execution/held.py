@@ -1,5 +1,7 @@
 """Streams held back to whole lines where a run has secrets: one that comes in two pieces is masked all the same.
 
+What may be the beginning of a secret of several lines is held back as well, until the rest has come.
+
 A kernel cuts a stream wherever its buffer is flushed, a secret's middle included. Messages are masked one by one as
 they arrive (`nbprod.kernels.wire`); here the pieces of a line meet before anybody sees them.
 """
@@ -45,6 +47,7 @@ class HeldLines:
         end = max(text.rfind("\n"), text.rfind("\r")) + 1
         if len(text) - end > _LONGEST:
             end += self._masker.settled(text[end:])
+        end = min(end, self._masker.begun(text))
         if end < len(text):
             self._held = _with_text(message, text[end:])
         return [*before, _with_text(message, self._mask(text[:end]))] if end else before

@@ -227,7 +227,9 @@ class Runner:
         collector = Collector(OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit))
         heard = _Guarded(listener)
         # The uploads are left last: the end is noted, and the kernel gone, before one that is under way is waited for.
-        with EarlyUploads(self._ports.store, prepared.folder.output), Journal(prepared.folder.journal) as journal:
+        # Those of a run with secrets are looked through first, once nobody writes them any more (law 7).
+        uploads = None if prepared.secrets else self._ports.store
+        with EarlyUploads(uploads, prepared.folder.output), Journal(prepared.folder.journal) as journal:
             driver = driver_of(kernel)(
                 plan=prepared.plan,
                 client=kernel.client,
@@ -284,7 +286,7 @@ class Runner:
             seconds=self._ports.monotonic() - begun,
             collects=prepared.bound.collects,
             notes=notes,
-            mask=prepared.masker.mask_text,
+            masker=prepared.masker,
             launch=launch,
         )
 
@@ -307,9 +309,15 @@ def _leave_nothing(folder: RunFolder, error: BaseException) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def tidy(folder: RunFolder) -> None:
-    """Remove the working files of a closed run: what they held is in the store."""
-    shutil.rmtree(folder.output, ignore_errors=True)
+def tidy(folder: RunFolder, *, output: bool = True) -> None:
+    """Remove the working files of a closed run: what they held is in the store.
+
+    Args:
+        folder: the run's.
+        output: the output folder, too.
+    """
+    if output:
+        shutil.rmtree(folder.output, ignore_errors=True)
     for path in (folder.journal, folder.prepared, folder.started, folder.kernel_log, folder.trace):
         with contextlib.suppress(OSError):
             path.unlink()
