@@ -85,10 +85,22 @@ class Masker:
         """Bytes of the longest form of a secret; 0 without secrets."""
         return max(map(len, self._in_bytes), default=0)
 
-    def begun(self, text: str) -> int:
-        """Return where in a text a secret of several lines begins that is not whole yet; the text's length if none."""
-        starts = (len(text) - _overlap(text, form) for form in self._broken)
-        return min(starts, default=len(text))
+    def open(self, text: str) -> bool:
+        """Return whether the end of an unfinished text may be the beginning of a secret."""
+        return any(_overlap(text, form) for form in self._in_text)
+
+    def uncut(self, text: str, end: int) -> int:
+        """Return the last position up to `end` at which an unfinished text can be cut, for secrets of several lines.
+
+        Neither one that is whole nor the beginning of one, which the text's end may be, is cut there.
+        """
+        before = -1
+        while end != before:  # what comes before one may end within another
+            before = end
+            for form in self._broken:
+                at = text.find(form, max(0, end - len(form) + 1), end + len(form) - 1)
+                end = at if at >= 0 else min(end, len(text) - _overlap(text, form))
+        return end
 
     def settled(self, text: str) -> int:
         """Return how much of the beginning of an unfinished text no later character can make part of a secret.
