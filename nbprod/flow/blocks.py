@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 
 from prefect.blocks.system import Secret
@@ -27,14 +28,15 @@ def secret_of(name: str) -> str:
     """
     found: list[object] = []
 
-    # In a thread of its own: beside an event loop that runs, Prefect would return a coroutine.
+    # In a thread of its own: beside an event loop that runs, Prefect would return a coroutine. With our context, which
+    # says whose API is asked; without it Prefect would start a server of its own.
     def load() -> None:
         try:
             found.append(Secret.load(name, _sync=True).get())  # type: ignore[call-arg, union-attr]
         except BaseException as error:  # noqa: BLE001 - handed over to who waits
             found.append(error)
 
-    thread = threading.Thread(target=load, name="nbprod-block", daemon=True)
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(load,), name="nbprod-block", daemon=True)
     thread.start()
     thread.join(_PATIENCE)
     if not found:

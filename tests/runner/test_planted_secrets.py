@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from nbprod.ledger import RunQuery
 from nbprod.project import Project
 from tests import planted
 from tests.notebooks import PARAMETERS, project_in, write
-from tests.processes import nothing_survives
+from tests.processes import eventually, marked, nothing_survives
 
 pytestmark = pytest.mark.kernel
 
@@ -48,7 +50,7 @@ def outer() -> dict[str, str]:
     return {f"OUTER_{name}": value for name, value in planted.registered().items() if name not in FROM_FILES}
 
 
-@pytest.fixture(scope="module", params=["forked", "started"])
+@pytest.fixture(scope="module", params=["forked", pytest.param("started", marks=pytest.mark.torture)])
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, vault: Path) -> Iterator[Project]:
     root = tmp_path_factory.mktemp(f"planted-{request.param}")
     temporary = tmp_path_factory.mktemp("temporary")
@@ -107,3 +109,31 @@ def test_a_parameter_that_is_a_secret_is_refused_and_told_nowhere(project: Proje
             nbprod.run(path, {"dsn": f"x {value} y"}, project=project)
         assert planted.hits({"error": str(caught.value).encode()}, planted.registered()) == []
     assert planted.hits(planted.files_below(project.root / ".nbprod"), planted.registered()) == []
+
+
+ASLEEP = "open('asleep', 'w').close(); time.sleep(60)"
+RUNNER = "import nbprod; nbprod.run('planted.ipynb')"
+
+
+def test_a_run_that_is_killed_is_closed_with_everything_masked(tmp_path: Path, vault: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environ = {**outer(), "PLANTED_CONTROL": planted.CONTROL, "TMPDIR": str(temporary)}
+    with nothing_survives() as mark, project_in(tmp_path / "p", mark, settings(vault), environ) as project:
+        cells = (planted.FIRST, planted.OUTSIDE, planted.FILES, ASLEEP)
+        write(project.root / "planted.ipynb", ("output_dir = ''", PARAMETERS), *cells)
+        argv = [sys.executable, "-c", RUNNER]
+        with subprocess.Popen(argv, cwd=project.root, env=dict(project.environ)) as runner:
+            assert eventually((project.root / "asleep").exists, 60.0)
+            runner.kill()
+        assert eventually(lambda: not marked(mark), 20.0)
+        (row,) = project.home.ledger.runs(RunQuery(flagged=True))  # its keeper had it closed
+        record = project.run(str(row.run_id)).record
+        assert record.verdict.status == "crashed"
+        assert {entry.secret for entry in record.masked} == set(planted.registered())
+        names = {entry.name for entry in record.artifacts}
+        assert {"clean.txt", "plain-PLANTED_CONTROL.bin"} <= names
+        assert "plain-PLANTED_TOKEN.bin" not in names
+        places = planted.files_below(project.root, temporary)
+        assert planted.hits(places, planted.registered()) == []
+        assert planted.hits(places, {"CONTROL": planted.CONTROL}) != []
