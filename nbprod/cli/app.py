@@ -44,6 +44,7 @@ COMMANDS = (
     "keys",
     "checkpoint",
     "verify",
+    "secrets",
     "doctor",
 )
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}
