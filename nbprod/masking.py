@@ -16,6 +16,9 @@ __all__ = ["Masker"]
 
 _NUMBER = re.compile(r"-?[0-9][-+.0-9eE]*")
 _SHORTEST = 4  # anything shorter stands in every other text
+_COLUMNS_OF_BASE64 = 57  # bytes that make a line of it (RFC 2045)
+_LATIN = 256
+_ESCAPE = re.compile("%[0-9A-F]{2}")
 _SHORTEST_PART = 8  # of a form that is only a piece of the secret: a line, or base64 inside of longer base64
 
 
@@ -23,8 +26,8 @@ class Masker:
     """Replaces each secret's value, plain or encoded, by `«secret:NAME»`.
 
     Encoded means: base64 (standard and URL-safe, also within a longer encoded text), hex, URL-quoted, escaped as
-    in JSON, Python literals and HTML; for values of several lines, each line by itself. Compressed or encrypted
-    forms, and secrets cut in two by the notebook, can't be found: masking is a net, not a wall.
+    in JSON (once and twice), Python literals and HTML; for values of several lines, each line by itself. Compressed or
+    encrypted forms, and secrets cut in two by the notebook, can't be found: masking is a net, not a wall.
 
     Args:
         secrets: values by their names.
@@ -36,10 +39,10 @@ class Masker:
         CallerError: a value is shorter than 4 characters, contains `«` or `»`, or stands in a mask's own text.
     """
 
-    __slots__ = ("_in_bytes", "_in_text", "_numbers", "_text", "longest")
+    __slots__ = ("_broken", "_in_bytes", "_in_text", "_numbers", "_text", "longest")
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        masks = {name: f"«secret:{name}»" for name in secrets}
+        masks = {name: self.mask(name) for name in secrets}
         faults = [name for name, value in secrets.items() if not _maskable(value, masks.values())]
         if faults:
             raise CallerError(
@@ -51,11 +54,16 @@ class Masker:
         forms = sorted((form for form in found if not any(form in mask for mask in masks.values())), key=_longest_first)
         self._in_text = {form: found[form] for form in forms}
         self._numbers = {form: found[form] for form in forms if _NUMBER.fullmatch(form)}
-        # A form that holds another one is found by that.
-        self._in_bytes = [form.encode() for form in forms if not any(o != form and o in form for o in forms)]
+        self._broken = tuple(form for form in forms if "\n" in form or "\r" in form)
+        self._in_bytes = {data: name for name, value in secrets.items() for data in _bytes_forms(value)}
         self.longest = len(forms[0]) if forms else 0
         # A lookahead finds a match at every position, so also those that overlap.
         self._text = re.compile(f"(?=({'|'.join(map(re.escape, self._in_text))}))")
+
+    @staticmethod
+    def mask(name: str) -> str:
+        """Return what stands in place of a secret."""
+        return f"«secret:{name}»"
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to mask."""
@@ -67,6 +75,32 @@ class Masker:
         if not any(form in text for form in self._in_text):
             return text
         return _replaced(text, self._text, self._in_text)
+
+    def names_in(self, data: bytes) -> frozenset[str]:
+        """Return the names of the secrets whose values, plain or encoded, are in the bytes."""
+        return frozenset(name for form, name in self._in_bytes.items() if form in data)
+
+    @property
+    def longest_bytes(self) -> int:
+        """Bytes of the longest form of a secret; 0 without secrets."""
+        return max(map(len, self._in_bytes), default=0)
+
+    def open(self, text: str) -> bool:
+        """Return whether the end of an unfinished text may be the beginning of a secret."""
+        return any(_overlap(text, form) for form in self._in_text)
+
+    def uncut(self, text: str, end: int) -> int:
+        """Return the last position up to `end` at which an unfinished text can be cut, for secrets of several lines.
+
+        Neither one that is whole nor the beginning of one, which the text's end may be, is cut there.
+        """
+        before = -1
+        while end != before:  # what comes before one may end within another
+            before = end
+            for form in self._broken:
+                at = text.find(form, max(0, end - len(form) + 1), end + len(form) - 1)
+                end = at if at >= 0 else min(end, len(text) - _overlap(text, form))
+        return end
 
     def settled(self, text: str) -> int:
         """Return how much of the beginning of an unfinished text no later character can make part of a secret.
@@ -85,15 +119,13 @@ class Masker:
         return start if start < edge < end else edge
 
     def is_in(self, blocks: Iterable[bytes]) -> bool:
-        """Say whether a secret stands in the blocks of a file, in any form that is masked in texts, as UTF-8."""
-        if not self._in_bytes:
-            return False
-        before, overlap = b"", max(map(len, self._in_bytes)) - 1
+        """Say whether a secret stands in the blocks of a file, plain or encoded."""
+        before, overlap = b"", max(self.longest_bytes - 1, 1)
         for block in blocks:
-            text = before + block
-            if any(form in text for form in self._in_bytes):
+            window = before + block
+            if self.names_in(window):
                 return True
-            before = text[-overlap:]
+            before = window[-overlap:]
         return False
 
     def mask_json(self, value: Json) -> Json:
@@ -128,6 +160,17 @@ def _replaced(text: str, pattern: re.Pattern[str], masks: Mapping[str, str]) -> 
     return "".join(pieces)
 
 
+def _overlap(text: str, form: str) -> int:
+    """Return how many characters at the text's end are the form's beginning, but not all of it."""
+    most = min(len(text), len(form) - 1)
+    at = text.find(form[0], len(text) - most)
+    while at >= 0:
+        if form.startswith(text[at:]):
+            return len(text) - at
+        at = text.find(form[0], at + 1)
+    return 0
+
+
 def _longest_first(form: str) -> tuple[int, str]:
     return -len(form), form
 
@@ -152,11 +195,25 @@ def _forms(value: str) -> Iterator[str]:
                 yield inner
     yield data.hex()
     yield data.hex().upper()
-    yield from (quote(value), quote(value, safe=""))
-    yield quote_plus(value)
-    yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
-    yield from (repr(value)[1:-1], ascii(value)[1:-1])
+    if len(data) > _COLUMNS_OF_BASE64:
+        yield from (base64.encodebytes(data).decode(), base64.encodebytes(data).decode().rstrip("\n"))
+    # `/` and JavaScript's unreserved marks (encodeURIComponent) may stay as they are; digits may be of either case.
+    for quoted in (quote(value), quote(value, safe=""), quote(value, safe="!'()*~"), quote_plus(value)):
+        yield from (quoted, _ESCAPE.sub(lambda escape: escape[0].lower(), quoted))
+    for escaped in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        yield from (escaped, json.dumps(escaped, ensure_ascii=False)[1:-1])
+    yield from (repr(value)[1:-1], ascii(value)[1:-1], repr(data)[2:-1])
     yield from (html.escape(value), html.escape(value, quote=False))
+    yield html.escape(value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")  # as markupsafe has it
+    yield value.replace("\r\n", "\n").replace("\n", "\r\n")  # as a terminal has it
     lines = value.splitlines()
     if len(lines) > 1:
         yield from (line for line in map(str.strip, lines) if len(line) >= _SHORTEST_PART)
+
+
+def _bytes_forms(value: str) -> Iterator[bytes]:
+    for form in _forms(value):
+        yield form.encode()
+    yield from (value.encode("utf-16-le"), value.encode("utf-16-be"))
+    if not value.isascii():
+        yield value.encode("latin-1", "ignore") if all(ord(sign) < _LATIN for sign in value) else value.encode()

@@ -78,6 +78,8 @@ def _external(record: RunRecord) -> dict[str, Json]:
     }
     if request.secrets:
         told["secrets"] = list(request.secrets)
+    if request.secret_references:
+        told["secret_references"] = dict(request.secret_references)
     if labels.occasion is not None:
         told["occasion"] = labels.occasion
     if labels.flow_run is not None:

@@ -45,6 +45,7 @@ COMMANDS = (
     "checkpoint",
     "export",
     "verify",
+    "secrets",
     "doctor",
 )
 _MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}

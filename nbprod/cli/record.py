@@ -161,7 +161,8 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
     elif record.launch is not None and record.launch.why:
         yield "kernel", f"started as a process of its own: {record.launch.why}"
     if request.secrets:
-        yield "secrets", ", ".join(request.secrets)
+        where = {name: f" ({reference})" for name, reference in request.secret_references.items()}
+        yield "secrets", ", ".join(f"{name}{where.get(name, '')}" for name in request.secrets)
     limits = {key: request.limits.get(key) for key in ("timeout", "cell_timeout")}
     if any(limits.values()):
         yield "deadlines", ", ".join(f"{key} {value:g} s" for key, value in limits.items() if value)

@@ -141,11 +141,14 @@ class ForkServers:
         base = spec.environment(environ, {})
         if (path := base.get("PYTHONPATH")) and not all(map(os.path.isabs, path.split(os.pathsep))):
             raise NotForked("PYTHONPATH names folders relative to the working directory")
-        key = fingerprint(spec, environment, base, tuple(extra_env))
-        control = self._server(key, spec, starting(base, tuple(extra_env)))
+        values = frozenset(extra_env.values())
+        hidden = tuple(dict.fromkeys((*extra_env, *(name for name, value in base.items() if value in values))))
+        key = fingerprint(spec, environment, base, hidden)
+        control = self._server(key, spec, starting(base, hidden))
         env = {**base, **extra_env, "NBPROD_RUN_ID": run_id, "JPY_PARENT_PID": "1"}
         launch = {"argv": argv, "env": env, "cwd": str(cwd), "log": str(log), "closer": list(closer)}
         launch["closer_env"] = dict(environ)  # a server lacks what not all may have, and the store may need it
+        launch["secrets"] = dict(extra_env)
         names = self._bearable(_fitting(preload, cwd, env))
         channel, its_channel = socket.socketpair()
         side, its_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -165,6 +165,7 @@ def launch_kernel(
         cwd=cwd,
         log=log,
         closer=closer,
+        secrets=extra_env,
     )
     launch = Launch(why=why, driver=driver)
     client = _client_for(driver)(connection, mask)

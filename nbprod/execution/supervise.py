@@ -325,6 +325,12 @@ class Keeper:
         os.dup2(log, 1)
         os.dup2(log, 2)
         env: dict[str, str] = self.launch.get("closer_env") or dict(os.environ)  # type: ignore[assignment]
+        if self.launch.get("secrets"):
+            # What it masks, in a file that has no name: as the kernel had it from us, and never as words or variables.
+            handed = os.memfd_create("secrets") if sys.platform == "linux" else os.open(os.devnull, os.O_RDWR)
+            os.write(handed, json.dumps(self.launch["secrets"]).encode())
+            os.lseek(handed, 0, os.SEEK_SET)
+            os.dup2(handed, 0)
         os.execve(argv[0], argv, env)
 
 

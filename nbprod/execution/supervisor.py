@@ -198,6 +198,7 @@ class Supervisor:
         cwd: Path,
         log: Path,
         closer: Sequence[str] = (),
+        secrets: Mapping[str, str] | None = None,
     ) -> Keeper:
         """Have a kernel launched and held.
 
@@ -208,11 +209,13 @@ class Supervisor:
             cwd: its working directory.
             log: a file for what the process itself writes to stdout and stderr.
             closer: the command that closes the run should this process vanish; empty for none.
+            secrets: values by name, which the closer is handed on its standard input.
 
         Returns:
             The keeper, at once: `launched` or `refused` arrives as news.
         """
         launch = {"argv": list(argv), "env": dict(env), "cwd": str(cwd), "log": str(log), "closer": list(closer)}
+        launch["secrets"] = dict(secrets or {})
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps({"op": "keep", "run": run_id}).encode()
         with theirs, launch_file(launch) as spec:

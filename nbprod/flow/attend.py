@@ -8,6 +8,7 @@ The run's own thread never talks to Prefect, so a slow or dead Prefect API doesn
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import queue
 import threading
 from collections.abc import Callable
@@ -63,7 +64,8 @@ def attend(
         finally:
             events.put(None)
 
-    threading.Thread(target=body, name=name).start()
+    # In this context: it says, for a secret that is a block of Prefect's, whose API is asked for it.
+    threading.Thread(target=contextvars.copy_context().run, args=(body,), name=name).start()
     interrupt: BaseException | None = None
     while True:
         try:

@@ -7,16 +7,22 @@ their shapes (Jupyter client documentation, "Messaging in Jupyter"; scrapbook 0.
   (`status`, a stream's `name`, a scrap's `encoder` …), as long as they are words of the protocol.
 - Masked: all other texts, keys of users' JSON too, a scrap's name (the same in payload and metadata, so that it stays
   a scrap), and numbers in users' JSON that are a secret as a whole. `true`, `false` and `null` tell nothing, and stay.
+- Images, and whatever else comes as base64, are looked into: a piece of metadata with a secret in it is left out, and
+  the output's own metadata say so (`{"nbprod": {"masked": […]}}`); what cannot do without is left out whole.
 - A value with a type's tag (`{"$nbprod": "datetime", …}`) in which something was masked fits its type no longer, and
   stands as plain JSON from then on.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nbprod.kernels.images import without_secrets
 from nbprod.masking import Masker
 
 __all__ = ["mask_content"]
@@ -135,6 +141,9 @@ _KINDS: Final = frozenset(
 ).union(_CONTAINERS, _ARRAYS)
 _ARRAY_FIELDS: Final = frozenset({"dtype", "shape", "values", "index", "index_names", "name"})
 _TAGGED: Final = frozenset({_TAG, "value", "zone", "fold"})
+_BINARY: Final = ("image/", "audio/", "video/", "application/pdf", "application/octet-stream")
+_EMBEDDED = re.compile(r"(data:[\w.+-]+/[\w.+-]+(?:;[\w.=-]+)*;base64,)([A-Za-z0-9+/]+={0,2})")
+"""An image within HTML, Markdown or SVG (RFC 2397)."""
 _TOO_DEEP = "[nbprod] nested too deeply to be masked, and so not kept"
 
 
@@ -155,11 +164,19 @@ class _Masked:
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
         self._text = masker.mask_text
+        self._inside: set[str] = set()
 
     def content(self, content: Any) -> Any:
         if not isinstance(content, Mapping):
             return self._json(content)
-        return {self._key(key, _FIELDS): self._field(content, key, value) for key, value in content.items()}
+        masked = {self._key(key, _FIELDS): self._field(content, key, value) for key, value in content.items()}
+        if self._inside:
+            told = masked.get("metadata")
+            masked["metadata"] = {
+                **(told if isinstance(told, dict) else {}),
+                "nbprod": {"masked": [self._masker.mask(name) for name in sorted(self._inside)]},
+            }
+        return masked
 
     def _field(self, content: Mapping[str, Any], key: str, value: Any) -> Any:
         if isinstance(value, str):
@@ -217,9 +234,34 @@ class _Masked:
             if mime.startswith(_SCRAP) and mime.endswith(_JSON):
                 encoder = self._encoder(mime[len(_SCRAP) : -len(_JSON)])
                 masked[f"{_SCRAP}{encoder}{_JSON}"] = self._scrap(body)
+            elif (kept := self._body(mime, body)) is not None:
+                masked[self._key(mime, _MIMES)] = self._json(kept)
             else:
-                masked[self._key(mime, _MIMES)] = self._json(body)
+                masked.setdefault("text/plain", f"[nbprod] {self._text(mime)} held a secret, and was not kept")
         return masked
+
+    def _body(self, mime: str, body: Any) -> Any:
+        """Return what is shown without the secrets that no text of it shows; None where it cannot do without."""
+        if isinstance(body, list) and all(isinstance(line, str) for line in body):
+            body = "".join(body)
+        if not isinstance(body, str):
+            return body
+        if mime.startswith(_BINARY) and mime != "image/svg+xml":
+            return self._cleaned(body)
+        if "base64," in body:
+            return _EMBEDDED.sub(lambda found: found[1] + (self._cleaned(found[2]) or ""), body)
+        return body
+
+    def _cleaned(self, text: str) -> str | None:
+        try:
+            data = base64.b64decode(text, validate=False)
+        except (binascii.Error, ValueError):
+            return text
+        kept, names = without_secrets(data, self._masker)
+        if kept is data:
+            return text
+        self._inside |= names
+        return None if kept is None else base64.b64encode(kept).decode("ascii")
 
     def _encoder(self, encoder: str) -> str:
         return encoder if encoder in _ENCODERS else self._text(encoder)

@@ -21,6 +21,7 @@ from nbprod.ledger.events import (
     from_json,
     to_json,
 )
+from nbprod.ledger.flags import FLAGS
 from nbprod.ledger.index import fold, no_such_run, search_text, sought_text
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.memory_log import MemoryLog
@@ -219,6 +220,7 @@ def _matches(row: RunRow, query: RunQuery) -> bool:
         and (query.occasion is None or row.occasion == query.occasion)
         and (query.flow_run is None or row.flow_run == query.flow_run)
         and set(query.tags) <= set(row.tags)
+        and not (query.flagged and set(FLAGS).isdisjoint(row.tags))
         and (query.text is None or sought_text(query.text) in search_text(row))
         and all(_fulfils(row, condition) for condition in query.where)
     )

@@ -166,6 +166,7 @@ class RunQuery:
         since: started at this moment or later; aware.
         until: started before this moment; aware.
         tags: all of these tags.
+        flagged: only those that nbprod has put a flag on (`nbprod.ledger.flags`), for somebody to look at.
         where: all of these conditions.
         request: only those that asked for this.
         occasion: only those that were for this.
@@ -181,6 +182,7 @@ class RunQuery:
     since: datetime | None = None
     until: datetime | None = None
     tags: tuple[str, ...] = ()
+    flagged: bool = False
     where: tuple[Condition, ...] = ()
     request: Digest | None = None
     occasion: str | None = None

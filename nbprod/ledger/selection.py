@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import FromClause, Select, and_, exists, or_, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
+from nbprod.ledger.flags import FLAGS
 from nbprod.ledger.index import sought_text
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.query import Condition, Order, RunQuery
@@ -97,6 +98,8 @@ def selected(query: RunQuery, runs: FromClause = runs) -> tuple[ColumnElement[bo
     if query.text is not None:
         terms.append(runs.c.search.contains(sought_text(query.text), autoescape=True))
     terms += [exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag == tag) for tag in query.tags]
+    if query.flagged:
+        terms.append(exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag.in_(FLAGS)))
     for condition in query.where:
         values = run_values.alias()
         terms.append(exists().where(values.c.run_id == runs.c.run_id, *fulfilled(condition, values)))

@@ -20,6 +20,7 @@ from nbprod.execution.fork_servers import ForkServers
 from nbprod.execution.head_start import HeadStart
 from nbprod.execution.supervisor import Supervisor
 from nbprod.ledger import RunQuery, RunRow
+from nbprod.masking import Masker
 from nbprod.notebook import Notebook
 from nbprod.parameters import Text, bind
 from nbprod.project.home import Home
@@ -262,6 +263,10 @@ class Project:
     def foresee(self, job: Job) -> RunRequest:
         """Return what a job would ask for if it were run; nothing is started, and nothing of it is left."""
         return self._runner().foresee(job).request
+
+    def masker_of(self, step: Step) -> Masker:
+        """Return what masks a step's secrets; refuses where one of them cannot be had."""
+        return self._runner().masker_of(step)
 
     def environment_of(self, step: Step) -> Digest:
         """Return the digest of the environment key that a step's runs would have now; the key is in the store."""

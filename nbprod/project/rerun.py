@@ -15,6 +15,7 @@ from nbprod.publish import frozen_step
 from nbprod.record.ids import RunId
 from nbprod.runner import Job
 from nbprod.step.contract import Contract
+from nbprod.step.secret import SecretReference
 from nbprod.step.step import Step, StepSettings
 
 __all__ = ["Again", "flow_run_of", "rerun_flow_run", "rerun_job"]
@@ -66,7 +67,10 @@ def _step(project: Project, run: Run) -> Step:
     settings = StepSettings(
         notebook=None,
         kernel=request.kernel,
-        secrets=request.secrets,
+        secrets=tuple(
+            SecretReference.parse(name, request.secret_references.get(name, f"env:{name}"), "secrets of the run")
+            for name in request.secrets
+        ),
         expect=Contract.parse(request.contract, "the contract"),
         **limits,
     )

@@ -13,7 +13,6 @@ from typing import Any
 from nbprod.digest import Json, digest_json
 from nbprod.errors import CallerError, NotFound, ParameterError, ParameterFault
 from nbprod.ledger import RunQuery, RunRow
-from nbprod.masking import Masker
 from nbprod.parameters import Text, tag
 from nbprod.project.order import order
 from nbprod.project.project import Project, RunOptions
@@ -211,13 +210,16 @@ def _word(value: object) -> str:
 
 def _refuse_secrets(project: Project, step: Step, settings: Sequence[Setting]) -> None:
     """Refuse a secret among the values, as each run would: before any of them, and before any value is shown."""
-    masker = Masker({name: project.environ.get(name, "") for name in step.settings.secrets})
+    if not step.settings.secrets:
+        return
+    masker = project.masker_of(step)
+    names = ", ".join(each.name for each in step.settings.secrets)
     for setting in settings:
         for name, value in setting.values.items():
             if masker.mask_json(value) != value:
                 raise CallerError(
                     "a parameter holds the value of a secret",
-                    expected=f"secrets only in the environment ({', '.join(step.settings.secrets)})",
+                    expected=f"secrets only in the environment ({names})",
                     found=f"one in {name}, setting {setting.number}",
                     hint="Let the notebook read the variable with os.environ, and leave the parameter away.",
                 )

@@ -13,6 +13,7 @@ from nbprod.execution.head_start import starting
 from nbprod.kernels.imports import preloads
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
 from nbprod.project.project import Project
+from nbprod.step.secret import hidden_names
 from nbprod.step.step import Step
 
 __all__ = ["Warmed", "start_standing"]
@@ -51,7 +52,8 @@ def start_standing(project: Project, names: Sequence[str], kernel: str | None) -
     steps = [project.step(name) for name in names]
     groups: dict[tuple[str, tuple[str, ...]], list[Step]] = {}
     for step in steps:
-        groups.setdefault((step.kernel_name, step.settings.secrets), []).append(step)
+        names = hidden_names(step.settings.secrets)
+        groups.setdefault((step.kernel_name, names), []).append(step)
     if not steps:
         groups[kernel or _DEFAULT, ()] = []
     for (name, secrets), members in groups.items():

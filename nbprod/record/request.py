@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nbprod.digest import Digest, Json, digest_json
@@ -79,6 +79,7 @@ class RunRequest:
         limits: deadlines and limits (`StepSettings.limits_json`).
         contract: what the run must leave (`Contract.to_json`).
         secrets: names of the secrets that the kernel gets.
+        secret_references: where their values are (`file:…`), but for variables of the same name; part of no digest.
         published: for a published step the digest of its manifest, which names its modules; None for one of the
             working tree, whose modules are only known once it has run.
     """
@@ -94,6 +95,7 @@ class RunRequest:
     limits: Mapping[str, Json]
     contract: Mapping[str, Json]
     secrets: tuple[str, ...] = ()
+    secret_references: Mapping[str, str] = field(default_factory=dict)
     published: Digest | None = None
 
     @property
@@ -137,6 +139,7 @@ class RunRequest:
             "limits": dict(self.limits),
             "contract": dict(self.contract),
             "secrets": list(self.secrets),
+            **({"secret_references": dict(self.secret_references)} if self.secret_references else {}),
             **self._published(),
         }
 
@@ -158,6 +161,7 @@ class RunRequest:
             limits=dict(data["limits"]),
             contract=dict(data["contract"]),
             secrets=tuple(data.get("secrets", ())),
+            secret_references=dict(data.get("secret_references", {})),
             published=None if data.get("published") is None else Digest.parse(data["published"]),
         )
 

@@ -16,6 +16,7 @@ from nbprod.errors import IntegrityError, UnsupportedVersion
 from nbprod.record.ids import RunId
 from nbprod.record.labels import Labels
 from nbprod.record.launch import Launch
+from nbprod.record.masked import Masked
 from nbprod.record.request import RunRequest
 from nbprod.record.verdict import Verdict
 from nbprod.scraps import ScrapEntry
@@ -76,6 +77,7 @@ class RunRecord:
         trace: what it touched (see `nbprod.record.trace`); None in records of before there was one.
         labels: what it was called at the start, and what it was for.
         launch: how its kernel came into being; None if none did, or in records of before it was told.
+        masked: which secrets stood in what it put out, and were masked.
         extra: fields of the predicate that this version does not know; kept and written back.
     """
 
@@ -100,6 +102,7 @@ class RunRecord:
     trace: Kept | None = None
     labels: Labels = field(default_factory=Labels)
     launch: Launch | None = None
+    masked: tuple[Masked, ...] = ()
     extra: Mapping[str, Json] = field(default_factory=dict)
 
     def artifact(self, name: str) -> Artifact | None:
@@ -139,6 +142,7 @@ class RunRecord:
             **({} if self.trace is None else {"trace": _kept(self.trace)}),
             **({"labels": labels} if (labels := self.labels.to_json()) else {}),
             **({} if self.launch is None else {"launch": self.launch.to_json()}),
+            **({"masked": [entry.to_json() for entry in self.masked]} if self.masked else {}),
         }
         if self.of is not None:
             predicate["of"] = str(self.of)
@@ -198,6 +202,7 @@ class RunRecord:
             trace=None if trace is None else _read_kept(trace),
             labels=Labels.from_json(predicate.get("labels", {})),
             launch=None if "launch" not in predicate else Launch.from_json(predicate["launch"]),
+            masked=tuple(Masked.from_json(entry) for entry in predicate.get("masked", ())),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
 
@@ -225,6 +230,7 @@ _KNOWN = frozenset(
         "trace",
         "labels",
         "launch",
+        "masked",
     ]
 )
 

@@ -24,6 +24,7 @@ from nbprod.execution.plan import Plan
 from nbprod.execution.replay import replay
 from nbprod.ledger import Ledger, RunRow, open_ledger
 from nbprod.ledger.errors import AlreadyFinished
+from nbprod.masking import Masker
 from nbprod.record.ids import RunId
 from nbprod.record.launch import Launch
 from nbprod.record.run_record import RunRecord
@@ -53,17 +54,26 @@ def _alone(folder: RunFolder) -> Iterator[bool]:
             yield True
 
 
-def close_crashed(folder: RunFolder, store: Store, ledger: Ledger, reason: str = GONE) -> RunRecord | None:
+def close_crashed(
+    folder: RunFolder, store: Store, ledger: Ledger, reason: str = GONE, *, masker: Masker | None = None
+) -> RunRecord | None:
     """Close one run as `crashed`, with all that its journal holds.
+
+    Args:
+        folder: the run's.
+        store: where bytes are kept.
+        ledger: where the verdict goes.
+        reason: why it is closed so.
+        masker: knows the run's secrets; None where nobody does who is left.
 
     Returns:
         The record; None if the run was closed already or had never been started.
     """
     with _alone(folder) as alone:
-        return _close(folder, store, ledger, reason) if alone else None
+        return _close(folder, store, ledger, reason, masker) if alone else None
 
 
-def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunRecord | None:
+def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str, masker: Masker | None) -> RunRecord | None:
     started = Started.read(folder.started)
     try:
         row = ledger.run(started.run_id)
@@ -89,6 +99,7 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunR
         seconds=max(0.0, (last - started.at).total_seconds()),
         collects=json.loads(folder.started.read_bytes())["home"]["collects"],
         notes=(f"closed by recovery; the last sign of life was at {last:%Y-%m-%d %H:%M:%S} UTC",),
+        masker=masker,
     )
     launches = [event["launch"] for event in events if "launch" in event]
     if launches:
@@ -101,7 +112,7 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str) -> RunR
         return None
     with contextlib.suppress(OSError):  # the store has this copy, too
         write_atomically(folder.executed(started.request.step), conclusion.notebook, mode=0o444)
-    tidy(folder)
+    tidy(folder, output=masker is not None or not started.request.secrets)
     return conclusion.record
 
 
@@ -163,7 +174,10 @@ def _recover_one(row: RunRow, store: Store, ledger: Ledger) -> bool:
 
 
 def main() -> None:
-    """Close the run in the folder that is named on the command line."""
+    """Close the run in the folder that is named on the command line.
+
+    Behind it may stand the names of the run's secrets; then standard input is a JSON object of their values.
+    """
     folder = RunFolder(Path(sys.argv[1]))
     if not folder.started.exists():
         return
@@ -171,7 +185,10 @@ def main() -> None:
     spool = folder.path.parent.parent / SPOOL  # the run's folder is HOME/runs/ID
     store = open_store(home["store"], base=folder.path, spool=spool)
     ledger = open_ledger(home["ledger"], base=folder.path)
-    close_crashed(folder, store, ledger)
+    names = sys.argv[2:]
+    values = json.load(sys.stdin) if names else {}
+    masker = Masker({name: values[name] for name in names}) if names and set(names) <= set(values) else None
+    close_crashed(folder, store, ledger, masker=masker)
 
 
 if __name__ == "__main__":

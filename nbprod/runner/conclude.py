@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from fnmatch import fnmatchcase
-from os.path import isfile, islink
 from pathlib import Path
 from typing import Any
 
 from nbprod.digest import Digest, Json
-from nbprod.errors import CallerError, ScrapError
+from nbprod.errors import ScrapError
 from nbprod.execution.assemble import Heading, assemble
 from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger
 from nbprod.ledger.errors import AlreadyFinished
-from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
+from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard, RunTagged
+from nbprod.ledger.flags import MASKED
 from nbprod.masking import Masker
 from nbprod.notebook.layout import file_bytes
 from nbprod.record.launch import Launch
@@ -27,7 +25,9 @@ from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
 from nbprod.record.verdict import CellOutcome, Verdict
+from nbprod.runner.artifacts import keep_artifacts
 from nbprod.runner.copies import LARGE, Aside
+from nbprod.runner.flagged import masked_in
 from nbprod.runner.kept import InputKeeper
 from nbprod.runner.record_cell import record_cell
 from nbprod.runner.signed import keep_signed
@@ -58,7 +58,7 @@ class Ended:
         seconds: since the start, monotonic.
         collects: whether files in the output folder are artifacts.
         notes: what a reader should know, beside what was known at the start.
-        masker: knows the secrets; None where their values are not known, as in recovery.
+        masker: knows the run's secrets; None where their values are not known, as in recovery.
         launch: how the kernel came into being; None where none did.
     """
 
@@ -107,10 +107,13 @@ def conclude(
         StoreUnavailable, LedgerUnavailable: it could not be closed; it stays open for `nbprod recover`.
     """
     scraps, scrap_fault = _read_scraps(ended)
-    told = _telling(started, ended)
-    artifacts, artifact_faults = _keep_artifacts(folder.output, store, told) if ended.collects else ((), ())
+    masker = ended.masker if started.request.secrets else Masker({})
+    artifacts, artifact_faults = keep_artifacts(folder.output, store, masker) if ended.collects else ((), ())
     verdict = _judge(started, ended, scraps, artifacts, scrap_fault)
-    started = replace(started, notes=(*started.notes, *ended.notes, *artifact_faults))
+    notes = (*started.notes, *ended.notes, *artifact_faults)
+    told = [verdict.reason, *notes, *(each.name for each in artifacts)]
+    masked = masked_in(started.request.secrets, ended.plan, ended.collector, told)
+    started = replace(started, notes=(*notes, *map(str, masked)))
     trace, inputs = _trace(started, ended, folder, store)
     traced = trace.to_bytes()
     keeping = _keeping_journal(folder.journal, store)
@@ -144,6 +147,7 @@ def conclude(
         trace=looked,
         labels=started.labels,
         launch=ended.launch,
+        masked=masked,
     )
     data = record.to_bytes()
     digest = store.put(data)
@@ -163,6 +167,8 @@ def conclude(
         attestation=attestation,
     )
     try:
+        if masked:  # before the verdict: whoever finds the run finds that
+            ledger.append(RunTagged(at=ended.at, run_id=started.run_id, tag=MASKED))
         ledger.append(finished)
     except AlreadyFinished:
         # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
@@ -203,60 +209,6 @@ def _read_scraps(ended: Ended) -> tuple[tuple[Scrap, ...], str | None]:
         return read_scraps(cells), None
     except ScrapError as error:
         return (), str(error)
-
-
-def _telling(started: Started, ended: Ended) -> Callable[[str], str]:
-    """Return how a file's name may stand in the record (law 7).
-
-    Where secrets' values are not known, any name may hold one. Of such a name no more is told than what the contract
-    says of it already: the pattern that it matches, which meets the contract as the name did.
-    """
-    if ended.masker is not None:
-        return ended.masker.mask_text
-    if not started.request.secrets:
-        return str
-    patterns = Contract.parse(started.request.contract, "the contract").artifacts
-    return lambda name: next((pattern for pattern in patterns if fnmatchcase(name, pattern)), "(name withheld)")
-
-
-def _keep_artifacts(
-    output: Path, store: Store, told: Callable[[str], str]
-) -> tuple[tuple[Artifact, ...], tuple[str, ...]]:
-    """Put every regular file below the output folder into the store; links and other things are named in notes."""
-    kept: list[Artifact] = []
-    notes: list[str] = []
-    for folder, folders, files in os.walk(output, onerror=lambda error: notes.append(_unread(error, output, told))):
-        folders.sort()
-        # Unlike Path's methods, islink and isfile bear a path that is too long for the system.
-        links = [name for name in folders if islink(f"{folder}/{name}")]  # noqa: PTH114
-        for name in sorted([*files, *links]):
-            path = Path(folder, name)
-            plain = _shown(path, output)
-            shown = told(plain)
-            if islink(path) or not isfile(path):  # noqa: PTH113, PTH114
-                notes.append(f"{shown} in the output folder is not a regular file and was not kept")
-                continue
-            try:
-                digest, size = store.put_file(path)
-            except CallerError as error:  # unreadable, or somebody outside the run still writes it
-                notes.append(f"{shown} in the output folder was not kept: {told(str(error))}")
-                continue
-            if shown != plain:
-                alike = sum(entry.name == shown or entry.name.startswith(f"{shown} (") for entry in kept)
-                shown = f"{shown} ({alike + 1})" if alike else shown
-                notes.append(f"artifact {shown} had another name, which held a secret or may have held one")
-            kept.append(Artifact(name=shown, digest=digest, size=size))
-    return tuple(kept), tuple(notes)
-
-
-def _shown(path: Path, output: Path) -> str:
-    # Names are bytes on Linux; what is no UTF-8 in them has no form in the record but an escape.
-    return os.fsencode(path.relative_to(output).as_posix()).decode("utf-8", "backslashreplace")
-
-
-def _unread(error: OSError, output: Path, told: Callable[[str], str]) -> str:
-    what = "the output folder" if error.filename == str(output) else f"{told(_shown(Path(error.filename), output))}/"
-    return f"{what} could not be read, so that nothing in it was kept: {error.strerror}"
 
 
 def _keeping_journal(path: Path, store: Store) -> Callable[[], Kept]:

@@ -29,11 +29,11 @@ class EarlyUploads:
     files that were changed or removed later belong to nobody, and `nbprod gc` removes them.
 
     Args:
-        store: where artifacts are kept; only a remote one is worth the effort.
+        store: where artifacts are kept; only a remote one is worth the effort. None: nothing is sent.
         folder: the run's output folder; need not be there.
     """
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Store | None, folder: Path) -> None:
         self._store = store if isinstance(store, SpoolingStore) else None
         self._folder = folder
         self._ended = threading.Event()

@@ -19,6 +19,7 @@ from nbprod.masking import Masker
 from nbprod.parameters.size import format_size
 from nbprod.record.folder import read_folder
 from nbprod.record.trace import Touched, Trace, path_from_text
+from nbprod.runner.inside import secrets_inside
 from nbprod.runner.started import RunFolder, Scope
 from nbprod.store import Store
 
@@ -126,7 +127,7 @@ class InputKeeper:
     def _secret(self, path: Path, digest: Digest) -> str:
         """Return why a file is not kept: it holds a secret, or what was looked through has another digest."""
         hasher = hashlib.sha256()
-        if self._masker.is_in(_blocks(path, hasher.update)):
+        if self._masker.is_in(_blocks(path, hasher.update)) or secrets_inside(path, self._masker):
             return "not kept: it holds a secret"
         return "" if hasher.hexdigest() == digest.hex else _CHANGED
 

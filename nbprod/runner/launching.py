@@ -33,7 +33,7 @@ def launch(prepared: Prepared, ports: Ports, why: str = "") -> Kernel:
         "environ": ports.environ,
         "extra_env": prepared.secrets,
         "log": prepared.folder.kernel_log,
-        "closer": (sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path)),
+        "closer": (sys.executable, "-m", "nbprod.runner.closer", str(prepared.folder.path), *prepared.secrets),
         "mask": partial(mask_content, masker=prepared.masker) if prepared.secrets else None,
     }
     if prepared.environment is not None and not why:

@@ -15,6 +15,8 @@ from nbprod.environment.probe import EnvironmentProbe
 from nbprod.execution.fork_servers import ForkServers, Warmth
 from nbprod.execution.supervisor import Supervisor
 from nbprod.ledger import Ledger
+from nbprod.runner.values import block_value, secret_values
+from nbprod.step.step import Step
 from nbprod.store import Store
 
 __all__ = ["Ports", "local_zone"]
@@ -65,6 +67,7 @@ class Ports:
         forks: who forks kernels.
         warmth: when kernels are forked.
         keys: the folder with the keys that sign; None: records are not signed.
+        block: returns the value of Prefect's Secret block of a name; asked only where a step names one.
     """
 
     store: Store
@@ -83,8 +86,17 @@ class Ports:
     forks: ForkServers = field(default_factory=ForkServers)
     warmth: Warmth = field(default_factory=Warmth)
     keys: Path | None = None
+    block: Callable[[str], str] = block_value
 
     @property
     def runs(self) -> Path:
         """The folder that holds a folder per run."""
         return self.folder / "runs"
+
+    def secrets_of(self, step: Step) -> dict[str, str]:
+        """Return the values of a step's secrets.
+
+        Raises:
+            CallerError: one of them cannot be had.
+        """
+        return secret_values(step.settings.secrets, step.name, environ=self.environ, root=self.root, block=self.block)

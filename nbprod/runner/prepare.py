@@ -22,6 +22,8 @@ from nbprod.runner.job import Job
 from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, plain_json, plan_of
 from nbprod.runner.ports import Ports
 from nbprod.runner.started import RunFolder, Scope, Started
+from nbprod.runner.values import readable_by_others
+from nbprod.step.secret import FILE
 from nbprod.step.step import KEEP_INPUTS
 from nbprod.store.elsewhere import shown_url
 
@@ -58,7 +60,7 @@ def prepare(job: Job, ports: Ports) -> Prepared:
         raise CallerError(f"the working directory {cwd} is not there", hint="Create it, or set another: --cwd.")
     if isinstance(job.output, Path) and not job.output.parent.is_dir():
         raise CallerError(f"the executed notebook cannot be written to {job.output}", found="its folder is not there")
-    secrets = _secrets(job, ports)
+    secrets = ports.secrets_of(job.step)
     masker = Masker(secrets)
     scope = _scope(job, spec, ports)
     bound = bind_paths(job, output=folder.output, cwd=cwd, roots=scope.roots)
@@ -113,6 +115,7 @@ def _scope(job: Job, spec: KernelSpec, ports: Ports) -> Scope:
     if not spec.is_ipykernel:
         why_off = f"the kernel {spec.name} is not IPython's"
     handed = tuple(Path(job.parameters.values[name]) for name in job.upstream)
+    files = [root / Path(each.place).expanduser() for each in settings.secrets if each.source == FILE]
     return Scope(
         root=root,
         cwd=job.step.folder,
@@ -120,14 +123,15 @@ def _scope(job: Job, spec: KernelSpec, ports: Ports) -> Scope:
         handed=handed,
         why_off=why_off,
         keep_inputs=KEEP_INPUTS if settings.keep_inputs is None else settings.keep_inputs,
-        private=(ports.folder, *([] if ports.keys is None else [ports.keys])),
+        private=(ports.folder, *([] if ports.keys is None else [ports.keys]), *files),
     )
 
 
 def _refuse_secrets_in_words(job: Job, masker: Masker) -> None:
     """Refuse a secret in what goes into ledger and record as it is given."""
     paths = [str(path) for path in (job.output, *(job.paths or ())[1:]) if path is not None]
-    words = {"name": job.name, "note": job.note, "tags": list(job.tags), "output": paths}
+    places = [reference.place for reference in job.step.settings.secrets if not reference.plain]
+    words = {"name": job.name, "note": job.note, "tags": list(job.tags), "output": paths, "secrets": places}
     found = [what for what, said in words.items() if masker.mask_json(said) != said]
     if found:
         raise CallerError(
@@ -135,18 +139,6 @@ def _refuse_secrets_in_words(job: Job, masker: Masker) -> None:
             expected="secrets only in the environment",
             hint="Choose other words: these stand in the ledger and in the record, for everybody to read.",
         )
-
-
-def _secrets(job: Job, ports: Ports) -> dict[str, str]:
-    names = job.step.settings.secrets
-    missing = [name for name in names if name not in ports.environ]
-    if missing:
-        raise CallerError(
-            f"step {job.step.name} needs secrets that are not set",
-            expected=f"environment variables {', '.join(names)}",
-            found=f"{', '.join(missing)} missing",
-        )
-    return {name: ports.environ[name] for name in names}
 
 
 def describe(prepared: Prepared, ports: Ports) -> Started:
@@ -166,7 +158,8 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         environment=key,
         limits=settings.limits_json(),
         contract=settings.expect.to_json(),
-        secrets=settings.secrets,
+        secrets=tuple(each.name for each in settings.secrets),
+        secret_references={each.name: str(each) for each in settings.secrets if not each.plain},
         published=None if step.published is None else step.published.manifest,
     )
     known = job.parameters.values
@@ -186,7 +179,7 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         given=plain_json(prepared.bound.overrides),
         paths=job.paths or (where, None if job.output is None else shown_url(str(job.output))),
         report_mode=job.report_mode,
-        notes=prepared.bound.notes,
+        notes=(*prepared.bound.notes, *readable_by_others(settings.secrets, ports.root)),
         scope=prepared.scope,
         keys=None if ports.keys is None else str(ports.keys),
     )

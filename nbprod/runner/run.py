@@ -97,14 +97,21 @@ class Runner:
         finally:
             shutil.rmtree(prepared.folder.path, ignore_errors=True)
 
+    def masker_of(self, step: Step) -> Masker:
+        """Return what masks a step's secrets.
+
+        Raises:
+            CallerError: one of them cannot be had, or not be masked.
+        """
+        return Masker(self._ports.secrets_of(step))
+
     def environment_of(self, step: Step) -> Digest:
         """Return the digest of the environment key that a step's runs would have now; the key is in the store.
 
         Raises:
             NotFound: its kernel spec is not installed.
         """
-        masker = Masker({name: self._ports.environ.get(name, "") for name in step.settings.secrets})
-        return keep_environment(find_kernel_spec(step.kernel_name), masker, self._ports)[0]
+        return keep_environment(find_kernel_spec(step.kernel_name), self.masker_of(step), self._ports)[0]
 
     def _answer_or_run(
         self, job: Job, token: CancelToken, listener: Listener | None, on_start: Callable[[RunId], None] | None
@@ -220,7 +227,9 @@ class Runner:
         collector = Collector(OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit))
         heard = _Guarded(listener)
         # The uploads are left last: the end is noted, and the kernel gone, before one that is under way is waited for.
-        with EarlyUploads(self._ports.store, prepared.folder.output), Journal(prepared.folder.journal) as journal:
+        # Those of a run with secrets are looked through first, once nobody writes them any more (law 7).
+        uploads = None if prepared.secrets else self._ports.store
+        with EarlyUploads(uploads, prepared.folder.output), Journal(prepared.folder.journal) as journal:
             driver = driver_of(kernel)(
                 plan=prepared.plan,
                 client=kernel.client,
@@ -307,9 +316,15 @@ def _leave_nothing(folder: RunFolder, error: BaseException) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def tidy(folder: RunFolder) -> None:
-    """Remove the working files of a closed run: what they held is in the store."""
-    shutil.rmtree(folder.output, ignore_errors=True)
+def tidy(folder: RunFolder, *, output: bool = True) -> None:
+    """Remove the working files of a closed run: what they held is in the store.
+
+    Args:
+        folder: the run's.
+        output: the output folder, too.
+    """
+    if output:
+        shutil.rmtree(folder.output, ignore_errors=True)
     shutil.rmtree(folder.listings, ignore_errors=True)
     for path in (folder.journal, folder.prepared, folder.started, folder.kernel_log, folder.trace):
         with contextlib.suppress(OSError):

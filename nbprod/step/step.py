@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from nbprod.parameters.size import setting_size
 from nbprod.step.contract import Contract
 from nbprod.step.keep import Keep
 from nbprod.step.reuse import Reuse
+from nbprod.step.secret import SecretReference, read_secrets, secrets_json
 
 __all__ = ["KEEP_INPUTS", "Published", "Step", "StepSettings"]
 
@@ -41,7 +42,7 @@ class StepSettings:
         cell_output_limit: bytes of output kept per cell.
         run_output_limit: bytes of output kept per run.
         exit_ok: `sys.exit(0)` half-way is a success.
-        secrets: names of environment variables whose values the kernel gets and every output is masked of.
+        secrets: variables whose values the kernel gets and every output is masked of, and where the values are.
         expect: what a run must leave.
         reuse: whether an earlier run may answer; None: as whoever runs it says (flows: yes, the command line: no).
         trace: whether it is observed what a run touches; None for the project's setting.
@@ -60,7 +61,7 @@ class StepSettings:
     cell_output_limit: int = 10 * MIB
     run_output_limit: int = 100 * MIB
     exit_ok: bool = False
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[SecretReference, ...] = ()
     expect: Contract = field(default_factory=Contract)
     reuse: Reuse | None = None
     trace: bool | None = None
@@ -109,7 +110,7 @@ class StepSettings:
             "kernel": self.kernel,
             "cwd": self.cwd,
             **self.limits_json(),
-            "secrets": list(self.secrets),
+            "secrets": secrets_json(self.secrets),
             "expect": self.expect.to_json(),
             "reuse": None if self.reuse is None else self.reuse.to_json(),
             "trace": self.trace,
@@ -135,18 +136,17 @@ class StepSettings:
 def _read(key: str, value: Any, where: str) -> Any:
     expected, fine = _KINDS[key]
     if not fine(value):
-        raise SettingsError(f"{where}: {key} is wrong", expected=expected, found=repr(value))
-    if key == "reuse":
-        return Reuse.parse(value, f"{where}: reuse")
-    if key == "keep":
-        return Keep.parse(value, f"{where}: keep")
-    if key == "keep_inputs":
-        return setting_size(value)
-    if key in ("secrets", "roots"):
-        return tuple(value)
-    if key == "expect":
-        return Contract.parse(value, f"{where} expect")
-    return value
+        found = type(value).__name__ if key == "secrets" else repr(value)  # which may hold one
+        raise SettingsError(f"{where}: {key} is wrong", expected=expected, found=found)
+    readers: Mapping[str, Callable[[], Any]] = {
+        "reuse": lambda: Reuse.parse(value, f"{where}: reuse"),
+        "keep": lambda: Keep.parse(value, f"{where}: keep"),
+        "keep_inputs": lambda: setting_size(value),
+        "secrets": lambda: read_secrets(value, f"{where}: secrets"),
+        "roots": lambda: tuple(value),
+        "expect": lambda: Contract.parse(value, f"{where} expect"),
+    }
+    return readers[key]() if key in readers else value
 
 
 def _text(value: Any) -> bool:
@@ -177,7 +177,10 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
     "cell_output_limit": ("a number of bytes above 0", _size),
     "run_output_limit": ("a number of bytes above 0", _size),
     "exit_ok": ("true or false", lambda value: isinstance(value, bool)),
-    "secrets": ("a list of names of environment variables", _names),
+    "secrets": (
+        "a list of names of environment variables, or a table of references by name",
+        lambda value: isinstance(value, Mapping) or _names(value),
+    ),
     "reuse": ("true, false or a text", lambda value: isinstance(value, bool | str)),
     "trace": ("true or false", lambda value: isinstance(value, bool)),
     "roots": ("a list of paths", _names),

@@ -42,6 +42,26 @@ def test_a_secret_that_is_cut_in_two_is_masked(text: str, cuts: list[int]) -> No
     assert all(json.loads(message.raw) == message.content for message in seen)
 
 
+SHORT = ("ab1\ncd2\tef3\ngh4", "x\ny\nzz\n", "ab1\nxx\nab1\nab1\nq")
+PARTS = st.lists(st.sampled_from([*SHORT, "ab1\n", "plain\n", "x\n", "\n", "q"]), max_size=8).map("".join)
+
+
+@given(PARTS, st.lists(st.integers(0, 1000), max_size=12))
+def test_a_secret_of_several_lines_is_never_let_go_in_pieces(text: str, cuts: list[int]) -> None:
+    masker = Masker(dict(zip("ABC", SHORT, strict=True)))
+    told = "".join(str(m.content["text"]) for m in seen_through(HeldLines(masker), pieces_of(text, cuts)))
+    assert not any(secret in told for secret in SHORT)
+    assert ("«" in told) == any(secret in text for secret in SHORT)
+
+
+def test_a_secret_that_another_stream_cuts_in_two_is_masked() -> None:
+    held = HeldLines(MASK)
+    parts = [stream(SECRET[:5]), stream("err", "stderr"), stream(f"{SECRET[5:]}\n")]
+    seen = [message for part in parts for message in held.feed(part)] + held.flush()
+    out = [message.content["text"] for message in seen if message.content["name"] == "stdout"]
+    assert out == ["«secret:PASSWORD»\n"]
+
+
 def test_without_holding_back_a_cut_secret_would_be_seen() -> None:
     told = "".join(MASK.mask_text(piece) for piece in (SECRET[:5], SECRET[5:]))
     assert told == SECRET

@@ -114,7 +114,7 @@ def test_a_number_that_is_a_secret_stands_nowhere_in_what_was_put_out(project: P
     assert done.scraps["n"] == "«secret:NBPROD_TEST_FIVE»"
 
 
-def test_file_names_that_hold_a_secret_are_masked_by_the_run_and_withheld_by_recovery(project: Project) -> None:
+def test_file_names_that_hold_a_secret_are_masked_by_the_run_and_nothing_is_kept_by_recovery(project: Project) -> None:
     done = run(project, "leaves", ("output_dir = 'x'", PARAMETERS), LEAVE, name="mine", tags=("t",))
     assert done, done.reason
     mask = "«secret:NBPROD_TEST_PASSWORD»"
@@ -129,8 +129,9 @@ def test_file_names_that_hold_a_secret_are_masked_by_the_run_and_withheld_by_rec
     assert record is not None
     assert (record.labels.name, record.labels.tags) == ("mine", ("t",))  # recovery knows what the run was called
     assert record.labels == done.record.labels
-    assert [kept.name for kept in record.artifacts] == ["(name withheld)", "model.bin", "*.txt"]
-    assert [line.met for line in record.verdict.contract] == [True, True]
+    assert record.artifacts == ()  # any of them may hold the secret, and nobody is left who knows it
+    assert any("does not know its secrets, and left it there" in note for note in record.notes)
+    assert (project.root / "as-it-was" / "output" / "model.bin").exists()
     assert PASSWORD not in str(record)
 
 

@@ -29,6 +29,9 @@ __all__ = ["runs"]
 @click.option("--since", type=MOMENT, help="Started then or later: 2026-11-22, 2026-11-22T14:00, 90m, 12h, 7d.")
 @click.option("--until", type=MOMENT, help="Started before.")
 @click.option("--tag", "tags", multiple=True, help="With this tag; may be repeated.")
+@click.option(
+    "--flagged", is_flag=True, help="Only those with a flag: a secret, or what may be one, in what they put out."
+)
 @click.option("--where", multiple=True, metavar="CONDITION", help="E.g. 'scraps.auc>=0.7' or params.carrier=UA.")
 @click.option("--text", help="In step, notebook, name, note, reason or a tag.")
 @click.option("--running", is_flag=True, help="Only those that have not ended.")
@@ -72,6 +75,7 @@ def _query(asked: dict[str, Any], *, limit: int | None) -> RunQuery:
         since=asked["since"],
         until=asked["until"],
         tags=asked["tags"],
+        flagged=asked["flagged"],
         where=tuple(parse_condition(text) for text in asked["where"]),
         text=asked["text"],
         order=Order.parse(asked["sort"]),

@@ -38,7 +38,7 @@ def steps(*, as_json: bool) -> int:
                     "kernel": step.kernel,
                     "cwd": step.cwd,
                     **step.limits_json(),
-                    "secrets": list(step.secrets),
+                    "secrets": {each.name: str(each) for each in step.secrets},
                     "expect": step.expect.to_json(),
                     "published": [_version(each) for each in frozen.pop(name, [])],
                 }
