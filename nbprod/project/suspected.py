@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from nbprod.errors import Erased
 from nbprod.ledger.events import RunTagged
 from nbprod.ledger.flags import SUSPECTED
+from nbprod.notebook import Notebook
 from nbprod.project.labels import tag_run
 from nbprod.project.project import Project
 from nbprod.project.run import Run
@@ -25,7 +27,7 @@ class Place:
     """Something that looks like a secret, and where it stands.
 
     Args:
-        where: `parameter dsn`, `source of cell 3`, `output of cell 3`; cells by their place in the executed notebook.
+        where: `parameter dsn`, `source of cell 3`, `output of cell 3`; cells by their index in the source notebook.
         suspect: what it is.
     """
 
@@ -61,14 +63,14 @@ def _texts(run: Run) -> Iterator[tuple[str, str]]:
     for name, value in record.request.parameters.items():
         # As an assignment, which is how the rules know a password by its name.
         yield f"parameter {name}", f"{name} = {json.dumps(value, ensure_ascii=False)}"
-    try:
-        notebook = json.loads(run.home.read(record.notebook.digest, run.id))
-    except Erased:
-        return
-    for number, cell in enumerate(notebook["cells"]):
-        yield f"source of cell {number}", _joined(cell["source"])
-        for output in cell.get("outputs", ()):
-            yield f"output of cell {number}", "\n".join(_output(output))
+    with suppress(Erased):
+        source = run.home.read(record.source_file.digest, run.id)
+        yield from ((f"source of cell {n}", each.source) for n, each in enumerate(Notebook.parse(source).cells))
+    with suppress(Erased):
+        for cell in json.loads(run.home.read(record.notebook.digest, run.id))["cells"]:
+            number = cell["metadata"].get("nbprod", {}).get("cell")  # None: injected parameters, or no code
+            for output in cell.get("outputs", ()) if number is not None else ():
+                yield f"output of cell {number}", "\n".join(_output(output))
 
 
 def _output(output: Mapping[str, Any]) -> Iterator[str]:

@@ -205,7 +205,7 @@ def test_latest_of_nothing(ledger: Ledger) -> None:
 
 
 def test_filters(told: Told) -> None:
-    one = told.finish(told.start(tags=("nightly", "eu")), scraps={"auc": 0.5})
+    one = told.finish(told.start(tags=("nightly", "eu", "secret-suspected")), scraps={"auc": 0.5})
     two = told.finish(told.start(step="score", name="100%_Sure", tags=("nightly",)), Status.FAILED)
     three = told.start(step="Ingest_B")
     everything = [three, two, one]
@@ -217,6 +217,8 @@ def test_filters(told: Told) -> None:
         ({"running": False}, [two, one]),
         ({"tags": ("nightly",)}, [two, one]),
         ({"tags": ("nightly", "eu")}, [one]),
+        ({"flagged": True}, [one]),
+        ({"flagged": True, "steps": ("score",)}, []),
         ({"since": START + timedelta(seconds=2)}, [three, two]),
         ({"until": (START + timedelta(seconds=2)).astimezone()}, [one]),
         ({"text": "%_sure"}, [two]),
