@@ -11,10 +11,9 @@ from nbprod.diff.archives import compare_gzip, compare_zip
 from nbprod.diff.content import Content
 from nbprod.diff.documents import DOCUMENTS
 from nbprod.diff.outcome import Outcome
-from nbprod.diff.side import Side
+from nbprod.diff.side import UNREADABLE, Side
 from nbprod.diff.skops_file import compare_skops
 from nbprod.diff.tables import compare_csv, compare_parquet
-from nbprod.errors import NbprodError
 from nbprod.record.run_record import Artifact
 
 __all__ = ["ArtifactComparison", "compare_artifacts"]
@@ -91,7 +90,7 @@ def _compare(
     try:
         with one.open(first.digest) as early, other.open(second.digest) as late:
             found = _FILES[kind](early, late) if kind in _FILES else DOCUMENTS[kind](early, late, (one.own, other.own))
-    except NbprodError as error:
+    except UNREADABLE as error:
         # Their digests tell that the bytes are not the same; whether they are after normalising, nobody can.
         told = (f"the bytes are not the same, and cannot be looked into: {error}",)
         return ArtifactComparison(name=name, outcome=Outcome.UNKNOWN, before=first, after=second, told=told)

@@ -10,12 +10,12 @@ from nbprod.diff.cells import CellComparison, ExecutedCell, compare_cells, execu
 from nbprod.diff.comparison import Comparison, Section, VerdictComparison
 from nbprod.diff.pairs import Pair, pairs_of
 from nbprod.diff.scraps import compare_scraps
-from nbprod.diff.side import Side
+from nbprod.diff.side import UNREADABLE, Side
 from nbprod.diff.source import SourceChange, compare_sources
 from nbprod.diff.tolerance import Tolerance
 from nbprod.diff.trees import changes
 from nbprod.digest import Json, read_canonical
-from nbprod.errors import IntegrityError, NbprodError
+from nbprod.errors import IntegrityError
 from nbprod.notebook import Notebook
 from nbprod.record.compare import Difference, compare_environments, compare_requests
 from nbprod.record.status import Status
@@ -95,7 +95,7 @@ def _sources(before: Side, after: Side, unknown: Unknown) -> tuple[tuple[SourceC
         return (), None
     try:
         first, second = (Notebook.parse(side.read(side.record.source_file.digest)) for side in (before, after))
-    except NbprodError as error:
+    except UNREADABLE as error:
         unknown.append((Section.SOURCE, str(error)))
         return (), None
     pairs = pairs_of(first, second)
@@ -105,7 +105,7 @@ def _sources(before: Side, after: Side, unknown: Unknown) -> tuple[tuple[SourceC
 def _environments(before: Side, after: Side, unknown: Unknown) -> tuple[Difference, ...]:
     try:
         keys = [_json(side, side.record.request.environment) for side in (before, after)]
-    except NbprodError as error:
+    except UNREADABLE as error:
         unknown.append((Section.ENVIRONMENT, str(error)))
         return ()
     found = compare_environments(*keys)
@@ -121,7 +121,7 @@ def _machines(before: Side, after: Side) -> Iterator[Difference]:
         return
     try:
         facts = _json(before, digests[0]), _json(after, digests[1])
-    except NbprodError:
+    except UNREADABLE:
         return  # it counts for nothing, and what it is about may be gone
     for leaf in changes(*facts):
         yield Difference(component="machine", name=leaf.path, before=leaf.before, after=leaf.after)
@@ -141,7 +141,7 @@ def _cells(
     for side in (before, after):
         try:
             read.append(executed_cells(side.read(side.record.notebook.digest)))
-        except NbprodError as error:
+        except UNREADABLE as error:
             unknown.append((Section.OUTPUTS, str(error)))
     if len(read) != 2:  # noqa: PLR2004 - two runs
         return ()

@@ -12,12 +12,11 @@ from itertools import islice
 from typing import Any
 
 from nbprod.diff.outcome import Outcome
-from nbprod.diff.side import Side
+from nbprod.diff.side import UNREADABLE, Side
 from nbprod.diff.tables import compare_parquet
 from nbprod.diff.tolerance import Tolerance
 from nbprod.diff.trees import changes, number_of, shown
 from nbprod.digest import Json
-from nbprod.errors import NbprodError
 from nbprod.scraps import Scrap, ScrapEntry
 
 __all__ = ["TOLERANCE", "ScrapComparison", "compare_data", "compare_scraps"]
@@ -92,7 +91,7 @@ def _compare(
         return ScrapComparison(name=name, outcome=Outcome.EQUAL, before=first.type, after=second.type, cells=cells)
     try:
         scraps = None if first is None else first.scrap(one.read), None if second is None else second.scrap(other.read)
-    except NbprodError as error:
+    except UNREADABLE as error:
         return ScrapComparison(name=name, outcome=Outcome.UNKNOWN, told=(str(error),), cells=cells)
     words = ["" if scrap is None else _shown(scrap) for scrap in scraps]
     if scraps[0] is None or scraps[1] is None:

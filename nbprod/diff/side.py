@@ -10,10 +10,14 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import BinaryIO
 
 from nbprod.digest import Digest
+from nbprod.errors import Erased, NotebookInvalid, NotFound, ScrapError, StoreUnavailable, UnsupportedVersion
 from nbprod.parameters.codec import untag
 from nbprod.record.run_record import RunRecord
 
-__all__ = ["Own", "Side"]
+__all__ = ["UNREADABLE", "Own", "Side"]
+
+UNREADABLE = (Erased, NotFound, NotebookInvalid, ScrapError, StoreUnavailable, UnsupportedVersion)
+"""Why bytes cannot be looked at while the rest still can be; that they were altered is for nobody to catch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
