@@ -138,7 +138,7 @@ class _Renumbered:
 
     def _named(self, file: str) -> str:
         member = self._members.get(file)
-        return f"missing {file}" if member is None else f"{member}{_HASH}{member.digest[:12]}"
+        return f"missing {file}" if member is None else f"{member}{_HASH}{member.digest}"
 
 
 def _plain(node: Json) -> Json:  # noqa: PLR0911 - a table of kinds
