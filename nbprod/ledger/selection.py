@@ -13,7 +13,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from nbprod.ledger.index import sought_text
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.query import Condition, Order, RunQuery
-from nbprod.ledger.tables import run_tags, run_values, runs
+from nbprod.ledger.review_events import RunReviewed
+from nbprod.ledger.tables import events, run_tags, run_values, runs
 from nbprod.ledger.values import wanted
 
 __all__ = ["Stretch", "fulfilled", "selected", "stretches"]
@@ -97,6 +98,8 @@ def selected(query: RunQuery, runs: FromClause = runs) -> tuple[ColumnElement[bo
     if query.text is not None:
         terms.append(runs.c.search.contains(sought_text(query.text), autoescape=True))
     terms += [exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag == tag) for tag in query.tags]
+    if query.reviewed:
+        terms.append(exists().where(events.c.run_id == runs.c.run_id, events.c.kind == RunReviewed.__name__))
     for condition in query.where:
         values = run_values.alias()
         terms.append(exists().where(values.c.run_id == runs.c.run_id, *fulfilled(condition, values)))
