@@ -27,7 +27,7 @@ def refuse_unapproved(project: Project, step: str, alias: str, number: int | Non
     wanted = project.settings.aliases.get(alias)
     if wanted is None:
         return
-    missing = [] if person is not None else ["a key of yours that may sign as promoter (`nbprod keys new promoter`)"]
+    missing = [] if person is not None else ["no key of yours that may sign as promoter (`nbprod keys new promoter`)"]
     asks = []
     if number is not None:
         version = Verifier(project, Asked()).versions(step).get(number)
@@ -45,6 +45,6 @@ def refuse_unapproved(project: Project, step: str, alias: str, number: int | Non
         raise NotApproved(
             f"{step}@{alias} is not moved: it may not point {where} yet",
             expected=f"{wanted or 'a signature'}, as [tool.nbprod.aliases.{alias}] says",
-            found=f"missing: {'; '.join(missing)}",
+            found="; ".join(missing),
             hint=f"{hint}`nbprod step alias {step} {alias} {again}`",
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from nbprod.attest.keyfile import Role
 from nbprod.environment.git import git_state
-from nbprod.errors import CallerError, NbprodError
+from nbprod.errors import CallerError, NbprodError, NotApproved
 from nbprod.ledger import RunQuery
 from nbprod.ledger.events import AliasMoved
 from nbprod.notebook import Notebook
@@ -80,7 +80,11 @@ def publish_step(
         sign=None if person is None else person.sign,
     )
     if alias is not None:
-        set_alias(project, step.name, alias, publication.version, why=note)
+        try:
+            set_alias(project, step.name, alias, publication.version, why=note)
+        except NotApproved as error:
+            error.what = f"{step.name}@{publication.version} is published, and {error.what}"
+            raise
     return publication
 
 

@@ -96,14 +96,15 @@ class Standing:
         approved = count(self.approvals)
         if len(approved) < wanted.approvals:
             others = " by others than its author" if wanted.by_others else ""
-            own = " with keys of their own" if wanted.own_keys else ""
             names = f" ({', '.join(map(str, approved))})" if approved else ""
-            aside = len(self.approvals) - len(approved)
-            more = f"; {aside} more that do{'es' * (aside == 1)} not count" if aside else ""
-            wants = f"{wanted.approvals} approval{'s' * (wanted.approvals != 1)}{others}{own}"
-            yield f"{wants}: there {'is' if len(approved) == 1 else 'are'} {len(approved) or 'none'}{names}{more}"
+            yield f"{len(approved) or 'no'} approvals{others}{names}, and {wanted.approvals} wanted"
+            yield from (f"that of {each} does not count for this" for each in self.approvals if each not in approved)
         done = {each.review.capacity for each in count(self.sign_offs)}
-        yield from (f"a sign-off as {name!r}: there is none" for name in wanted.sign_offs if name not in done)
+        yield from (
+            f"no sign-off as {name!r}{' that counts' * any(e.review.capacity == name for e in self.sign_offs)}"
+            for name in wanted.sign_offs
+            if name not in done
+        )
 
 
 @dataclass(slots=True)
