@@ -81,8 +81,6 @@ class Standing:
             wanted: what is wanted.
             author: whose work it is.
         """
-        if not wanted:
-            return
         for each in self.rejections:
             yield f"{each} rejected it: {each.review.why}"
 
