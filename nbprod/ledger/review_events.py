@@ -31,7 +31,7 @@ class RunReviewed(RunEvent):
     why: str
     capacity: str = ""
     record: Digest
-    log: str
+    log: str = ""
     attestation: Digest
 
     @property
@@ -61,7 +61,7 @@ class StepReviewed(StepEvent):
     why: str
     capacity: str = ""
     manifest: Digest
-    log: str
+    log: str = ""
     attestation: Digest
 
     @property

@@ -131,7 +131,7 @@ def add_key(
         project: whose log.
         role: which.
         public: somebody else's key; None: one that is made in the folder, unless it is there.
-        label: what it is to be called.
+        label: what it is to be called; None: after user and host where it is one of yours, else by its id.
         first: the first place of the log from which on it has the role; None: from now on.
 
     Raises:
@@ -143,12 +143,13 @@ def add_key(
     _root_of(ring, current)
     told: list[str] = []
     if public is None:
+        label = label or _label()
         if (held := ring.find(role)) is None:
             held = ring.make(role)
             told.append(f"made the key {role}: {held.key.public.id[:16]}")
         public = held.key.public
     begins = project.home.ledger.log.sequence() if first is None else first
-    changed = current.with_key(public, label or _label(), role, first=begins)
+    changed = current.with_key(public, label or f"key {public.id[:8]}", role, first=begins)
     told.append(f"{public.id[:16]} may sign as {role} from place {begins} on")
     return _kept(project, ring, current, changed, told)
 

@@ -41,16 +41,19 @@ class Author:
     """Whose work was looked at.
 
     Args:
-        keys: those that signed it.
+        key_id: the key that signed it; None: it is not signed.
+        label: what that key is called.
         user: the user's name.
     """
 
-    keys: frozenset[str] = frozenset()
+    key_id: str | None = None
+    label: str | None = None
     user: str = ""
 
     def said(self, spoken: Spoken) -> bool:
-        """Return whether it was the author who said that."""
-        return spoken.said.key_id in self.keys or spoken.review.by == self.user
+        """Return whether it was the author who said that, as far as one can see: by key, by label, or by name."""
+        said = spoken.said
+        return said.key_id == self.key_id or said.label == self.label or spoken.review.by == self.user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,10 @@ class Standing:
                 if not (wanted.by_others and author.said(each)) and not (wanted.own_keys and each.said.development)
             ]
 
-        approved = count(self.approvals)
+        def different(spoken: Iterable[Spoken]) -> list[Spoken]:  # somebody's old key and his new one have one label
+            return list({each.said.label or each.said.key_id: each for each in spoken}.values())
+
+        approved = different(count(self.approvals))
         if len(approved) < wanted.approvals:
             others = " by others than its author" if wanted.by_others else ""
             names = f" ({', '.join(map(str, approved))})" if approved else ""

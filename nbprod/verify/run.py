@@ -109,7 +109,8 @@ def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
         pinned=trust.pinned,
         standing=standing(spoken),
         author=Author(
-            keys=frozenset(() if signed.key_id is None else (signed.key_id,)),
+            key_id=signed.key_id,
+            label=label,
             user="" if record is None else record.user,
         ),
         git=None if record is None else record.git,

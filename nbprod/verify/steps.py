@@ -39,7 +39,7 @@ class Version:
     def author(self) -> Author:
         """Who published it."""
         key_id = self.publication.key_id
-        return Author(keys=frozenset(() if key_id is None else (key_id,)), user=self.event.by)
+        return Author(key_id=key_id, label=None if key_id is None else self.publication.label, user=self.event.by)
 
     @property
     def standing(self) -> Standing:

@@ -57,7 +57,7 @@ def speak(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 @pytest.fixture
 def reviewed_place(place: Place, speak: Callable[[str], None]) -> Place:
     """There is a reviewer: Ada, who is not whoever ran it."""
-    add_key(place.project, Role.REVIEWER)
+    add_key(place.project, Role.REVIEWER, label="Ada, risk")
     speak("ada")
     return place
 
@@ -123,14 +123,31 @@ def test_four_eyes(base: Base, reviewed_place: Place, speak: Callable[[str], Non
     runner = ring(place).find("runner")
     assert runner is not None
     add_key(place.project, Role.REVIEWER, public=runner.key.public)
-    rerun = base.runs["late"]  # by that very key
+    rerun = base.runs["late"]  # by that very key, under another name
     approve(place, rerun, key=ring(place).folder / "runner.pem")
     assert place.verify(rerun, policy=ONE)
     assert place.verify(rerun, policy=others).conclusion is Conclusion.CANNOT_TELL
     approve(place, run)
     approve(place, run, why="again")
     assert place.verify(run, policy=others)
-    assert not place.verify(run, policy=Policy(people=Wanted(approvals=2)))
+    two = Policy(people=Wanted(approvals=2))
+    assert not place.verify(run, policy=two)
+    again = person(place, "Ada, risk")  # a new key of hers
+    approve(place, run, key=again)
+    assert not place.verify(run, policy=two)
+    approve(place, run, key=person(place, "bea"))
+    assert place.verify(run, policy=two)
+
+
+def test_a_key_that_is_called_as_the_runner_s_is_of_no_other(
+    base: Base, place: Place, speak: Callable[[str], None]
+) -> None:
+    speak("ada")
+    run, others = base.runs["good"], Policy(people=Wanted(approvals=1, by_others=True))
+    add_key(place.project, Role.REVIEWER)  # called after the same user and host
+    review(place.project, run, APPROVED, why="my own")
+    (counted,) = (check.told for check in place.verify(run, policy=others).checks if "does not count" in check.told)
+    assert "does not count for this" in counted
 
 
 def test_a_rejection_stands_until_the_same_key_takes_it_back(base: Base, reviewed_place: Place) -> None:
