@@ -93,7 +93,12 @@ class Verifier:
         found = survey(home.ledger.log, self.trust, seen=self._seen, given=asked.given)
         self.survey = replace(found, checks=(*faults, *found.checks))
         self._evidence = Evidence(
-            ledger=home.ledger, store=home.store, trust=self.trust, survey=self.survey, policy=asked.policy
+            ledger=home.ledger,
+            store=home.store,
+            trust=self.trust,
+            survey=self.survey,
+            policy=asked.policy,
+            guarded=frozenset(project.settings.aliases),
         )
 
     def run(self, run_id: RunId) -> Verification:

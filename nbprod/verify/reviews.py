@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nbprod.attest.keyfile import Role
@@ -101,7 +101,8 @@ class Standing:
         if len(approved) < wanted.approvals:
             others = " by others than its author" if wanted.by_others else ""
             names = f" ({', '.join(map(str, approved))})" if approved else ""
-            yield f"{len(approved) or 'no'} approvals{others}{names}, and {wanted.approvals} wanted"
+            word = "approval" if len(approved) == 1 else "approvals"
+            yield f"{len(approved) or 'no'} {word}{others}{names}, and {wanted.approvals} wanted"
             yield from (f"that of {each} does not count for this" for each in self.approvals if each not in approved)
         done = {each.review.capacity for each in count(self.sign_offs)}
         yield from (
@@ -193,8 +194,15 @@ def _judge(stored: StoredEvent, event: RunReviewed | StepReviewed, court: Court,
     return said
 
 
+_WORDS: Mapping[Decision, str] = {
+    Decision.APPROVED: "approved it",
+    Decision.REJECTED: "rejected it",
+    Decision.SIGNED_OFF: "signed it off",
+    Decision.WITHDRAWN: "took back what was said of it",
+}
+
+
 def _told(review: Review) -> str:
-    words = str(review.decision) if review.decision is not Decision.WITHDRAWN else "took back what was said of"
     aspect = f" as {review.capacity}" if review.capacity else ""
     why = f", because: {review.why}" if review.why else ""
-    return f"{review.by} {words} it{aspect} on {review.at:%Y-%m-%d %H:%M} UTC{why}"
+    return f"{review.by} {_WORDS[review.decision]}{aspect} on {review.at:%Y-%m-%d %H:%M} UTC{why}"

@@ -38,6 +38,7 @@ class Evidence:
         trust: whose signatures count.
         survey: what was found out about the log as a whole.
         policy: what is asked for beyond soundness.
+        guarded: the aliases of published steps that only who may is to move.
     """
 
     ledger: Ledger
@@ -45,6 +46,7 @@ class Evidence:
     trust: Trust
     survey: Survey
     policy: Policy = field(default_factory=Policy)
+    guarded: frozenset[str] = frozenset()
 
     @property
     def court(self) -> Court:

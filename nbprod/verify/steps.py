@@ -16,7 +16,7 @@ from nbprod.verify.reviews import Author, Spoken, Standing, judge_reviews, stand
 from nbprod.verify.said import KEY, SIGNATURE, Court, Said, altered
 from nbprod.verify.stored import lost
 
-__all__ = ["Version", "judge_step"]
+__all__ = ["Moved", "Version", "judge_step"]
 
 _PUBLICATION, _MOVE = "publication", "alias move"
 
@@ -53,17 +53,25 @@ class Version:
         yield from (each.said.check for each in self.spoken)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A move of an alias, and what came of its signature."""
+
+    event: AliasMoved
+    check: Check
+
+
 @dataclass(slots=True)
 class _Step:
     """A step as its events make it."""
 
     versions: dict[int, Version] = field(default_factory=dict)
-    moves: list[Check] = field(default_factory=list)
+    moves: list[Moved] = field(default_factory=list)
     moved: set[Digest] = field(default_factory=set)
 
 
-def judge_step(step: str, ledger: Ledger, court: Court) -> tuple[dict[int, Version], tuple[Check, ...]]:
-    """Judge all that is told of a step; return its versions by number, and the checks about its aliases.
+def judge_step(step: str, ledger: Ledger, court: Court) -> tuple[dict[int, Version], tuple[Moved, ...]]:
+    """Judge all that is told of a step; return its versions by number, and the moves of its aliases in order.
 
     Args:
         step: its name.
@@ -82,7 +90,7 @@ def judge_step(step: str, ledger: Ledger, court: Court) -> tuple[dict[int, Versi
                 spoken=judge_reviews(said, event.manifest, court),
             )
         elif isinstance(stored.event, AliasMoved):
-            made.moves.append(_move(stored, stored.event, made, court))
+            made.moves.append(Moved(event=stored.event, check=_move(stored, stored.event, made, court)))
     return made.versions, tuple(made.moves)
 
 

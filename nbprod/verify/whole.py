@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from nbprod.attest.checkpoint import Checkpoint
@@ -15,7 +15,7 @@ from nbprod.record.ids import RunId
 from nbprod.verify.included import fault_of
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.run import Evidence, verify_run
-from nbprod.verify.steps import judge_step
+from nbprod.verify.steps import Moved, judge_step
 from nbprod.verify.survey import opened
 
 __all__ = ["verify_log"]
@@ -80,7 +80,8 @@ def _steps(evidence: Evidence) -> Iterator[Check]:
     signed = unsigned = 0
     for step in sorted({each.step for each in evidence.ledger.published()}):
         versions, moves = judge_step(step, evidence.ledger, evidence.court)
-        for check in (*(check for each in versions.values() for check in each.checks), *moves):
+        yield from _guarded({move.event.alias: move for move in moves}, evidence.guarded)  # of each, where it is now
+        for check in (*(check for each in versions.values() for check in each.checks), *(each.check for each in moves)):
             if check.outcome is Outcome.PASSED:
                 signed += 1
             elif check.outcome is Outcome.NOT_APPLICABLE:
@@ -90,6 +91,16 @@ def _steps(evidence: Evidence) -> Iterator[Check]:
     if signed or unsigned:
         told = f"of what is told of published steps, {signed} statements are signed, and {unsigned} are not"
         yield Check.passed(2, "steps", told) if signed else Check.beside(2, "steps", told)
+
+
+def _guarded(moves: Mapping[str, Moved], guarded: frozenset[str]) -> Iterator[Check]:
+    """Yield the guarded aliases that somebody moved who may not, past the commands that would have refused it."""
+    for alias, move in moves.items():
+        if alias in guarded and move.event.number is not None and move.check.outcome is not Outcome.PASSED:
+            told = (
+                f"{move.event.step}@{alias} points at version {move.event.number}, and nobody who may has signed that"
+            )
+            yield Check.open(2, "alias move", told)
 
 
 def _leaves(evidence: Evidence, faults: list[str]) -> Iterator[Leaf]:

@@ -29,6 +29,7 @@ from nbprod.project.person import needed_person, person_of
 from nbprod.project.published import publish_step, set_alias
 from nbprod.project.rebuild import rebuild
 from nbprod.project.reviews import review, reviews_of_run
+from nbprod.publish import move_alias
 from nbprod.record.ids import RunId
 from nbprod.record.review import Decision, Review, Wanted
 from nbprod.verify import Conclusion, Outcome, Policy, Standing, standing
@@ -102,7 +103,7 @@ def test_an_approval_counts_and_a_policy_may_ask_for_it(base: Base, reviewed_pla
     both = Policy(people=Wanted(approvals=2, sign_offs=("risk",)))
     missing = [c.told for c in place.verify(run, policy=both).checks if c.means is Conclusion.CANNOT_TELL]
     assert len(missing) == 2
-    assert (missing[0][:11], missing[1]) == ("1 approvals", "no sign-off as 'risk'")
+    assert (missing[0][:11], missing[1]) == ("1 approval ", "no sign-off as 'risk'")
     bea = person(place, "bea")
     approve(place, run, key=bea)
     review(place.project, run, Decision.SIGNED_OFF, why="fine", capacity="risk", key=bea)
@@ -384,8 +385,14 @@ def test_an_alias_asks_for_approvals_by_others(reviewed_place: Place, speak: Cal
     assert moved is not None
     assert moved.attestation is not None
     assert place.whole() is Conclusion.VERIFIED
+    move_alias(project.home.ledger, "train", "shadow", 1, at=project.now(), by="eve")
+    assert place.whole() is Conclusion.VERIFIED  # control: nobody guards that
+    move_alias(project.home.ledger, "train", "production", 1, at=project.now(), by="eve")
+    assert place.whole() is Conclusion.CANNOT_TELL
+    set_alias(project, "train", "production", 2, why="where it was")
+    assert place.whole() is Conclusion.VERIFIED
     assert [check.told for check in next(place.verifier().all()).checks if check.name == "steps"] == [
-        "of what is told of published steps, 9 statements are signed, and 1 are not"
+        "of what is told of published steps, 10 statements are signed, and 3 are not"
     ]
 
 

@@ -148,8 +148,8 @@ def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str,
         print_json(None if moved is None else to_json(moved))
     elif moved is None:
         click.echo(f"{name}@{alias} is where it was.")
-    elif version is None:
-        click.echo(f"{name}@{alias} was taken away; it pointed at version {moved.before}.")
     else:
-        click.echo(f"{name}@{alias} points at version {version}.")
+        unsigned = "; signed by nobody (`nbprod keys new promoter`)" if moved.attestation is None else ""
+        where = "was taken away; it pointed at" if version is None else "points at"
+        click.echo(f"{name}@{alias} {where} version {moved.before if version is None else version}{unsigned}.")
     return 0
