@@ -21,7 +21,7 @@ from nbprod.publish.reference import StepReference, resolve
 from nbprod.record.ids import RunId
 from nbprod.record.review import Decision, Review
 from nbprod.runner.ports import user_name
-from nbprod.verify import Spoken, Standing, Version, standing
+from nbprod.verify import Outcome, Spoken, Standing, Version, standing
 
 __all__ = [
     "Subject",
@@ -97,6 +97,7 @@ def review(
     subject = subject_of(project, text)
     if decision in (Decision.APPROVED, Decision.SIGNED_OFF):
         _refuse_unsound(project, subject)
+    _refuse_strangers_log(project, subject)
     person = needed_person(project, Role.REVIEWER, file=key)
     said = Review(
         of=subject.of,
@@ -151,6 +152,23 @@ def _refuse_unsound(project: Project, subject: Subject) -> None:
             expected="a run that verifies",
             found=f"{found.conclusion}: {grave[0].told if grave else ''}",
             hint=f"See `nbprod verify {run.id.short}`",
+        )
+
+
+def _refuse_strangers_log(project: Project, subject: Subject) -> None:
+    """Refuse to begin the list of keys of a log that others write: it would not know their keys."""
+    verifier = Verifier(project, Asked())
+    if verifier.trust.current is not None:
+        return
+    if subject.run is None:
+        checks = [version_of(project, subject.of).publication.check]
+    else:
+        checks = [check for check in verifier.run(subject.run.id).checks if check.name == "signature"]
+    if any(check.outcome is Outcome.CANNOT_TELL for check in checks):
+        raise CallerError(
+            f"this log has no list of keys yet, and {subject} was signed by a key that is not yours",
+            expected="a list that says whose signatures count",
+            hint="Ask whoever signed it for `nbprod keys init`, and to put your key on that list",
         )
 
 

@@ -42,6 +42,18 @@ def test_a_newcomer_approves_with_a_development_key(nbprod):
     assert nbprod("runs", "--rejected", "--approved").returncode == 2
 
 
+def test_nobody_begins_the_list_of_keys_of_others(nbprod, tmp_path):
+    environ = {"NBPROD_KEYS": str(tmp_path / "theirs")}
+    nbprod.here("publish", "train")
+    for what in ("best", "train@1"):
+        for command in ("approve", "reject"):
+            done = nbprod.here(command, what, "-m", "x", **environ)
+            assert (done.returncode, "not yours" in done.stderr or "does not know" in done.stderr) == (2, True), done
+    assert json.loads(nbprod("keys", "list", "--json").stdout)["list"] is None
+    assert nbprod("reject", "best", "-m", "x").returncode == 0  # the positive control
+    assert json.loads(nbprod("keys", "list", "--json").stdout)["list"]
+
+
 def test_a_failed_run_is_not_approved(nbprod):
     done = nbprod("approve", "fail@latest", "-m", "x")
     assert (done.returncode, "nothing to approve" in done.stderr) == (2, True)
