@@ -56,7 +56,7 @@ def reject(what: str, *, why: str, key: Path | None, as_json: bool) -> int:
 @_common
 @click.option("--as", "capacity", required=True, metavar="NAME", help="In which respect it is fine, such as risk.")
 def sign_off(what: str, *, why: str, capacity: str, key: Path | None, as_json: bool) -> int:
-    """Say that a run, or a published version, is fine in one respect.
+    """Say that a run, or a version, is fine in one respect.
 
     Such as risk, privacy or four eyes: the settings name the sign-offs that an alias asks for.
     """
@@ -66,7 +66,10 @@ def sign_off(what: str, *, why: str, capacity: str, key: Path | None, as_json: b
 @click.command()
 @_common
 def withdraw(what: str, *, why: str, key: Path | None, as_json: bool) -> int:
-    """Take back all that you said of a run or a published version; it stays to be read."""
+    """Take back what you said of a run or a version.
+
+    All of it: approval, rejection and sign-offs. It stays to be read, and counts no more.
+    """
     return _say(what, Decision.WITHDRAWN, why=why, key=key, as_json=as_json)
 
 

@@ -38,7 +38,14 @@ _SIGNS = {
     "--seen", type=click.Path(path_type=Path, dir_okay=False), help="The file that remembers what was seen; your own."
 )
 @click.option("--strict", is_flag=True, help="Ask also for a checkpoint, listed keys of people, and a known root key.")
-@click.option("--require-approvals", type=click.IntRange(0), default=0, metavar="N", help="Ask for N approvals.")
+@click.option(
+    "--require-approvals",
+    type=click.IntRange(0),
+    default=0,
+    show_default=False,
+    metavar="N",
+    help="Ask for N approvals.",
+)
 @click.option("--require-sign-off", "sign_offs", multiple=True, metavar="NAME", help="Ask for this sign-off.")
 @click.option("--by-others", is_flag=True, help="Do not count what whoever ran or published it has said.")
 @click.option("--require-clean-git", "clean_git", is_flag=True, help="Ask for a git tree without changes.")
@@ -58,7 +65,7 @@ def verify(
     clean_git: bool,
     as_json: bool,
 ) -> int:
-    """Tell whether a run, or a published version, is what was recorded and signed.
+    """Tell whether a run, or a version, is what was recorded.
 
     Six steps: the signature, the key, every digest, the run's place in the log, the log since it was last looked at,
     and what you ask for. The exit code is 0 if nothing speaks against it, 4 if something was altered, 20 if something
