@@ -19,6 +19,7 @@ __all__ = [
     "KernelUnavailable",
     "LedgerUnavailable",
     "NbprodError",
+    "NotApproved",
     "NotFound",
     "NotebookError",
     "NotebookInvalid",
@@ -107,6 +108,10 @@ class Erased(CallerError):
         self.by = by
         self.why = why
         self.digest = digest
+
+
+class NotApproved(CallerError):
+    """An alias was to point at a version of which people have not said what the settings ask for."""
 
 
 class SettingsError(CallerError):

@@ -29,9 +29,9 @@ class Role(StrEnum):
     RUNNER = "runner"
     """Records of runs."""
     REVIEWER = "reviewer"
-    """Reviews."""
+    """Reviews of runs and of published versions."""
     PROMOTER = "promoter"
-    """Moves of aliases."""
+    """Publications, and moves of aliases."""
     CHECKPOINT = "checkpoint"
     """The log's state."""
 

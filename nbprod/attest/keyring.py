@@ -18,7 +18,7 @@ from pathlib import Path
 from nbprod.attest.keys import PrivateKey
 from nbprod.errors import CallerError, EnvironmentFault
 
-__all__ = ["DEVELOPMENT", "OFF", "ROOT", "HeldKey", "Keyring", "key_folder"]
+__all__ = ["DEVELOPMENT", "OFF", "ROOT", "HeldKey", "Keyring", "key_folder", "read_key"]
 
 DEVELOPMENT = "development"
 ROOT = "root"
@@ -62,6 +62,28 @@ class HeldKey:
     key: PrivateKey
 
 
+def read_key(path: Path) -> HeldKey | None:
+    """Return the private key in a file; None if there is none.
+
+    Raises:
+        EnvironmentFault: it cannot be read, or others may read it.
+    """
+    try:
+        with path.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            data = stream.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(path, str(error.strerror)) from error
+    if stat.S_IMODE(mode) & _OTHERS:
+        raise _unusable(path, f"mode {stat.S_IMODE(mode):04o}: others may read it")
+    try:
+        return HeldKey(path.stem, PrivateKey.from_pem(data))
+    except CallerError as error:
+        raise _unusable(path, error.what) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Keyring:
     """A folder of private keys.
@@ -90,21 +112,7 @@ class Keyring:
         Raises:
             EnvironmentFault: it cannot be read, or others may read it.
         """
-        path = self._path(name)
-        try:
-            with path.open("rb") as stream:
-                mode = os.fstat(stream.fileno()).st_mode
-                data = stream.read()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _unusable(path, str(error.strerror)) from error
-        if stat.S_IMODE(mode) & _OTHERS:
-            raise _unusable(path, f"mode {stat.S_IMODE(mode):04o}: others may read it")
-        try:
-            return HeldKey(name, PrivateKey.from_pem(data))
-        except CallerError as error:
-            raise _unusable(path, error.what) from error
+        return read_key(self._path(name))
 
     def make(self, name: str) -> HeldKey:
         """Make a key under a name that is not taken.

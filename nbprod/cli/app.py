@@ -33,6 +33,10 @@ COMMANDS = (
     "steps",
     "publish",
     "step",
+    "approve",
+    "reject",
+    "sign-off",
+    "withdraw",
     "name",
     "tag",
     "untag",
@@ -49,7 +53,10 @@ COMMANDS = (
     "secrets",
     "doctor",
 )
-_MODULES = {"name": "labels", "tag": "labels", "untag": "labels", "note": "labels"}
+_MODULES = {
+    **dict.fromkeys(("name", "tag", "untag", "note"), "labels"),
+    **dict.fromkeys(("approve", "reject", "sign-off", "withdraw"), "review"),
+}
 
 
 class _ReaderGone(Exception):
@@ -68,7 +75,7 @@ class Application(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"nbprod.cli.commands.{_MODULES.get(cmd_name, cmd_name)}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from nbprod.ledger.events import BytesErased
     from nbprod.project import Run
     from nbprod.record.trace import Touched
+    from nbprod.verify import Spoken
 
-__all__ = ["show_record"]
+__all__ = ["show_record", "show_reviews"]
 
 _CELL_STYLES = {CellStatus.OK: "green", CellStatus.NOT_RUN: "dim", CellStatus.SKIPPED: "dim"}
 
 
-def show_record(console: Console, run: Run, row: RunRow) -> None:
+def show_record(console: Console, run: Run, row: RunRow, *, spoken: Sequence[Spoken] = (), stands: str = "") -> None:
     """Show all that a record holds.
 
     Args:
         console: where.
         run: the run.
         row: its row in the ledger, for what people have set since.
+        spoken: what people have said of it.
+        stands: the word for what of that stands: `approved`, `rejected` or nothing.
     """
     record = run.record
     name = f"  [bold]{_safe(row.name)}[/]" if row.name else ""
@@ -41,6 +44,7 @@ def show_record(console: Console, run: Run, row: RunRow) -> None:
     console.print(f"{_safe(run.reason)}\n", soft_wrap=True)
     stones = run.erased
     _tombstones(console, run, stones)
+    show_reviews(console, spoken, stands)
     gone = {each.digest for stone in stones for each in stone.objects}
     _pairs(console, _about(run, row))
     request = record.request
@@ -102,6 +106,25 @@ def _tombstones(console: Console, run: Run, stones: Sequence[BytesErased]) -> No
         console.print(shown)
     if stones:
         console.print("The record below is whole: it names what was erased by its digest.\n", soft_wrap=True)
+
+
+def show_reviews(console: Console, spoken: Sequence[Spoken], stands: str) -> None:
+    """Show what people have said of a run or a version, and what of it stands.
+
+    Args:
+        console: where.
+        spoken: all that was said.
+        stands: the word for what stands; empty for neither.
+    """
+    if not spoken:
+        return
+    style = {"approved": "bold green", "rejected": "bold red"}.get(stands, "bold")
+    console.print(f"[{style}]{(stands or 'said of it').capitalize()}[/]")
+    for each in spoken:
+        counts = each.said.key_id is not None
+        mark = "" if counts else " [red]DOES NOT COUNT[/]" if each.said.check.means == "verified" else " [red]FORGED[/]"
+        console.print(f"  {_safe(each.said.check.told)}{mark}", soft_wrap=True, highlight=False)
+    console.print()
 
 
 def _touched(console: Console, run: Run) -> None:

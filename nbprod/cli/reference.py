@@ -16,7 +16,7 @@ from nbprod.cli.app import COMMANDS, nbprod
 __all__ = ["help_text", "with_help"]
 
 _WIDTH = 92
-_BLOCK = re.compile(r"(<!-- help: (\w+) -->\n)```text\n.*?```\n", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- help: ([\w-]+) -->\n)```text\n.*?```\n", re.DOTALL)
 _WHOLE = "nbprod"
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from typing import Any
 
 from nbprod.digest import Digest, Json
 from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
-from nbprod.ledger.moment import as_utc, moment_text, parse_moment
+from nbprod.ledger.event import Event, RunEvent, StepEvent
+from nbprod.ledger.moment import moment_text, parse_moment
+from nbprod.ledger.review_events import RunReviewed, StepReviewed
+from nbprod.ledger.step_events import AliasMoved, StepPublished
 from nbprod.record.ids import RunId
+from nbprod.record.review import Decision
 from nbprod.record.status import Status
 from nbprod.record.tombstone import ErasedObject, Tombstone
 
@@ -28,48 +31,19 @@ __all__ = [
     "RunHeard",
     "RunNamed",
     "RunNoted",
+    "RunReviewed",
     "RunStarted",
     "RunTagged",
     "RunUntagged",
     "StepEvent",
     "StepPublished",
+    "StepReviewed",
     "from_json",
     "to_json",
 ]
 
 VERSION = 1
 """The version of the stored form that this module writes, and the only one it reads."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened, to a run or to a step.
-
-    Args:
-        at: when; aware, kept in UTC with microseconds.
-        unknown: fields of the stored form that this version doesn't know.
-    """
-
-    at: datetime
-    unknown: Mapping[str, Json] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Put the time in UTC."""
-        object.__setattr__(self, "at", as_utc(self.at))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEvent(Event):
-    """Something that happened to a run."""
-
-    run_id: RunId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepEvent(Event):
-    """Something that happened to a step, which is known by its name."""
-
-    step: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,61 +180,33 @@ class BytesErased(RunEvent):
         why: the reason given.
         objects: which bytes, by name, digest and size.
         statement: the digest of what states all this in the store, for a ledger that is lost.
+        attestation: the signed envelope of that statement; None: it is not signed.
     """
 
     by: str
     why: str
     objects: tuple[ErasedObject, ...]
     statement: Digest
+    attestation: Digest | None = None
 
     @classmethod
-    def of(cls, tombstone: Tombstone, statement: Digest) -> BytesErased:
+    def of(cls, tombstone: Tombstone, statement: Digest, attestation: Digest | None = None) -> BytesErased:
         """Make the event that a tombstone states.
 
         Args:
             tombstone: the statement.
             statement: its digest.
+            attestation: the digest of its signed envelope.
         """
-        told = tombstone
-        return cls(at=told.at, run_id=told.run_id, by=told.by, why=told.why, objects=told.objects, statement=statement)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepPublished(StepEvent):
-    """Someone froze a step under its next version; what belongs to it is in the store.
-
-    Args:
-        number: the version, counts up from 1 for each step.
-        manifest: the digest of what names everything that belongs to it.
-        by: who did.
-        note: for people.
-        statement: the digest of what states all this in the store, for a ledger that is lost; None in older events.
-    """
-
-    number: int
-    manifest: Digest
-    by: str
-    note: str = ""
-    statement: Digest | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AliasMoved(StepEvent):
-    """Someone let a name point at another version of a step.
-
-    Args:
-        alias: the name, such as `production`.
-        number: the version that it points at now; None: it was taken away.
-        before: where it pointed; None: it was new. The ledger refuses the event where this is not so.
-        by: who did.
-        why: the reason given.
-    """
-
-    alias: str
-    number: int | None
-    before: int | None
-    by: str
-    why: str = ""
+        return cls(
+            at=tombstone.at,
+            run_id=tombstone.run_id,
+            by=tombstone.by,
+            why=tombstone.why,
+            objects=tombstone.objects,
+            statement=statement,
+            attestation=attestation,
+        )
 
 
 _KINDS: Mapping[str, type[Event]] = {
@@ -275,8 +221,10 @@ _KINDS: Mapping[str, type[Event]] = {
         RunHeard,
         RunCancelRequested,
         BytesErased,
+        RunReviewed,
         StepPublished,
         AliasMoved,
+        StepReviewed,
     )
 }
 
@@ -336,6 +284,7 @@ _CODECS: Mapping[str, _Codec] = {
     "Digest": (str, Digest.parse),
     "Digest | None": (_optional(str), _optional(Digest.parse)),
     "Status": (str, Status),
+    "Decision": (str, Decision),
     "tuple[str, ...]": (list, _texts),
     "tuple[ErasedObject, ...]": (lambda objects: [each.to_json() for each in objects], _objects),
     "Mapping[str, Json]": (dict, _of(dict)),
@@ -348,7 +297,7 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
     for kind in _KINDS.values()
 }
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement", "attestation"})
+_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement", "attestation", "log"})
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

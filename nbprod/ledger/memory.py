@@ -15,9 +15,11 @@ from nbprod.ledger.events import (
     Event,
     RunCancelRequested,
     RunEvent,
+    RunReviewed,
     RunStarted,
     StepEvent,
     StepPublished,
+    StepReviewed,
     from_json,
     to_json,
 )
@@ -28,7 +30,7 @@ from nbprod.ledger.memory_log import MemoryLog
 from nbprod.ledger.moment import as_utc, utc_now
 from nbprod.ledger.query import Condition, Order, RunQuery, RunRow
 from nbprod.ledger.reference import CANDIDATES, resolve
-from nbprod.ledger.steps import StepVersion, checked_alias, checked_version
+from nbprod.ledger.steps import StepVersion, checked_alias, checked_review, checked_version
 from nbprod.ledger.values import index_value, read_json, wanted
 from nbprod.record.ids import RunId
 
@@ -109,6 +111,8 @@ class MemoryLedger:
                 self._aliases.pop((event.step, event.alias), None)
             else:
                 self._aliases[event.step, event.alias] = event.number
+        elif isinstance(event, StepReviewed):
+            checked_review(event, frozenset(versions))
 
     def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
         """Prolong a lease (see `Ledger.renew`)."""
@@ -140,7 +144,10 @@ class MemoryLedger:
     def runs(self, query: RunQuery) -> Iterator[RunRow]:
         """Yield the runs asked for (see `Ledger.runs`)."""
         with self._lock:
+            said = {each.event.run_id for each in self._events if isinstance(each.event, RunReviewed)}
             rows = [row for row in self._rows.values() if _matches(row, query)]
+        if query.reviewed:
+            rows = [row for row in rows if row.run_id in said]
         yield from _sorted(rows, query.order)[: query.limit]
 
     def events(self, run_id: RunId | None = None, *, after: int = 0) -> Iterator[StoredEvent]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nbprod.digest import Digest
-from nbprod.ledger.events import SECOND_ENDING, BytesErased, Event, RunFinished, RunHeard, StepPublished
+from nbprod.ledger.events import (
+    SECOND_ENDING,
+    AliasMoved,
+    BytesErased,
+    Event,
+    RunFinished,
+    RunHeard,
+    RunReviewed,
+    StepPublished,
+    StepReviewed,
+)
 from nbprod.record.ids import RunId
 
 __all__ = ["names_of", "records_of"]
@@ -26,8 +36,13 @@ def names_of(event: Event) -> list[tuple[Digest, str]]:
         kept = (event.notebook, event.attestation)
         named += [(digest, f"run {event.run_id}") for digest in kept if digest is not None]
     elif isinstance(event, BytesErased):
-        named.append((event.statement, f"the tombstone of run {event.run_id}"))
+        stones = (event.statement, event.attestation)
+        named += [(digest, f"the tombstone of run {event.run_id}") for digest in stones if digest is not None]
+    elif isinstance(event, RunReviewed | StepReviewed):
+        named.append((event.attestation, f"the {event.review.name} of {event.review.of}"))
+    elif isinstance(event, AliasMoved) and event.attestation is not None:
+        named.append((event.attestation, f"the move of {event.step}@{event.alias}"))
     elif isinstance(event, StepPublished):
-        digests = (event.manifest, event.statement)
+        digests = (event.manifest, event.statement, event.attestation)
         named += [(digest, f"{event.step}@{event.number}") for digest in digests if digest is not None]
     return named

@@ -171,6 +171,7 @@ class RunQuery:
         request: only those that asked for this.
         occasion: only those that were for this.
         flow_run: only those of this flow run.
+        reviewed: only those of which people said what they think, whether it counts or not.
         text: found, in any case, in step, notebook path, name, note, reason or a tag.
         order: the order.
         limit: at most so many.
@@ -187,6 +188,7 @@ class RunQuery:
     request: Digest | None = None
     occasion: str | None = None
     flow_run: str | None = None
+    reviewed: bool = False
     text: str | None = None
     order: Order = field(default_factory=Order)
     limit: int | None = None

@@ -14,7 +14,8 @@ from nbprod.ledger.flags import FLAGS
 from nbprod.ledger.index import sought_text
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.query import Condition, Order, RunQuery
-from nbprod.ledger.tables import run_tags, run_values, runs
+from nbprod.ledger.review_events import RunReviewed
+from nbprod.ledger.tables import events, run_tags, run_values, runs
 from nbprod.ledger.values import wanted
 
 __all__ = ["Stretch", "fulfilled", "selected", "stretches"]
@@ -100,6 +101,8 @@ def selected(query: RunQuery, runs: FromClause = runs) -> tuple[ColumnElement[bo
     terms += [exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag == tag) for tag in query.tags]
     if query.flagged:
         terms.append(exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag.in_(FLAGS)))
+    if query.reviewed:
+        terms.append(exists().where(events.c.run_id == runs.c.run_id, events.c.kind == RunReviewed.__name__))
     for condition in query.where:
         values = run_values.alias()
         terms.append(exists().where(values.c.run_id == runs.c.run_id, *fulfilled(condition, values)))

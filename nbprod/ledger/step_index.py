@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from nbprod.digest import Digest
-from nbprod.ledger.events import AliasMoved, StepEvent, StepPublished
+from nbprod.ledger.events import AliasMoved, StepEvent, StepPublished, StepReviewed
 from nbprod.ledger.moment import moment_text, parse_moment
-from nbprod.ledger.steps import StepVersion, checked_alias, checked_version
+from nbprod.ledger.steps import StepVersion, checked_alias, checked_review, checked_version
 from nbprod.ledger.tables import step_aliases, step_versions
 
 __all__ = ["index_step", "versions_of"]
@@ -39,6 +39,8 @@ def index_step(connection: Connection, event: StepEvent) -> None:
         rows = connection.execute(select(step_aliases).where(step_aliases.c.step == event.step))
         checked_alias(event, versions, {row.alias: row.version for row in rows})
         _move(connection, event)
+    elif isinstance(event, StepReviewed):
+        checked_review(event, versions)
 
 
 def _move(connection: Connection, event: AliasMoved) -> None:

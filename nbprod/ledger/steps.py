@@ -9,9 +9,9 @@ from datetime import datetime
 from nbprod.digest import Digest
 from nbprod.errors import CallerError, NotFound
 from nbprod.ledger.errors import StepMoved
-from nbprod.ledger.events import AliasMoved, StepPublished
+from nbprod.ledger.events import AliasMoved, StepPublished, StepReviewed
 
-__all__ = ["StepVersion", "checked_alias", "checked_version"]
+__all__ = ["StepVersion", "checked_alias", "checked_review", "checked_version"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +68,23 @@ def checked_alias(event: AliasMoved, versions: frozenset[int], aliases: Mapping[
             expected=f"it at {_version(event.before)}",
             found=f"it at {_version(current)}",
         )
-    if event.number is not None and event.number not in versions:
+    if event.number is not None:
+        _published(event.step, event.number, versions)
+
+
+def checked_review(event: StepReviewed, versions: frozenset[int]) -> None:
+    """Refuse what is said of a version that is not there.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    _published(event.step, event.number, versions)
+
+
+def _published(step: str, number: int, versions: frozenset[int]) -> None:
+    if number not in versions:
         there = ", ".join(map(str, sorted(versions))) or "none"
-        raise NotFound(f"{event.step}@{event.number} was never published", expected=f"one of the versions: {there}")
+        raise NotFound(f"{step}@{number} was never published", expected=f"one of the versions: {there}")
 
 
 def _version(version: int | None) -> str:

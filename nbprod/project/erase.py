@@ -13,6 +13,7 @@ from nbprod.project.erasure import Cleared, Concerned, Grave, bury, clear
 from nbprod.project.holders import search
 from nbprod.project.kept import kept_of
 from nbprod.project.run import Run
+from nbprod.publish import Sign
 from nbprod.record.ids import RunId
 from nbprod.record.parts import Part, PartKind, parts_of
 from nbprod.record.run_record import RunRecord
@@ -112,18 +113,19 @@ def plan(run: Run, choice: Choice, *, why: str) -> Plan:
     return Plan(run=run, parts=parts, concerned=tuple(concerned), handed=handed, graves=graves, seq=found.seq)
 
 
-def carry_out(made: Plan, *, by: str, at: datetime) -> Cleared:
+def carry_out(made: Plan, *, by: str, at: datetime, sign: Sign | None = None) -> Cleared:
     """Write the tombstones, then remove the bytes. Killed in between, it is finished by doing it again, or by `gc`.
 
     Args:
         made: the plan.
         by: who erases.
         at: aware.
+        sign: signs the tombstones; None: nobody does.
 
     Raises:
         StoreUnavailable, LedgerUnavailable: they cannot be used; to be done again.
     """
-    bury(made.run.home, made.concerned, by=by, at=at)
+    bury(made.run.home, made.concerned, by=by, at=at, sign=sign)
     return clear(made.run.home, made.graves, now=at, after=made.seq)
 
 

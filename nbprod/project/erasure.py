@@ -14,6 +14,7 @@ from nbprod.project.copies import forget_run
 from nbprod.project.holders import search
 from nbprod.project.home import Home
 from nbprod.project.pending import PREPARING, put_before
+from nbprod.publish import Sign
 from nbprod.record.ids import RunId
 from nbprod.record.parts import NOTEBOOK, SOURCE, Part
 from nbprod.record.tombstone import ErasedObject, Tombstone
@@ -69,7 +70,9 @@ class Cleared:
     needed: dict[Digest, str] = field(default_factory=dict)
 
 
-def bury(home: Home, concerned: Iterable[Concerned], *, by: str, at: datetime) -> dict[Digest, Grave]:
+def bury(
+    home: Home, concerned: Iterable[Concerned], *, by: str, at: datetime, sign: Sign | None = None
+) -> dict[Digest, Grave]:
     """Write a tombstone for each run: the statement into the store, then the event into the ledger.
 
     Args:
@@ -77,6 +80,7 @@ def bury(home: Home, concerned: Iterable[Concerned], *, by: str, at: datetime) -
         concerned: the runs.
         by: who erases.
         at: aware.
+        sign: signs a tombstone's statement and returns the digest of the envelope; None: nobody does.
 
     Returns:
         What may be removed now, see `clear`.
@@ -94,8 +98,8 @@ def bury(home: Home, concerned: Iterable[Concerned], *, by: str, at: datetime) -
             for part in run.parts
         )
         tombstone = Tombstone(run_id=run.run_id, at=at, by=by, why=run.why, objects=objects)
-        statement = home.store.put(tombstone.to_bytes())
-        event = BytesErased.of(tombstone, statement)
+        told = tombstone.to_bytes()
+        event = BytesErased.of(tombstone, home.store.put(told), None if sign is None else sign(told))
         home.ledger.append(event)
         _dig(dug, event)
     return dug

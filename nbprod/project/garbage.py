@@ -18,7 +18,7 @@ from nbprod.project.pending import put_before
 from nbprod.project.reachable import reached
 from nbprod.project.retention import due
 from nbprod.project.settings import Settings
-from nbprod.publish import Manifest
+from nbprod.publish import Manifest, Sign
 from nbprod.record.ids import RunId
 from nbprod.record.parts import NOTEBOOK
 from nbprod.record.run_record import RunRecord
@@ -69,6 +69,7 @@ def collect(
     foreign: bool = False,
     settings: Settings | None = None,
     by: str = "nbprod gc",
+    sign: Sign | None = None,
 ) -> Garbage:
     """Erase what is kept no longer, then remove what nothing needs and nobody has put for a while.
 
@@ -81,6 +82,7 @@ def collect(
         foreign: remove also records of runs that the ledger does not know, and what only they need.
         settings: say for how long the bytes of runs are kept; None: for ever.
         by: who stands on the tombstones of what is kept no longer.
+        sign: signs these tombstones; None: nobody does.
 
     Raises:
         CallerError: less than a day, or another ledger seems to use the same store.
@@ -101,7 +103,7 @@ def collect(
     erased = Cleared()
     if not dry_run:
         if retired:
-            erased = clear(home, bury(home, retired, by=by, at=now), now=now, after=seq)
+            erased = clear(home, bury(home, retired, by=by, at=now, sign=sign), now=now, after=seq)
         _finish(home, erased, now)
     found = Garbage(removed=0, bytes=0, needed=0, young=0, swept=0, until=until, retired=tuple(retired), erased=erased)
     unneeded, found = _look(home, found)

@@ -16,10 +16,23 @@ from nbprod.project.project import Project
 from nbprod.runner.ports import user_name
 from nbprod.verify.trust import Trust, read_trust
 
-__all__ = ["Change", "add_key", "ensure_keys", "init_keys", "keyring_of", "own_keys", "revoke_key", "rotate_key"]
+__all__ = [
+    "Change",
+    "add_key",
+    "ensure_keys",
+    "init_keys",
+    "keyring_of",
+    "new_key",
+    "own_keys",
+    "revoke_key",
+    "rotate_key",
+]
 
 _MADE = (Role.RUNNER, Role.CHECKPOINT)
 """Roles that get a key of their own at once; the others when somebody asks."""
+
+_PEOPLE = (Role.REVIEWER, Role.PROMOTER)
+"""Roles of people. A development key has them as long as it also signs runs: so that whoever tries may try all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +96,8 @@ def init_keys(project: Project) -> Change:
     changed = current
     for role in _MADE:
         changed = _handed_over(ring, changed, role, size)
+    for role in _PEOPLE:
+        changed = _without_development(changed, role, size)
     if changed.root != root.key.public.id:
         told.append(f"the root key is {root.key.public.id[:16]} from now on")
         changed = _with_root(changed, root.key.public)
@@ -116,7 +131,7 @@ def add_key(
         project: whose log.
         role: which.
         public: somebody else's key; None: one that is made in the folder, unless it is there.
-        label: what it is to be called.
+        label: what it is to be called; None: after user and host where it is one of yours, else by its id.
         first: the first place of the log from which on it has the role; None: from now on.
 
     Raises:
@@ -128,14 +143,27 @@ def add_key(
     _root_of(ring, current)
     told: list[str] = []
     if public is None:
+        label = label or _label()
         if (held := ring.find(role)) is None:
             held = ring.make(role)
             told.append(f"made the key {role}: {held.key.public.id[:16]}")
         public = held.key.public
     begins = project.home.ledger.log.sequence() if first is None else first
-    changed = current.with_key(public, label or _label(), role, first=begins)
+    changed = current.with_key(public, label or f"key {public.id[:8]}", role, first=begins)
     told.append(f"{public.id[:16]} may sign as {role} from place {begins} on")
     return _kept(project, ring, current, changed, told)
+
+
+def new_key(project: Project, role: Role) -> tuple[HeldKey, bool]:
+    """Return one's own key for a role, and whether it was made now. It may sign once it is on the log's list.
+
+    Raises:
+        CallerError: there is no folder for keys.
+        EnvironmentFault: a key cannot be read or made.
+    """
+    ring = keyring_of(project)
+    held = ring.find(role)
+    return (ring.make(role), True) if held is None else (held, False)
 
 
 def rotate_key(project: Project, role: str) -> Change:
@@ -198,17 +226,21 @@ def _first(ring: Keyring, root: HeldKey, size: int, before: Mapping[str, HeldKey
     """Return a log's first list: keys that were there before may have signed from its beginning on."""
     keys = {root.key.public.id: Named(key=root.key.public, label=_named(root))}
     terms: dict[Role, tuple[Term, ...]] = {}
-    for role in _MADE:
-        signer = ring.signer(role)
-        known = signer.key.public.id in before
-        listed = [Term(key_id=signer.key.public.id, first=0 if known or not size else size)]
+    tried = None if ring.find(Role.RUNNER) else ring.find(DEVELOPMENT)
+    for role in (*_MADE, *_PEOPLE):
+        signer = ring.signer(role) if role in _MADE else ring.find(role) or tried
+        listed: list[Term] = []
+        if signer is not None:
+            known = signer.key.public.id in before
+            listed.append(Term(key_id=signer.key.public.id, first=0 if known or not size else size))
+            keys[signer.key.public.id] = Named(key=signer.key.public, label=_named(signer))
         for held in before.values():
             earlier = held.name == DEVELOPMENT or held.name.startswith((f"{role}-", f"{DEVELOPMENT}-"))
-            if earlier and held.key.public.id != signer.key.public.id and size:
+            if earlier and held.key.public.id not in [term.key_id for term in listed] and size:
                 keys[held.key.public.id] = Named(key=held.key.public, label=_named(held))
                 listed.append(Term(key_id=held.key.public.id, first=0, end=size))
-        keys[signer.key.public.id] = Named(key=signer.key.public, label=_named(signer))
-        terms[role] = tuple(listed)
+        if listed:
+            terms[role] = tuple(listed)
     return KeyFile(
         log=f"nbprod.dev/log/{secrets.token_hex(16)}", number=1, root=root.key.public.id, keys=keys, terms=terms
     )
@@ -229,6 +261,14 @@ def _handed_over(ring: Keyring, current: KeyFile, role: Role, size: int) -> KeyF
         if name in ours or current.keys[name].label == DEVELOPMENT:
             changed = changed.without(name, end=size, roles=[role])
     return changed
+
+
+def _without_development(current: KeyFile, role: Role, size: int) -> KeyFile:
+    """Let development keys have a role of people no longer."""
+    for term in current.terms.get(role, ()):
+        if term.end is None and current.keys[term.key_id].label == DEVELOPMENT:
+            current = current.without(term.key_id, end=size, roles=[role])
+    return current
 
 
 def _with_root(current: KeyFile, root: PublicKey) -> KeyFile:

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from nbprod.attest.keyfile import Role
 from nbprod.environment.git import git_state
-from nbprod.errors import CallerError, NbprodError
+from nbprod.errors import CallerError, NbprodError, NotApproved
 from nbprod.ledger import RunQuery
 from nbprod.ledger.events import AliasMoved
 from nbprod.notebook import Notebook
+from nbprod.project.person import person_of
 from nbprod.project.project import Project
+from nbprod.project.promotion import refuse_unapproved
 from nbprod.publish import Manifest, Publication, StepReference, move_alias, publish, resolve
 from nbprod.record.status import Status
 from nbprod.runner.ports import user_name
@@ -55,11 +58,12 @@ def publish_step(
     Raises:
         NotFound: there is no such step.
         CallerError: the git tree is dirty, or the step lies outside the project.
+        NotApproved: it was published, and the alias asks for more than there is.
     """
     step = project.step(name)
     if step.published is not None:
         raise CallerError(f"{name} is published already", expected="a step or notebook of the working tree")
-    at, by = project.now(), user_name()
+    at, by, person = project.now(), user_name(), person_of(project, Role.PROMOTER)
     publication = publish(
         step,
         root=project.root,
@@ -73,15 +77,36 @@ def publish_step(
         note=note,
         allow_dirty=allow_dirty,
         seen=_seen(project, step.name),
+        sign=None if person is None else person.sign,
     )
     if alias is not None:
-        move_alias(project.home.ledger, step.name, alias, publication.version, at=at, by=by, why=note)
+        try:
+            set_alias(project, step.name, alias, publication.version, why=note)
+        except NotApproved as error:
+            error.what = f"{step.name}@{publication.version} is published, and {error.what}"
+            raise
     return publication
 
 
 def set_alias(project: Project, step: str, alias: str, version: int | None, *, why: str = "") -> AliasMoved | None:
-    """Let an alias point at a version of a step, or take it away (see `move_alias`)."""
-    return move_alias(project.home.ledger, step, alias, version, at=project.now(), by=user_name(), why=why)
+    """Let an alias point at a version of a step, or take it away (see `move_alias`).
+
+    Raises:
+        NotApproved: the settings ask for more than was said of the version, or for a key that is not there.
+    """
+    ledger, person = project.home.ledger, person_of(project, Role.PROMOTER)
+    refuse_unapproved(project, step, alias, version, person)
+    return move_alias(
+        ledger,
+        step,
+        alias,
+        version,
+        at=project.now(),
+        by=user_name(),
+        why=why,
+        log="" if person is None else person.log,
+        sign=None if person is None else person.sign,
+    )
 
 
 def _seen(project: Project, step: str) -> tuple[str, ...]:

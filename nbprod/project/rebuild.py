@@ -17,16 +17,20 @@ from nbprod.ledger.events import (
     Event,
     RunFinished,
     RunHeard,
+    RunReviewed,
     RunStarted,
     StepPublished,
+    StepReviewed,
     from_json,
     to_json,
 )
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.moment import moment_text
+from nbprod.ledger.review_events import reviewed
 from nbprod.ledger.transfer import take_over
 from nbprod.ledger.values import read_json
-from nbprod.publish.statement import PUBLICATION_TYPE, VersionStatement
+from nbprod.record.publication import PUBLICATION_TYPE, VersionStatement
+from nbprod.record.review import Review
 from nbprod.record.run_record import PREDICATE_TYPE, STATEMENT_TYPE, RunRecord
 from nbprod.record.tombstone import ERASURE_TYPE, Tombstone
 from nbprod.runner.conclude import indexed
@@ -76,6 +80,7 @@ class _Proofs:
         self._database.execute("CREATE TABLE runs (run TEXT, started TEXT, finished TEXT, record TEXT, a TEXT, b TEXT)")
         self._database.execute("CREATE TABLE steps (at TEXT, body TEXT)")
         self._database.execute("CREATE TABLE erasures (run TEXT, at TEXT, body TEXT)")
+        self._database.execute("CREATE TABLE reviews (run TEXT, at TEXT, body TEXT)")
         self._database.execute("CREATE TABLE erased (run TEXT, digest TEXT)")
         self._database.execute("CREATE TABLE lost (run TEXT, digest TEXT)")
         self._database.execute("CREATE TABLE signed (record TEXT PRIMARY KEY, attestation TEXT)")
@@ -113,11 +118,17 @@ class _Proofs:
         self._database.execute("INSERT OR IGNORE INTO signed VALUES (?, ?)", values)
 
     def _signed(self, event: Event) -> Event:
-        if not isinstance(event, RunFinished):
+        if not isinstance(event, RunFinished | StepPublished | BytesErased):
             return event
+        signed = event.record if isinstance(event, RunFinished) else event.statement
         query = "SELECT attestation FROM signed WHERE record = ?"
-        found = self._database.execute(query, (str(event.record),)).fetchone()
+        found = self._database.execute(query, (str(signed),)).fetchone()
         return event if found is None else replace(event, attestation=Digest.parse(found[0]))
+
+    def add_review(self, event: RunReviewed | StepReviewed) -> None:
+        """Keep what a signed review proves."""
+        run = str(event.run_id) if isinstance(event, RunReviewed) else ""
+        self._database.execute("INSERT INTO reviews VALUES (?, ?, ?)", (run, moment_text(event.at), _body(event)))
 
     def lost(self) -> Iterator[str]:
         """Yield, in words, the executed notebooks that are gone without a tombstone."""
@@ -135,6 +146,10 @@ class _Proofs:
             UNION ALL SELECT at, 2, '', body, 1 FROM steps
             UNION ALL SELECT max(at, (SELECT max(started, finished) FROM ranked WHERE ranked.run = erasures.run
                 AND place = 1)), 3, run, body, 1 FROM erasures WHERE run IN (SELECT run FROM runs)
+            UNION ALL SELECT max(at, (SELECT max(started, finished) FROM ranked WHERE ranked.run = reviews.run
+                AND place = 1)), 4, run, body, 1 FROM reviews WHERE run IN (SELECT run FROM runs)
+            UNION ALL SELECT max(at, (SELECT max(at) FROM steps)), 5, '', body, 1 FROM reviews WHERE run = ''
+                AND EXISTS (SELECT 1 FROM steps)
             ORDER BY at, turn, run, place
         """  # noqa: S608  no values
         for _, _, _, body, place in self._database.execute(query):
@@ -193,7 +208,7 @@ def _read(
             continue
         try:
             if look.data.startswith(BEGINNING):
-                proofs.add_signed(digest_bytes(from_lines(look.data)[0].payload), look.digest)
+                _add_envelopes(look.data, look.digest, proofs)
                 continue
             kind = _kind(look.data)
             if kind.startswith(PREDICATE_TYPE.rpartition("/")[0]):
@@ -207,6 +222,16 @@ def _read(
                 yield look.digest, VersionStatement.from_bytes(look.data)
         except (IntegrityError, UnsupportedVersion, CallerError) as error:
             made.faults.append(f"{look.digest} cannot be read: {error}")
+
+
+def _add_envelopes(data: bytes, digest: Digest, proofs: _Proofs) -> None:
+    """Keep what a bundle of envelopes signs: a record or statement that is kept by itself, or a review."""
+    payload = from_lines(data)[0].payload
+    said = Review.from_bytes(payload)
+    if said is None:
+        proofs.add_signed(digest_bytes(payload), digest)
+    else:
+        proofs.add_review(reviewed(said, digest))
 
 
 def _add_erasure(event: BytesErased, proofs: _Proofs, store: Store, made: Rebuilt) -> None:

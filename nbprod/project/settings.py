@@ -14,6 +14,7 @@ from typing import Any
 from nbprod.errors import SettingsError
 from nbprod.execution.fork_servers import Warmth
 from nbprod.record.launch import LEAN, NBCLIENT
+from nbprod.record.review import Wanted
 from nbprod.step.keep import Keep
 from nbprod.step.step import KEEP_INPUTS, StepSettings
 
@@ -23,7 +24,8 @@ HOME = ".nbprod"
 _SWITCH: Mapping[Any, bool] = {True: True, False: False, "true": True, "false": False}
 _KERNELS = ("warm", "preload", "idle", "driver")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
-_KEYS = ("home", "store", "ledger", "keys", "trace", "roots", "keep", "keep_inputs", "kernels", "steps")
+_KEYS = ("home", "store", "ledger", "keys", "trace", "roots", "keep", "keep_inputs", "kernels", "aliases", "steps")
+_ALIAS = ("approvals", "sign_offs", "by_others")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class Settings:
         keep_inputs: bytes up to which a file that a run read is kept with it, unless a step says otherwise; 0: none is.
         kernels: when kernels are forked.
         driver: who executes the cells, `lean` or `nbclient`; it stands in `[tool.nbprod.kernels]`, too.
+        aliases: what people must have said of a version before such an alias of a step may point at it.
         steps: by name.
     """
 
@@ -54,6 +57,7 @@ class Settings:
     keep_inputs: int = KEEP_INPUTS
     kernels: Warmth = field(default_factory=Warmth)
     driver: str = LEAN
+    aliases: Mapping[str, Wanted] = field(default_factory=dict)
     steps: Mapping[str, StepSettings] = field(default_factory=dict)
 
 
@@ -104,6 +108,7 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         keep_inputs=KEEP_INPUTS if common.keep_inputs is None else common.keep_inputs,
         kernels=_warmth(table.get("kernels", {}), environ),
         driver=_driver(table.get("kernels", {}), environ),
+        aliases=_aliases(table.get("aliases", {})),
         steps=parsed,
     )
 
@@ -131,6 +136,30 @@ def _driver(table: Mapping[str, Any], environ: Mapping[str, str]) -> str:
         where = "[tool.nbprod.kernels] driver is wrong"
         raise SettingsError(where, expected=f'"{LEAN}" or "{NBCLIENT}"', found=repr(named))
     return str(named)
+
+
+def _aliases(tables: Any) -> dict[str, Wanted]:
+    where = "[tool.nbprod.aliases]"
+    if not isinstance(tables, Mapping):
+        raise SettingsError(f"{where} is wrong", expected="a table per alias", found=repr(tables))
+    return {name: _wanted(f"[tool.nbprod.aliases.{name}]", table) for name, table in tables.items()}
+
+
+def _wanted(where: str, table: Any) -> Wanted:
+    if not isinstance(table, Mapping) or (unknown := sorted(set(table) - {*_ALIAS})):
+        found = repr(table) if not isinstance(table, Mapping) else ", ".join(unknown)
+        raise SettingsError(f"{where} is wrong", expected=f"a table with {', '.join(_ALIAS)}", found=found)
+    approvals, names = table.get("approvals", 1), table.get("sign_offs", [])
+    others = table.get("by_others", True)
+    if isinstance(approvals, bool) or not isinstance(approvals, int) or approvals < 0:
+        raise SettingsError(
+            f"{where} approvals is wrong", expected="a number of keys, 0 or more", found=repr(approvals)
+        )
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise SettingsError(f"{where} sign_offs is wrong", expected="a list of names", found=repr(names))
+    if not isinstance(others, bool):
+        raise SettingsError(f"{where} by_others is wrong", expected="true or false", found=repr(others))
+    return Wanted(approvals=approvals, sign_offs=tuple(dict.fromkeys(names)), by_others=others)
 
 
 def _step(name: str, table: Any) -> StepSettings:

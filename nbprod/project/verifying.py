@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from nbprod.attest.keyfile import KeyFile
 from nbprod.attest.keys import PublicKey
-from nbprod.errors import EnvironmentFault, IntegrityError, LedgerUnavailable
+from nbprod.digest import Digest, Json
+from nbprod.errors import EnvironmentFault, IntegrityError, LedgerUnavailable, NotFound, UnsupportedVersion
+from nbprod.ledger.steps import StepVersion
 from nbprod.project.keys import own_keys
 from nbprod.project.project import Project
+from nbprod.publish import Manifest, StepReference, resolve
 from nbprod.record.ids import RunId
-from nbprod.verify import Asked, Check, Conclusion, Evidence, Seen, Trust, Verification, read_trust, survey
+from nbprod.verify import (
+    Asked,
+    Check,
+    Conclusion,
+    Evidence,
+    Seen,
+    Spoken,
+    Trust,
+    Verification,
+    Version,
+    judge_step,
+    read_trust,
+    spoken_of,
+    survey,
+    verify_version,
+)
 from nbprod.verify import verify_log as verify_whole
 from nbprod.verify import verify_run as verify_one
 from nbprod.verify.asked import believed
 from nbprod.verify.seen import seen_path
 
-__all__ = ["Asked", "Verifier"]
+__all__ = ["Asked", "Verifier", "named"]
 
 
 class Verifier:
@@ -56,12 +75,37 @@ class Verifier:
         found = survey(home.ledger.log, self.trust, seen=self._seen, given=asked.given)
         self.survey = replace(found, checks=(*faults, *found.checks))
         self._evidence = Evidence(
-            ledger=home.ledger, store=home.store, trust=self.trust, survey=self.survey, policy=asked.policy
+            ledger=home.ledger,
+            store=home.store,
+            trust=self.trust,
+            survey=self.survey,
+            policy=asked.policy,
+            guarded=frozenset(project.settings.aliases),
         )
 
     def run(self, run_id: RunId) -> Verification:
         """Verify a run."""
         return verify_one(run_id, self._evidence)
+
+    def spoken(self, run_id: RunId) -> tuple[Spoken, ...]:
+        """Return what people have said of a run, each with what came of its signature."""
+        return spoken_of(tuple(self._evidence.ledger.events(run_id)), self._evidence)
+
+    def versions(self, step: str) -> dict[int, Version]:
+        """Return a step's published versions by number, with what people have said of them."""
+        return judge_step(step, self._evidence.ledger, self._evidence.court)[0]
+
+    def version(self, found: StepVersion) -> Verification:
+        """Verify a published version: all of its bytes, who published it, and what people have said of it."""
+        version = self.versions(found.step)[found.version]
+        files: list[tuple[str, Digest]] = [("the manifest", found.manifest)]
+        git: Mapping[str, Json] | None = None
+        with suppress(NotFound, IntegrityError, UnsupportedVersion):  # that is told of the manifest itself
+            manifest = Manifest.from_bytes(self._evidence.store.get(found.manifest))
+            git = manifest.git
+            files += [("the environment key", manifest.environment)]
+            files += [(each.path, each.digest) for each in manifest.files]
+        return verify_version(version, files, git, self._evidence)
 
     def all(self, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
         """Verify the log, and then each run that has ended."""
@@ -103,3 +147,15 @@ def _older(trust: Trust, given: KeyFile | None) -> list[Check]:
 
 def _altered(told: str) -> Check:
     return Check.failed(2, "keys", told, Conclusion.ALTERED)
+
+
+def named(project: Project, text: str) -> RunId | StepVersion:
+    """Return the published version, or else the run, that a text names; `STEP@latest` is a run.
+
+    Raises:
+        NotFound: there is neither.
+    """
+    ledger, reference = project.home.ledger, StepReference.parse(text)
+    if reference is not None and reference.which != "latest" and ledger.published(reference.step):
+        return resolve(reference, ledger)
+    return ledger.find(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nbprod.publish.manifest import Frozen, Manifest
-from nbprod.publish.publish import Publication, move_alias, publish
+from nbprod.publish.publish import Publication, Sign, move_alias, publish
 from nbprod.publish.reference import StepReference, resolve
 from nbprod.publish.tree import frozen_step
 
@@ -11,6 +11,7 @@ __all__ = [
     "Frozen",
     "Manifest",
     "Publication",
+    "Sign",
     "StepReference",
     "frozen_step",
     "move_alias",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +16,14 @@ from nbprod.ledger.events import AliasMoved, StepPublished
 from nbprod.parameters import json_schema
 from nbprod.publish.manifest import Frozen, Manifest
 from nbprod.publish.modules import local_modules
-from nbprod.publish.statement import VersionStatement
+from nbprod.record.publication import VersionStatement
 from nbprod.step.step import Step
 from nbprod.store import Store
 
-__all__ = ["Publication", "move_alias", "publish"]
+__all__ = ["Publication", "Sign", "move_alias", "publish"]
+
+Sign = Callable[[bytes], Digest]
+"""Signs a statement, keeps the envelope and returns its digest."""
 
 _ATTEMPTS = 5
 
@@ -34,6 +38,7 @@ class Publication:
         manifest: what belongs to it.
         digest: the manifest's.
         new: whether this is a new version.
+        signed: whether somebody has signed that now.
     """
 
     step: str
@@ -41,6 +46,7 @@ class Publication:
     manifest: Manifest
     digest: Digest
     new: bool
+    signed: bool = False
 
 
 def publish(
@@ -57,6 +63,7 @@ def publish(
     note: str = "",
     allow_dirty: bool = False,
     seen: tuple[str, ...] = (),
+    sign: Sign | None = None,
 ) -> Publication:
     """Freeze a step: its notebook, settings, contract and local modules go into the store under the next version.
 
@@ -75,6 +82,7 @@ def publish(
         note: for people.
         allow_dirty: whether changes that were not committed are fine.
         seen: paths below the root of modules that a run was seen to import, which reading the notebook may not find.
+        sign: signs a statement and returns the digest of its envelope; None: nobody does.
 
     Raises:
         CallerError: the git tree is dirty; or the step has no file below the root.
@@ -95,6 +103,7 @@ def publish(
             return Publication(step=step.name, version=there[0].version, manifest=manifest, digest=digest, new=False)
         number = there[0].version + 1 if there else 1
         stated = VersionStatement(step=step.name, version=number, manifest=digest, at=at, by=by, note=note)
+        told = stated.to_bytes()
         event = StepPublished(
             at=at,
             step=step.name,
@@ -102,13 +111,16 @@ def publish(
             manifest=digest,
             by=by,
             note=note,
-            statement=store.put(stated.to_bytes()),
+            statement=store.put(told),
+            attestation=None if sign is None else sign(told),
         )
         try:
             ledger.append(event)
         except StepMoved:
             continue  # somebody else has just published the same step: theirs comes first
-        return Publication(step=step.name, version=number, manifest=manifest, digest=digest, new=True)
+        return Publication(
+            step=step.name, version=number, manifest=manifest, digest=digest, new=True, signed=sign is not None
+        )
     raise StepMoved(f"{step.name} cannot be published", expected="a moment's rest", found="others who publish it")
 
 
@@ -161,7 +173,16 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def move_alias(
-    ledger: Ledger, step: str, alias: str, version: int | None, *, at: datetime, by: str, why: str = ""
+    ledger: Ledger,
+    step: str,
+    alias: str,
+    version: int | None,
+    *,
+    at: datetime,
+    by: str,
+    why: str = "",
+    log: str = "",
+    sign: Sign | None = None,
 ) -> AliasMoved | None:
     """Let a name point at a version; None, and nothing done, where it does already.
 
@@ -173,6 +194,8 @@ def move_alias(
         at: aware.
         by: who does.
         why: the reason.
+        log: the log's name, which is signed as well; empty where it has none.
+        sign: signs a statement and returns the digest of its envelope; None: nobody does.
 
     Raises:
         NotFound: there is no such version.
@@ -183,5 +206,9 @@ def move_alias(
     if before == version:
         return None
     event = AliasMoved(at=at, step=step, alias=alias, number=version, before=before, by=by, why=why)
+    manifest = next((each.manifest for each in there if each.version == (before if version is None else version)), None)
+    if sign is not None and manifest is not None:  # where it is None, the ledger refuses
+        event = replace(event, log=log)
+        event = replace(event, attestation=sign(event.stated(manifest).to_bytes()))
     ledger.append(event)
     return event

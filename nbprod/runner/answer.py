@@ -24,7 +24,7 @@ from nbprod.runner.files import leave_output
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
 from nbprod.runner.reuse import candidates, contract_of
-from nbprod.runner.signed import keep_signed
+from nbprod.runner.signed import keep_signed, keep_signed_statement
 from nbprod.runner.spooled import bytes_wait
 from nbprod.runner.started import Started
 from nbprod.runner.unchanged import changes_since, trace_of
@@ -161,7 +161,9 @@ def _share_tombstones(record: RunRecord, of: RunRecord, ports: Ports) -> None:
         objects = tuple(each for each in event.objects if each.digest in own or each.name.startswith(INPUT))
         if objects:
             stone = Tombstone(run_id=record.run_id, at=event.at, by=event.by, why=event.why, objects=objects)
-            ports.ledger.append(BytesErased.of(stone, ports.store.put(stone.to_bytes())))
+            told = stone.to_bytes()
+            attestation = keep_signed_statement(told, ports.store, None if ports.keys is None else str(ports.keys))
+            ports.ledger.append(BytesErased.of(stone, ports.store.put(told), attestation))
 
 
 def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:

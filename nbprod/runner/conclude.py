@@ -149,34 +149,48 @@ def conclude(
         launch=ended.launch,
         masked=masked,
     )
+    return Conclusion(_commit(record, started.keys, spooled, store, ledger), notebook)
+
+
+def _commit(record: RunRecord, keys: str | None, spooled: Sequence[Digest], store: Store, ledger: Ledger) -> RunRecord:
+    """Keep the record, signed, and tell the ledger; return it as it was stored: that is what the caller shall hold.
+
+    Args:
+        record: the run's.
+        keys: the folder of the keys; None: it is not signed.
+        spooled: what waits for the store so far.
+        store: takes the bytes.
+        ledger: takes the verdict.
+    """
+    at, run_id, verdict = record.finished, record.run_id, record.verdict
     data = record.to_bytes()
     digest = store.put(data)
-    attestation = keep_signed(record, data, digest, store, started.keys)
+    attestation = keep_signed(record, data, digest, store, keys)
     if spooled := (*spooled, *waiting(store, [digest, attestation])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
-        ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
+        ledger.append(bytes_wait(at, run_id, record.host, len(spooled)))
     finished = RunFinished(
-        at=ended.at,
-        run_id=started.run_id,
+        at=at,
+        run_id=run_id,
         status=verdict.status,
         reason=verdict.reason,
-        seconds=round(ended.seconds, 6),  # as the record writes it
+        seconds=round(record.seconds, 6),  # as the record writes it
         record=digest,
         notebook=record.notebook.digest,
-        scraps=indexed(entries),
+        scraps=indexed(record.scraps),
         attestation=attestation,
     )
     try:
-        if masked:  # before the verdict: whoever finds the run finds that
-            ledger.append(RunTagged(at=ended.at, run_id=started.run_id, tag=MASKED))
+        if record.masked:  # before the verdict: whoever finds the run finds that
+            ledger.append(RunTagged(at=at, run_id=run_id, tag=MASKED))
         ledger.append(finished)
     except AlreadyFinished:
         # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
         late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
         late |= {} if attestation is None else {"attestation": str(attestation)}
-        ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what=SECOND_ENDING, data=late))
+        ledger.append(RunHeard(at=at, run_id=run_id, what=SECOND_ENDING, data=late))
         raise
-    return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
+    return RunRecord.from_bytes(data)
 
 
 def _trace(started: Started, ended: Ended, folder: RunFolder, store: Store) -> tuple[Trace, tuple[Digest, ...]]:

@@ -18,7 +18,7 @@ from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.store import Store
 
-__all__ = ["keep_signed", "runner_key"]
+__all__ = ["keep_signed", "keep_signed_statement", "runner_key"]
 
 
 def runner_key(folder: str | None) -> PrivateKey | None:
@@ -55,6 +55,12 @@ def keep_signed(record: RunRecord, data: bytes, digest: Digest, store: Store, fo
     if record.verdict.status is Status.SUCCEEDED:
         envelopes.append(sign(provenance(record, digest, version=_version()), IN_TOTO, key))
     return store.put(to_lines(envelopes))
+
+
+def keep_signed_statement(statement: bytes, store: Store, folder: str | None) -> Digest | None:
+    """Sign another statement with the runner's key, and keep the envelope (see `keep_signed`)."""
+    key = runner_key(folder)
+    return None if key is None else store.put(to_lines([sign(statement, IN_TOTO, key)]))
 
 
 @cache

@@ -20,7 +20,16 @@ from nbprod.store import Store
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.stored import lost
 
-__all__ = ["STEP", "Object", "check_events", "check_objects", "check_second_endings", "check_tombstones", "erased_of"]
+__all__ = [
+    "STEP",
+    "Object",
+    "check_events",
+    "check_objects",
+    "check_second_endings",
+    "check_tombstones",
+    "erased_of",
+    "read_object",
+]
 
 STEP = 3
 _BYTES, _EVENTS, _ERASED = "bytes", "events", "erasure"
@@ -85,7 +94,7 @@ def check_objects(
         for each in _named(record, store, faulty):
             if each.is_input and each.digest in left_out and not store.has(each.digest):
                 continue
-            found = [_gone(each, check, gone.get(each.digest), waits) for check in _read(each, store)]
+            found = [_gone(each, check, gone.get(each.digest), waits) for check in read_object(each, store)]
             faulty.update([each.digest] if found else [])
             checks += found
             read += not found
@@ -147,7 +156,7 @@ def check_tombstones(stones: Sequence[BytesErased], store: Store) -> Iterator[Ch
         except (IntegrityError, UnsupportedVersion) as error:
             yield _altered(_ERASED, str(error))
         else:
-            if replace(BytesErased.of(told, stone.statement), unknown=stone.unknown) != stone:
+            if replace(BytesErased.of(told, stone.statement, stone.attestation), unknown=stone.unknown) != stone:
                 yield _altered(_ERASED, "a tombstone's statement says something else than the ledger")
 
 
@@ -194,10 +203,10 @@ def check_second_endings(events: Sequence[StoredEvent], store: Store) -> Iterato
     for stored in events:
         if not isinstance(stored.event, RunFinished):
             for _, digest in records_of(stored.event):
-                yield from _read(Object(what="the record of a second ending", digest=digest), store)
+                yield from read_object(Object(what="the record of a second ending", digest=digest), store)
 
 
-def _read(each: Object, store: Store) -> Iterator[Check]:
+def read_object(each: Object, store: Store) -> Iterator[Check]:
     """Yield what is wrong with an object's bytes, if anything is."""
     try:
         store.check(each.digest)

@@ -79,6 +79,11 @@ class Check:
         return cls(step=step, name=name, outcome=Outcome.CANNOT_TELL, told=told, means=Conclusion.CANNOT_TELL)
 
     @classmethod
+    def passed_over(cls, step: int, name: str, told: str) -> Check:
+        """Make a check of what nothing that is trusted vouches for, and that counts for nothing."""
+        return cls(step=step, name=name, outcome=Outcome.CANNOT_TELL, told=told)
+
+    @classmethod
     def beside(cls, step: int, name: str, told: str) -> Check:
         """Make a check that there is nothing to apply to."""
         return cls(step=step, name=name, outcome=Outcome.NOT_APPLICABLE, told=told)

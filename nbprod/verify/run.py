@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nbprod.attest.keyring import DEVELOPMENT
@@ -15,15 +15,18 @@ from nbprod.record.run_record import RunRecord
 from nbprod.runner.spooled import where_bytes_wait
 from nbprod.store import Store
 from nbprod.verify.content import check_events, check_objects, check_second_endings, check_tombstones, erased_of
+from nbprod.verify.erasures import judge_tombstones
 from nbprod.verify.included import check_included
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known, Policy
+from nbprod.verify.reviews import Author, Spoken, judge_reviews, standing
+from nbprod.verify.said import Court
 from nbprod.verify.signature import SignedBy, check_key, check_signature
 from nbprod.verify.stored import lost
 from nbprod.verify.survey import Survey
 from nbprod.verify.trust import Trust
 
-__all__ = ["Evidence", "verify_run"]
+__all__ = ["Evidence", "spoken_of", "verify_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Evidence:
         survey: what was found out about the log as a whole.
         policy: what is asked for beyond soundness.
         left_out: inputs that a bundle does without, by choice of who made it.
+        guarded: the aliases of published steps that only who may is to move.
     """
 
     ledger: Ledger
@@ -45,6 +49,12 @@ class Evidence:
     survey: Survey
     policy: Policy = field(default_factory=Policy)
     left_out: frozenset[Digest] = frozenset()
+    guarded: frozenset[str] = frozenset()
+
+    @property
+    def court(self) -> Court:
+        """What statements of people are judged by."""
+        return Court(log=self.ledger.log, store=self.store, trust=self.trust, size=self.survey.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +97,41 @@ def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
     if end is None:
         yield _without_end(read.row)
         return
-    signed = SignedBy(())
+    signed, record = SignedBy(()), None
     try:
-        signed, found = _recorded(run_id, read, end, evidence)
+        signed, record, found = _recorded(run_id, read, end, evidence)
         yield from found
     except UnsupportedVersion as error:
         yield Check.open(3, "record", str(error))
     trust = evidence.trust
+    spoken = spoken_of(read.events, evidence)
+    yield from (each.said.check for each in spoken)
     label = None if signed.key_id is None else trust.label(signed.key_id)
     known = Known(
         covered=all(check.outcome is Outcome.PASSED for check in included),
         label=DEVELOPMENT if label is not None and label.startswith(DEVELOPMENT) else label,
         listed=trust.current is not None,
         pinned=trust.pinned,
+        standing=standing(spoken),
+        author=Author(
+            key_id=signed.key_id,
+            label=label,
+            user="" if record is None else record.user,
+        ),
+        git=None if record is None else record.git,
     )
     yield from evidence.policy.checks(known, development=DEVELOPMENT)
+
+
+def spoken_of(events: Sequence[StoredEvent], evidence: Evidence) -> tuple[Spoken, ...]:
+    """Return what people have said of a run, each with what came of it.
+
+    Args:
+        events: of the run.
+        evidence: what it is verified against.
+    """
+    end = next((stored.event for stored in events if isinstance(stored.event, RunFinished)), None)
+    return judge_reviews(events, None if end is None else end.record, evidence.court)
 
 
 def _read(run_id: RunId, ledger: Ledger) -> _Read:
@@ -116,7 +146,9 @@ def _without_end(row: RunRow | None) -> Check:
     return Check.open(3, "events", "the run has not ended: it has no record yet")
 
 
-def _recorded(run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence) -> tuple[SignedBy, list[Check]]:
+def _recorded(
+    run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence
+) -> tuple[SignedBy, RunRecord | None, list[Check]]:
     """Return what a run's record, its signature and its bytes come to."""
     event, store, trust = end.event, evidence.store, evidence.trust
     assert isinstance(event, RunFinished)  # noqa: S101 - chosen so
@@ -128,21 +160,23 @@ def _recorded(run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence) 
         found = lost(3, "record", store, event.record, "the record")
         if waits is not None and found.means is Conclusion.INCOMPLETE:
             found = Check.open(3, "record", f"the record may wait in the spool of {waits}: run `nbprod recover` there")
-        return SignedBy(()), [found]
+        return SignedBy(()), None, [found]
     except IntegrityError as error:
-        return SignedBy(()), [_altered(3, "record", str(error))]
+        return SignedBy(()), None, [_altered(3, "record", str(error))]
     leaf = evidence.ledger.log.leaf_of(end.seq)
     signed = check_signature(event.attestation, data, record, store, trust)
-    stones = [stored.event for stored in read.events if isinstance(stored.event, BytesErased)]
+    buried = [stored for stored in read.events if isinstance(stored.event, BytesErased)]
+    stones = [stored.event for stored in buried if isinstance(stored.event, BytesErased)]
     checks = [
         *signed.checks,
         check_key(signed, trust, None if leaf is None else leaf.index, evidence.survey.size),
         *check_objects(record, store, erased_of(stones), waits, evidence.left_out),
         *check_tombstones(stones, store),
+        *judge_tombstones(buried, evidence.court),
         *check_events(read.events, record, read.row, before=read.before),
         *check_second_endings(read.events, store),
     ]
-    return signed, checks
+    return signed, record, checks
 
 
 def _row(run_id: RunId, ledger: Ledger) -> RunRow | None:

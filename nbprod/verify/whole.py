@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from nbprod.attest.checkpoint import Checkpoint
@@ -13,8 +13,9 @@ from nbprod.ledger.values import read_json
 from nbprod.merkle import CompactRange, leaf_hash
 from nbprod.record.ids import RunId
 from nbprod.verify.included import fault_of
-from nbprod.verify.outcome import Check, Conclusion, Verification
+from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.run import Evidence, verify_run
+from nbprod.verify.steps import Moved, judge_step
 from nbprod.verify.survey import opened
 
 __all__ = ["verify_log"]
@@ -37,7 +38,7 @@ def verify_log(evidence: Evidence, looked: Callable[[int], None] = lambda _: Non
     """
     current = evidence.trust.current
     ended: list[RunId] = []
-    checks = (*_events(evidence, ended), *evidence.survey.checks)
+    checks = (*_events(evidence, ended), *_steps(evidence), *evidence.survey.checks)
     yield Verification(subject="the log" if current is None else current.log, checks=checks)
     alone = replace(evidence, survey=replace(evidence.survey, checks=()))  # they stand above, once for all
     for count, run_id in enumerate(ended, 1):
@@ -72,6 +73,34 @@ def _events(evidence: Evidence, ended: list[RunId]) -> Iterator[Check]:
         yield Check.passed(_STEP, _NAME, told)
     if waiting := evidence.ledger.log.waiting():
         yield Check.later(_STEP, _NAME, f"{waiting} events have no place in the log yet")
+
+
+def _steps(evidence: Evidence) -> Iterator[Check]:
+    """Judge all that is told of published steps: what is not right one by one, the rest in numbers."""
+    signed = unsigned = 0
+    for step in sorted({each.step for each in evidence.ledger.published()}):
+        versions, moves = judge_step(step, evidence.ledger, evidence.court)
+        yield from _guarded({move.event.alias: move for move in moves}, evidence.guarded)  # of each, where it is now
+        for check in (*(check for each in versions.values() for check in each.checks), *(each.check for each in moves)):
+            if check.outcome is Outcome.PASSED:
+                signed += 1
+            elif check.outcome is Outcome.NOT_APPLICABLE:
+                unsigned += 1
+            else:
+                yield check
+    if signed or unsigned:
+        told = f"of what is told of published steps, {signed} statements are signed, and {unsigned} are not"
+        yield Check.passed(2, "steps", told) if signed else Check.beside(2, "steps", told)
+
+
+def _guarded(moves: Mapping[str, Moved], guarded: frozenset[str]) -> Iterator[Check]:
+    """Yield the guarded aliases that somebody moved who may not, past the commands that would have refused it."""
+    for alias, move in moves.items():
+        if alias in guarded and move.event.number is not None and move.check.outcome is not Outcome.PASSED:
+            told = (
+                f"{move.event.step}@{alias} points at version {move.event.number}, and nobody who may has signed that"
+            )
+            yield Check.open(2, "alias move", told)
 
 
 def _leaves(evidence: Evidence, faults: list[str]) -> Iterator[Leaf]:

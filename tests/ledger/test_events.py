@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -21,17 +22,21 @@ from nbprod.ledger.events import (
     RunHeard,
     RunNamed,
     RunNoted,
+    RunReviewed,
     RunStarted,
     RunTagged,
     RunUntagged,
     StepPublished,
+    StepReviewed,
     from_json,
     to_json,
 )
 from nbprod.ledger.index import fold
 from nbprod.ledger.memory import MemoryLedger
+from nbprod.ledger.review_events import reviewed
 from nbprod.ledger.values import read_json
 from nbprod.record.ids import RunId
+from nbprod.record.review import Decision, Review
 from nbprod.record.status import Status
 from nbprod.record.tombstone import ErasedObject, Tombstone
 from tests.telling import DIGEST, START, finished, started
@@ -68,8 +73,17 @@ annotations = st.one_of(
             max_size=3,
         ).map(tuple),
         statement=digests,
+        attestation=st.none() | digests,
     ),
 )
+said: dict[str, Any] = {
+    "decision": st.sampled_from(Decision),
+    "by": texts,
+    "why": texts,
+    "capacity": texts,
+    "log": texts,
+    "attestation": digests,
+}
 starts = st.builds(
     RunStarted,
     **common,
@@ -114,11 +128,24 @@ steps = st.one_of(
         before=st.none() | versions,
         by=texts,
         why=texts,
+        log=texts,
+        attestation=st.none() | digests,
     ),
+)
+reviews = st.one_of(
+    st.builds(RunReviewed, **common, **said, record=digests),
+    st.builds(StepReviewed, **about_step, **said, number=versions, manifest=digests),
 )
 
 
-@given(event=starts | ends | annotations | steps)
+@given(event=reviews)
+def test_what_is_signed_of_a_review_tells_all_of_it(event: RunReviewed | StepReviewed) -> None:
+    review = Review.from_bytes(event.review.to_bytes())
+    assert review == event.review
+    assert reviewed(review, event.attestation) == replace(event, unknown={})
+
+
+@given(event=starts | ends | annotations | steps | reviews)
 def test_the_stored_form_reads_back(event: Event) -> None:
     stored = canonical(to_json(event))
     again = from_json(read_json(stored.decode()))

@@ -10,8 +10,10 @@ from conftest import Told
 from nbprod.digest import digest_bytes
 from nbprod.errors import CallerError, NotFound
 from nbprod.ledger import Ledger, RunQuery
+from nbprod.ledger.audit import audit
 from nbprod.ledger.errors import AlreadyUnderWay, StepMoved
-from nbprod.ledger.events import AliasMoved, StepPublished
+from nbprod.ledger.events import AliasMoved, RunReviewed, StepPublished, StepReviewed
+from nbprod.record.review import Decision
 from nbprod.record.status import Status
 from tests.telling import DIGEST, START
 
@@ -39,6 +41,22 @@ def test_runs_are_found_by_what_they_asked_for_and_were_for(told: Told) -> None:
     assert found == {"request": [third, first], "occasion": [first], "flow_run": [second, first], "none": []}
     assert told.ledger.run(second).retry_of == first
     assert (told.ledger.run(third).of, told.ledger.run(first).of) == (second, None)
+
+
+def test_what_people_say_is_kept_and_found(told: Told) -> None:
+    ledger, run, other = told.ledger, told.start(), told.start()
+    told.finish(run)
+    said = {"at": START, "decision": Decision.APPROVED, "by": "ada", "why": "w", "log": "l", "attestation": OTHER}
+    ledger.append(RunReviewed(run_id=run, record=DIGEST, **said))
+    assert [row.run_id for row in ledger.runs(RunQuery(reviewed=True))] == [run]
+    assert {row.run_id for row in ledger.runs(RunQuery())} == {run, other}
+    version = StepReviewed(step="train", number=1, manifest=DIGEST, **said)
+    with pytest.raises(NotFound, match="never published"):
+        ledger.append(version)
+    ledger.append(published(1))
+    ledger.append(version)
+    assert [each.event for each in ledger.step_events("train")][-1] == version
+    assert audit(ledger).faults == []
 
 
 def test_of_those_who_ask_for_the_same_one_runs(told: Told) -> None:

@@ -22,10 +22,11 @@ import pytest
 from nbprod.errors import InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
 from nbprod.ledger import Ledger, RunQuery, open_ledger
 from nbprod.ledger.audit import audit
-from nbprod.ledger.events import RunNamed
+from nbprod.ledger.events import RunNamed, StepPublished, StepReviewed
 from nbprod.record.ids import RunId
+from nbprod.record.review import Decision
 from tests.house import ROOT
-from tests.telling import START, finished, started
+from tests.telling import DIGEST, START, finished, started
 
 NOBODY = 65534
 
@@ -296,6 +297,9 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path, ledger:
     assert list(again.runs(RunQuery())) == list(ledger.runs(RunQuery()))
     assert [row.run_id for row in again.runs(RunQuery(text="succeeded"))] == [done]
     assert again.append(finished(running)) == 4
+    said = {"at": START, "step": "train", "number": 1, "manifest": DIGEST, "by": "ada"}
+    again.append(StepPublished(**said))
+    again.append(StepReviewed(**said, decision=Decision.APPROVED, why="w", log="l", attestation=DIGEST))
     assert audit(again).faults == []
     again.close()
     with sqlite3.connect(old) as raw:

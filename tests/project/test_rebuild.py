@@ -26,8 +26,8 @@ from nbprod.project.published import publish_step, set_alias
 from nbprod.project.rebuild import rebuild
 from nbprod.project.upkeep import check
 from nbprod.publish import Manifest
-from nbprod.publish.statement import VersionStatement
 from nbprod.record.ids import RunId
+from nbprod.record.publication import VersionStatement
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.record.verdict import Verdict

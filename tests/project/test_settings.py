@@ -9,6 +9,7 @@ import pytest
 from nbprod.errors import CallerError, NotFound, SettingsError
 from nbprod.project import Project, RunOptions
 from nbprod.project.settings import Settings, find_root, read_settings
+from nbprod.record.review import Wanted
 
 
 @pytest.fixture
@@ -70,6 +71,11 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
         ("[tool.nbprod.steps]\ntrain = 3", r"\[tool.nbprod.steps.train\] is wrong"),
         ("[tool.nbprod.steps.train]\ntimeot = 3", "Did you mean 'timeout'"),
         ("[tool.nbprod.kernels]\ndriver = 'lion'", "driver is wrong"),
+        ("[tool.nbprod]\naliases = 1", r"aliases\] is wrong"),
+        ("[tool.nbprod.aliases.production]\napproval = 1", r"aliases.production\] is wrong.*approval"),
+        ("[tool.nbprod.aliases.production]\napprovals = -1", "approvals is wrong"),
+        ("[tool.nbprod.aliases.production]\nsign_offs = 'risk'", "sign_offs is wrong"),
+        ("[tool.nbprod.aliases.production]\nby_others = 1", "by_others is wrong"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, text: str, told: str) -> None:
@@ -119,3 +125,15 @@ def test_a_driver_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert project.job(step, {}, RunOptions(driver="nbclient")).driver == "nbclient"
     with pytest.raises(CallerError, match="no such driver"):
         project.job(step, {}, RunOptions(driver="lion"))
+
+
+def test_what_an_alias_asks_for(tmp_path: Path) -> None:
+    shadow = "approvals = 0\nsign_offs = ['risk', 'risk']\nby_others = false"
+    text = f"[tool.nbprod.aliases.production]\n[tool.nbprod.aliases.shadow]\n{shadow}"
+    (tmp_path / "pyproject.toml").write_text(text)
+    found = read_settings(tmp_path, {}).aliases
+    assert found == {
+        "production": Wanted(approvals=1, by_others=True),
+        "shadow": Wanted(approvals=0, sign_offs=("risk",)),
+    }
+    assert read_settings(tmp_path / "none", {}).aliases == {}

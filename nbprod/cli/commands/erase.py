@@ -51,8 +51,10 @@ def erase(
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
     from nbprod.project.erase import ALL, Choice, carry_out, plan  # noqa: PLC0415
+    from nbprod.project.person import person_of  # noqa: PLC0415
     from nbprod.record.parts import PartKind  # noqa: PLC0415
     from nbprod.runner.ports import user_name  # noqa: PLC0415
+    from nbprod.verify.erasures import ERASERS  # noqa: PLC0415
 
     kinds = {PartKind.OUTPUT: output, PartKind.SOURCE: source}
     kinds |= {PartKind.INPUT: inputs, PartKind.TRACE: touched}
@@ -69,11 +71,17 @@ def erase(
         _show(made)
     if dry_run or not _agreed(yes=yes):
         return 0
-    done = carry_out(made, by=user_name(), at=project.now())
+    person = person_of(project, *ERASERS)
+    done = carry_out(made, by=user_name(), at=project.now(), sign=None if person is None else person.sign)
     if as_json:
-        print_json({**_planned(made), **_done(done)})
+        print_json({**_planned(made), **_done(done), "signed_by": None if person is None else person.key.public.id})
         return 0
     show_cleared(done)
+    if made.concerned:
+        told = (
+            "nobody has signed the tombstones" if person is None else f"the tombstones are signed by the key {person}"
+        )
+        click.echo(f"{told[:1].upper()}{told[1:]}.")
     return 0
 
 

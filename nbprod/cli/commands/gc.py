@@ -37,7 +37,9 @@ def gc(*, dry_run: bool, older_than: str, foreign: bool, as_json: bool) -> int:
     from nbprod.cli.values import size  # noqa: PLC0415
     from nbprod.parameters.duration import parse_duration  # noqa: PLC0415
     from nbprod.project.garbage import collect  # noqa: PLC0415
+    from nbprod.project.person import person_of  # noqa: PLC0415
     from nbprod.runner.ports import user_name  # noqa: PLC0415
+    from nbprod.verify.erasures import ERASERS  # noqa: PLC0415
 
     try:
         age = parse_duration(older_than)
@@ -46,6 +48,7 @@ def gc(*, dry_run: bool, older_than: str, foreign: bool, as_json: bool) -> int:
     project = open_project()
     ledger_of(project)
     project.deliver()
+    person = person_of(project, *ERASERS)
     found = collect(
         project.home,
         now=project.now(),
@@ -54,6 +57,7 @@ def gc(*, dry_run: bool, older_than: str, foreign: bool, as_json: bool) -> int:
         foreign=foreign,
         settings=project.settings,
         by=f"nbprod gc, started by {user_name()}",
+        sign=None if person is None else person.sign,
     )
     if as_json:
         print_json(

@@ -20,9 +20,9 @@ _ROLES = ("runner", "reviewer", "promoter", "checkpoint")
 def keys() -> None:
     """Look after the keys that sign.
 
-    `init` gives this project's log keys of its own, `add` gives a key a role, `rotate` replaces one, `revoke` takes its
-    roles away, `list` shows them. Private keys lie in one folder of yours; the list of keys is in the ledger, signed
-    by the root key.
+    `init` gives this project's log keys of its own, `new` makes a key of yours, `add` gives a key a role, `rotate`
+    replaces one, `revoke` takes its roles away, `list` shows them. Private keys lie in one folder of yours; the list of
+    keys is in the ledger, signed by the root key.
     """
 
 
@@ -34,6 +34,36 @@ def init(*, as_json: bool) -> int:
     from nbprod.project.keys import init_keys  # noqa: PLC0415
 
     return _show(init_keys(open_project(recover=False)), as_json=as_json)
+
+
+@keys.command()
+@click.argument("role", type=click.Choice(_ROLES))
+@click.option("--public", type=click.File("wb"), help="Write the public half to a file instead of the screen.")
+@_JSON
+def new(role: str, public: BinaryIO | None, *, as_json: bool) -> int:
+    """Make a key of your own, and show its public half.
+
+    Send that to who holds the log's root key: `nbprod keys add ROLE --public FILE` lets yours sign. A key that is there
+    already is shown and not replaced.
+    """
+    from nbprod.attest.keyfile import Role  # noqa: PLC0415
+    from nbprod.cli.screen import print_json  # noqa: PLC0415
+    from nbprod.cli.session import open_project  # noqa: PLC0415
+    from nbprod.project.keys import keyring_of, new_key  # noqa: PLC0415
+
+    project = open_project(recover=False)
+    held, made = new_key(project, Role(role))
+    pem = held.key.public.to_pem()
+    if public is not None:
+        public.write(pem)
+    if as_json:
+        print_json({"key": held.key.public.id, "made": made, "public": pem.decode()})
+        return 0
+    path = keyring_of(project).folder / f"{held.name}.pem"
+    click.echo(f"{'Made' if made else 'There is'} the key {held.key.public.id[:16]} in {path}.", err=True)
+    if public is None:
+        click.echo(pem.decode(), nl=False)
+    return 0
 
 
 @keys.command()

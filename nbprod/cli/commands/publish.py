@@ -40,7 +40,9 @@ def publish(steps: tuple[str, ...], *, alias: str | None, note: str, allow_dirty
             f"Published {each.step}@{each.version}{with_it}" if each.new else f"{each.step}@{each.version} is as it was"
         )
         dirty = each.manifest.git is not None and each.manifest.git.get("dirty")
+        unsigned = each.new and not each.signed
         told = [what, *(["with changes that are not committed"] if each.new and dirty else [])]
+        told += ["signed by nobody (`nbprod keys new promoter`)"] if unsigned else []
         click.echo(", ".join(told) + (f"; {each.step}@{alias} points at it." if alias else "."))
     return 0
 
@@ -54,4 +56,5 @@ def _json(publication: Publication, alias: str | None) -> dict[str, object]:
         "alias": alias,
         "modules": [module.path for module in publication.manifest.modules],
         "git": publication.manifest.git,
+        "signed": publication.signed,
     }

@@ -34,6 +34,8 @@ __all__ = ["runs"]
 )
 @click.option("--where", multiple=True, metavar="CONDITION", help="E.g. 'scraps.auc>=0.7' or params.carrier=UA.")
 @click.option("--text", help="In step, notebook, name, note, reason or a tag.")
+@click.option("--approved", is_flag=True, help="Only those that somebody has approved and nobody rejected.")
+@click.option("--rejected", is_flag=True, help="Only those that somebody has rejected.")
 @click.option("--running", is_flag=True, help="Only those that have not ended.")
 @click.option("--sort", default="-started", help="started, seconds, step, params.NAME …; with - in front descending.")
 @click.option("--limit", type=click.IntRange(min=0), help="At most so many.  [default: 20 in a table, else all]")
@@ -47,9 +49,14 @@ def runs(*, as_json: bool, as_csv: bool, limit: int | None, **asked: Any) -> int
     from nbprod.project.recovery import has_ledger  # noqa: PLC0415
 
     project = open_project()
-    whole = as_json or as_csv
-    query = _query(asked, limit=limit if limit is not None else None if whole else _SHOWN + 1)
+    word = _stands(asked)
+    most = limit if limit is not None else None if as_json or as_csv else _SHOWN + 1
+    query = _query(asked, limit=most if word is None else None)
     rows: Iterator[RunRow] = project.home.ledger.runs(query) if has_ledger(project) else iter(())
+    if word is not None and has_ledger(project):
+        from nbprod.project.reviews import runs_that_stand  # noqa: PLC0415
+
+        rows = itertools.islice(runs_that_stand(project, rows, word), most)
     if as_json:
         from nbprod.cli.screen import print_json  # noqa: PLC0415
 
@@ -65,6 +72,12 @@ _SHOWN = 20
 _COLUMNS = ("run", "step", "status", "started", "seconds", "name", "tags", "reason")
 
 
+def _stands(asked: dict[str, Any]) -> str | None:
+    if asked["approved"] and asked["rejected"]:
+        raise click.UsageError("Either --approved or --rejected.")
+    return "approved" if asked["approved"] else "rejected" if asked["rejected"] else None
+
+
 def _query(asked: dict[str, Any], *, limit: int | None) -> RunQuery:
     from nbprod.ledger import Order, RunQuery, parse_condition  # noqa: PLC0415
 
@@ -77,6 +90,7 @@ def _query(asked: dict[str, Any], *, limit: int | None) -> RunQuery:
         tags=asked["tags"],
         flagged=asked["flagged"],
         where=tuple(parse_condition(text) for text in asked["where"]),
+        reviewed=asked["approved"] or asked["rejected"],
         text=asked["text"],
         order=Order.parse(asked["sort"]),
         limit=limit,

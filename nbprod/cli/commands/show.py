@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from nbprod.project import Run
+    from nbprod.project import Project, Run
+    from nbprod.verify import Spoken
 
 __all__ = ["show"]
 
@@ -19,7 +21,7 @@ __all__ = ["show"]
     "--json",
     "as_json",
     is_flag=True,
-    help="Write the record's statement as JSON, and beside it what was touched, and erased.",
+    help="Write the record's statement as JSON, and beside it what was touched, erased, and said by reviewers.",
 )
 def show(run: str, *, as_json: bool) -> int:
     """Show a run's record.
@@ -32,11 +34,32 @@ def show(run: str, *, as_json: bool) -> int:
 
     project = open_project()
     found = finished_run(project, run)
+    spoken, stands = _said(project, found)
     if as_json:
-        print_json({**found.record.to_statement(), **_beside(found)})
+        print_json({**found.record.to_statement(), **_beside(found), **_reviews(spoken, stands)})
     else:
-        show_record(output(), found, project.home.ledger.run(found.id))
+        show_record(output(), found, project.home.ledger.run(found.id), spoken=spoken, stands=stands)
     return 0
+
+
+def _said(project: Project, run: Run) -> tuple[tuple[Spoken, ...], str]:
+    """Return what people have said of a run, and the word for what stands; most runs are spared the import."""
+    from nbprod.ledger.events import RunReviewed  # noqa: PLC0415
+
+    if not any(isinstance(stored.event, RunReviewed) for stored in project.home.ledger.events(run.id)):
+        return (), ""
+    from nbprod.project.reviews import reviews_of_run  # noqa: PLC0415
+
+    spoken, stands = reviews_of_run(project, run.id)
+    return spoken, stands.word
+
+
+def _reviews(spoken: Sequence[Spoken], stands: str) -> dict[str, Any]:
+    if not spoken:
+        return {}
+    from nbprod.project.reviews import spoken_json  # noqa: PLC0415
+
+    return {"reviews": spoken_json(spoken), "stands": stands or None}
 
 
 def _beside(run: Run) -> dict[str, Any]:

@@ -16,8 +16,9 @@ __all__ = ["step"]
 def step() -> None:
     """Look at published steps; move their aliases.
 
-    `step history STEP` tells who published and moved what, `step diff train@2 train@3` in what two versions differ,
-    `step alias train production 3` lets train@production be version 3.
+    `step history STEP` tells who published, moved and approved what, `step show train@3` what people said of a version,
+    `step diff train@2 train@3` in what two versions differ, `step alias train production 3` lets train@production be
+    version 3.
     """
 
 
@@ -25,7 +26,10 @@ def step() -> None:
 @click.argument("name", metavar="STEP")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def history(name: str, *, as_json: bool) -> int:
-    """Tell who published a step and moved its aliases, when and why."""
+    """Tell who published a step, moved its aliases and approved its versions, when and why.
+
+    `nbprod verify STEP@VERSION` tells whose keys have signed that, and whether they may.
+    """
     from nbprod.cli.screen import output, print_json, table  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import text as escaped  # noqa: PLC0415
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
@@ -39,24 +43,59 @@ def history(name: str, *, as_json: bool) -> int:
     if as_json:
         print_json([to_json(each.event) for each in found])
         return 0
-    shown = table("when", "what", "who", "why")
+    shown = table("when", "what", "who", "why", "signed")
     for each in found:
         what, who, why = _told(each)
-        shown.add_row(moment(each.event.at), escaped(what), escaped(who), escaped(why))
+        signed = "yes" if getattr(each.event, "attestation", None) is not None else "no"
+        shown.add_row(moment(each.event.at), escaped(what), escaped(who), escaped(why), signed)
     output().print(shown)
     return 0
 
 
 def _told(stored: StoredEvent) -> tuple[str, str, str]:
-    from nbprod.ledger.events import AliasMoved, StepPublished  # noqa: PLC0415
+    from nbprod.ledger.events import AliasMoved, StepPublished, StepReviewed  # noqa: PLC0415
 
     event = stored.event
     if isinstance(event, StepPublished):
         return f"published version {event.number}", event.by, event.note
+    if isinstance(event, StepReviewed):
+        aspect = f" as {event.capacity}" if event.capacity else ""
+        return f"version {event.number}: {event.decision}{aspect}", event.by, event.why
     assert isinstance(event, AliasMoved)  # noqa: S101 - there are no others
     came = "" if event.before is None else f", from version {event.before}"
     where = "was taken away" if event.number is None else f"points at version {event.number}"
     return f"{event.alias} {where}{came}", event.by, event.why
+
+
+@step.command()
+@click.argument("version", metavar="STEP@VERSION")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def show(version: str, *, as_json: bool) -> int:
+    """Show a published version: who published it, and what people have said of it."""
+    from nbprod.cli.record import show_reviews  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.screen import output, print_json  # noqa: PLC0415
+    from nbprod.cli.screen import text as escaped  # noqa: PLC0415
+    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
+    from nbprod.cli.values import plain_text  # noqa: PLC0415
+    from nbprod.ledger.events import to_json  # noqa: PLC0415
+    from nbprod.project.reviews import spoken_json, standing_json, version_of  # noqa: PLC0415
+
+    project = open_project(recover=False)
+    ledger_of(project)
+    found = version_of(project, version)
+    if as_json:
+        told = {**to_json(found.event), **standing_json(found.standing), "reviews": spoken_json(found.spoken)}
+        print_json({**told, "signed_by": found.publication.key_id})
+        return 0
+    console = output()
+    console.print(f"[bold]{escaped(plain_text(found.event.step))}@{found.event.number}[/]")
+    console.print(f"{escaped(plain_text(found.publication.check.told))}", soft_wrap=True, highlight=False)
+    if found.event.note:
+        console.print(escaped(plain_text(found.event.note)), soft_wrap=True)
+    show_reviews(console, found.spoken, found.standing.word)
+    if not found.spoken:
+        console.print("Nobody has approved or rejected it.")
+    return 0
 
 
 @step.command()
@@ -109,8 +148,8 @@ def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str,
         print_json(None if moved is None else to_json(moved))
     elif moved is None:
         click.echo(f"{name}@{alias} is where it was.")
-    elif version is None:
-        click.echo(f"{name}@{alias} was taken away; it pointed at version {moved.before}.")
     else:
-        click.echo(f"{name}@{alias} points at version {version}.")
+        unsigned = "; signed by nobody (`nbprod keys new promoter`)" if moved.attestation is None else ""
+        where = "was taken away; it pointed at" if version is None else "points at"
+        click.echo(f"{name}@{alias} {where} version {moved.before if version is None else version}{unsigned}.")
     return 0

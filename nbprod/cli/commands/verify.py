@@ -25,7 +25,7 @@ _SIGNS = {
 
 
 @click.command()
-@click.argument("run", required=False, metavar="[RUN | BUNDLE]")
+@click.argument("run", required=False, metavar="[RUN|STEP@VERSION|BUNDLE]")
 @click.option("--all", "everything", is_flag=True, help="Every event of the log and every run.")
 @click.option("--root", metavar="KEY", help="The id of the root key that you trust, all 64 digits.")
 @click.option(
@@ -38,6 +38,17 @@ _SIGNS = {
     "--seen", type=click.Path(path_type=Path, dir_okay=False), help="The file that remembers what was seen; your own."
 )
 @click.option("--strict", is_flag=True, help="Ask also for a checkpoint, listed keys of people, and a known root key.")
+@click.option(
+    "--require-approvals",
+    type=click.IntRange(0),
+    default=0,
+    show_default=False,
+    metavar="N",
+    help="Ask for N approvals.",
+)
+@click.option("--require-sign-off", "sign_offs", multiple=True, metavar="NAME", help="Ask for this sign-off.")
+@click.option("--by-others", is_flag=True, help="Do not count what whoever ran or published it has said.")
+@click.option("--require-clean-git", "clean_git", is_flag=True, help="Ask for a git tree without changes.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: one object a line.")
 def verify(
     run: str | None,
@@ -48,38 +59,45 @@ def verify(
     given: tuple[BinaryIO, ...],
     seen: Path | None,
     strict: bool,
+    require_approvals: int,
+    sign_offs: tuple[str, ...],
+    by_others: bool,
+    clean_git: bool,
     as_json: bool,
 ) -> int:
-    """Tell whether a run, or a bundle that `nbprod export` wrote, is what was recorded and signed.
+    """Tell whether a run, a version, or a bundle that `nbprod export` wrote, is what was recorded and signed.
 
     Six steps: the signature, the key, every digest, the run's place in the log, the log since it was last looked at,
     and what you ask for. The exit code is 0 if nothing speaks against it, 4 if something was altered, 20 if something
     is missing, 21 if it is unsigned, 22 if nothing that you trust vouches for it.
     """
-    from nbprod.verify import Asked, Policy  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.record.review import Wanted  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.verify import Asked, Policy  # noqa: PLC0415
 
     if (run is None) is not everything:
-        raise click.UsageError("Give either a RUN, a bundle or --all.")
+        raise click.UsageError("Give either a RUN, a STEP@VERSION, a bundle or --all.")
+    people = Wanted(approvals=require_approvals, sign_offs=sign_offs, by_others=by_others)
     asked = Asked(
         root=root,
         keys=None if keys is None else keys.read(),
         given=[each.read().decode(errors="replace") for each in given],
         seen=seen,
-        policy=Policy.strict() if strict else Policy(),
+        policy=Policy.strict(people, clean_git=clean_git) if strict else Policy(people=people, clean_git=clean_git),
     )
     if run is not None and _is_bundle(run):
         return _verify_bundle(Path(run), asked, as_json=as_json)
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
-    from nbprod.project.verifying import Verifier  # noqa: PLC0415
+    from nbprod.project.verifying import Verifier, named  # noqa: PLC0415
+    from nbprod.record.ids import RunId  # noqa: PLC0415
 
     project = open_project(recover=False)
-    ledger = ledger_of(project)
-    run_id = None if run is None else ledger.find(run)
+    ledger_of(project)
+    subject = None if run is None else named(project, run)
     verifier = Verifier(project, asked)
-    if run_id is None:
+    if subject is None:
         code = _show_all(verifier, as_json=as_json)
     else:
-        found = verifier.run(run_id)
+        found = verifier.run(subject) if isinstance(subject, RunId) else verifier.version(subject)
         _show(found, as_json=as_json)
         code = exit_codes.of_conclusion(found.conclusion)
     verifier.remember()

@@ -1,0 +1,72 @@
+"""Verifying a published version, step by step as a run is; the numbers are those of docs/how-to/verify.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from nbprod.attest.keyring import DEVELOPMENT
+from nbprod.digest import Digest
+from nbprod.ledger.events import StepPublished, StepReviewed
+from nbprod.verify.content import Object, read_object
+from nbprod.verify.included import check_included
+from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
+from nbprod.verify.policy import Known
+from nbprod.verify.run import Evidence
+from nbprod.verify.steps import Version
+
+__all__ = ["verify_version"]
+
+_STEP = 3
+
+
+def verify_version(
+    version: Version, files: Sequence[tuple[str, Digest]], git: Mapping[str, Any] | None, evidence: Evidence
+) -> Verification:
+    """Verify a published version.
+
+    Args:
+        version: with what came of the signatures.
+        files: all that belongs to it, with what it is called.
+        git: what git said when it was published.
+        evidence: what it is verified against.
+    """
+    checks = sorted(_checks(version, files, git, evidence), key=lambda check: check.step)
+    return Verification(subject=f"{version.event.step}@{version.event.number}", checks=tuple(checks))
+
+
+def _checks(
+    version: Version, files: Sequence[tuple[str, Digest]], git: Mapping[str, Any] | None, evidence: Evidence
+) -> Iterator[Check]:
+    yield from evidence.survey.checks
+    publication = version.publication
+    if version.event.attestation is None:
+        yield Check.failed(1, "signature", "nobody has signed its publication", Conclusion.UNSIGNED)
+    elif publication.key_id is None and publication.check.means is Conclusion.VERIFIED:
+        yield Check.open(2, "key", "no key that may publish has signed its publication")
+    yield from version.checks
+    faults = [
+        fault for what, digest in files for fault in read_object(Object(what=what, digest=digest), evidence.store)
+    ]
+    yield from faults
+    yield Check.passed(_STEP, "bytes", f"{len(files) - len(faults)} objects were read, and are what the manifest says")
+    event = version.event
+    events = [
+        stored
+        for stored in evidence.ledger.step_events(event.step)
+        if isinstance(stored.event, StepPublished | StepReviewed) and stored.event.number == event.number
+    ]
+    newest = evidence.survey.newest
+    included = check_included(evidence.ledger.log, events, None if newest is None else newest.checkpoint)
+    yield from included
+    trust, label = evidence.trust, publication.label or None
+    known = Known(
+        covered=all(check.outcome is Outcome.PASSED for check in included),
+        label=DEVELOPMENT if publication.development else label,
+        listed=trust.current is not None,
+        pinned=trust.pinned,
+        standing=version.standing,
+        author=version.author,
+        git=git,
+    )
+    yield from evidence.policy.checks(known, development=DEVELOPMENT)
