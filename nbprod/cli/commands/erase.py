@@ -76,12 +76,12 @@ def erase(
     if as_json:
         print_json({**_planned(made), **_done(done), "signed_by": None if person is None else person.key.public.id})
         return 0
-    show_cleared(done)
     if made.concerned:
         told = (
             "nobody has signed the tombstones" if person is None else f"the tombstones are signed by the key {person}"
         )
         click.echo(f"{told[:1].upper()}{told[1:]}.")
+    show_cleared(done)
     return 0
 
 
