@@ -24,6 +24,7 @@ from nbprod.ledger.events import (
     from_json,
     to_json,
 )
+from nbprod.ledger.flags import MASKED
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.review_events import reviewed
@@ -317,7 +318,7 @@ def _started(record: RunRecord) -> RunStarted:
         runner_pid=0,
         lease_seconds=0.0,
         name=labels.name,
-        tags=labels.tags,
+        tags=(*labels.tags, MASKED) if record.masked else labels.tags,  # the flag stands in no record, but its reason
         note=labels.note,
         folder="",
         occasion=labels.occasion,

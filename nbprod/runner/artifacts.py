@@ -9,7 +9,6 @@ from pathlib import Path
 from nbprod.errors import CallerError
 from nbprod.masking import Masker
 from nbprod.record.run_record import Artifact
-from nbprod.runner.inside import secrets_inside
 from nbprod.store import Store
 
 __all__ = ["keep_artifacts"]
@@ -68,6 +67,8 @@ def _refused(path: Path, masker: Masker) -> str | None:
     """Return why a file is not to be kept, in words that name the secrets by their masks."""
     if not masker:
         return None
+    from nbprod.runner.inside import secrets_inside  # noqa: PLC0415 - archives' readers are slow to import
+
     try:
         names = secrets_inside(path, masker)
     except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from nbprod.errors import CallerError, EnvironmentFault, NbprodError
@@ -109,6 +108,8 @@ def block_value(name: str) -> str:
         CallerError: there is no such block, or it holds no text.
         EnvironmentFault: Prefect is not installed, or its API cannot be reached.
     """
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import
+
     found = next(iter(entry_points(group=_GROUP, name="prefect")), None)
     if found is None:
         raise EnvironmentFault("this installation of nbprod names nobody who reads Prefect's blocks")

@@ -76,3 +76,11 @@ def test_a_secret_that_cannot_be_had_is_refused(ran, tmp_path):
     assert done.returncode == 2
     assert "PASSWORD (file:absent): there is no such file" in done.stderr
     assert not (tmp_path / ".nbprod" / "runs").exists() or not list((tmp_path / ".nbprod" / "runs").iterdir())
+
+
+def test_a_ledger_that_is_made_anew_has_the_flag(ran, tmp_path):
+    environ = {"NBPROD_LEDGER": str(tmp_path / "anew.db")}
+    done = ran.here("ledger", "rebuild", **environ)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(ran.here("runs", "--flagged", "--json", **environ).stdout)
+    assert row["tags"] == ["secret-masked"]
