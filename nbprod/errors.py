@@ -19,6 +19,7 @@ __all__ = [
     "LedgerUnavailable",
     "NbprodError",
     "NotFound",
+    "NotReproducible",
     "NotebookError",
     "NotebookInvalid",
     "ParameterError",
@@ -106,6 +107,18 @@ class Erased(CallerError):
         self.by = by
         self.why = why
         self.digest = digest
+
+
+class NotReproducible(CallerError):
+    """A run cannot be executed again as it was: what it needs is not to be had. Nothing was started.
+
+    Args:
+        missing: all that is missing, each in a line that says what to do.
+    """
+
+    def __init__(self, what: str, missing: tuple[str, ...], *, hint: str | None = None) -> None:
+        super().__init__(what, found="".join(f"\n  - {line}" for line in missing) + "\n", hint=hint)
+        self.missing = missing
 
 
 class SettingsError(CallerError):

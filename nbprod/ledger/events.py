@@ -13,8 +13,10 @@ from typing import Any
 
 from nbprod.digest import Digest, Json
 from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
-from nbprod.ledger.moment import as_utc, moment_text, parse_moment
+from nbprod.ledger.event import Event, RunEvent, StepEvent
+from nbprod.ledger.moment import moment_text, parse_moment
 from nbprod.record.ids import RunId
+from nbprod.record.reproduced import Reproduced
 from nbprod.record.status import Status
 from nbprod.record.tombstone import ErasedObject, Tombstone
 
@@ -28,6 +30,7 @@ __all__ = [
     "RunHeard",
     "RunNamed",
     "RunNoted",
+    "RunReproduced",
     "RunStarted",
     "RunTagged",
     "RunUntagged",
@@ -39,37 +42,6 @@ __all__ = [
 
 VERSION = 1
 """The version of the stored form that this module writes, and the only one it reads."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened, to a run or to a step.
-
-    Args:
-        at: when; aware, kept in UTC with microseconds.
-        unknown: fields of the stored form that this version doesn't know.
-    """
-
-    at: datetime
-    unknown: Mapping[str, Json] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Put the time in UTC."""
-        object.__setattr__(self, "at", as_utc(self.at))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEvent(Event):
-    """Something that happened to a run."""
-
-    run_id: RunId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepEvent(Event):
-    """Something that happened to a step, which is known by its name."""
-
-    step: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +64,7 @@ class RunStarted(RunEvent):
         occasion: what this run is for, so that a second call for the same finds it: a text that the caller makes.
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to, as the flow's runner names it.
+        reproduces: the run that this one executes again, to be compared with it; it may be of another ledger.
         shared: whether those who ask for the same meanwhile wait for this run instead of starting another.
         caller: what the caller needs to find its own way back from the run: texts and numbers that it makes.
     """
@@ -111,6 +84,7 @@ class RunStarted(RunEvent):
     occasion: str | None = None
     retry_of: RunId | None = None
     flow_run: str | None = None
+    reproduces: RunId | None = None
     shared: bool = False
     caller: Mapping[str, Json] = field(default_factory=dict)
 
@@ -226,6 +200,38 @@ class BytesErased(RunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunReproduced(RunEvent):
+    """A run was executed again from what is kept of it, and the two were compared; said of each that is in the ledger.
+
+    Args:
+        first: the run as it was.
+        second: the run that executed it again.
+        level: how much of it came out the same, 0 to 3; None: not even its ending did.
+        statement: the digest of what states all this in the store, with what differs.
+        attestation: the signed envelope of the statement; None: it is not signed.
+    """
+
+    first: RunId
+    second: RunId
+    level: int | None
+    statement: Digest
+    attestation: Digest | None = None
+
+    @classmethod
+    def of(cls, stated: Reproduced, run_id: RunId, statement: Digest, attestation: Digest | None) -> RunReproduced:
+        """Make the event that a statement proves, told of one of its two runs."""
+        return cls(
+            at=stated.at,
+            run_id=run_id,
+            first=stated.first,
+            second=stated.second,
+            level=stated.level,
+            statement=statement,
+            attestation=attestation,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepPublished(StepEvent):
     """Someone froze a step under its next version; what belongs to it is in the store.
 
@@ -275,6 +281,7 @@ _KINDS: Mapping[str, type[Event]] = {
         RunHeard,
         RunCancelRequested,
         BytesErased,
+        RunReproduced,
         StepPublished,
         AliasMoved,
     )
@@ -348,7 +355,7 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
     for kind in _KINDS.values()
 }
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement", "attestation"})
+_LATER = frozenset({"occasion", "retry_of", "flow_run", "reproduces", "shared", "caller", "of", "statement", "attestation"})
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

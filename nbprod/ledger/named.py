@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nbprod.digest import Digest
-from nbprod.ledger.events import SECOND_ENDING, BytesErased, Event, RunFinished, RunHeard, StepPublished
+from nbprod.ledger.events import SECOND_ENDING, BytesErased, Event, RunFinished, RunHeard, RunReproduced, StepPublished
 from nbprod.record.ids import RunId
 
 __all__ = ["names_of", "records_of"]
@@ -27,6 +27,9 @@ def names_of(event: Event) -> list[tuple[Digest, str]]:
         named += [(digest, f"run {event.run_id}") for digest in kept if digest is not None]
     elif isinstance(event, BytesErased):
         named.append((event.statement, f"the tombstone of run {event.run_id}"))
+    elif isinstance(event, RunReproduced):
+        kept = (event.statement, event.attestation)
+        named += [(digest, f"the reproduction of run {event.first}") for digest in kept if digest is not None]
     elif isinstance(event, StepPublished):
         digests = (event.manifest, event.statement)
         named += [(digest, f"{event.step}@{event.number}") for digest in digests if digest is not None]

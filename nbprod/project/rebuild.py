@@ -17,6 +17,7 @@ from nbprod.ledger.events import (
     Event,
     RunFinished,
     RunHeard,
+    RunReproduced,
     RunStarted,
     StepPublished,
     from_json,
@@ -27,6 +28,7 @@ from nbprod.ledger.moment import moment_text
 from nbprod.ledger.transfer import take_over
 from nbprod.ledger.values import read_json
 from nbprod.publish.statement import PUBLICATION_TYPE, VersionStatement
+from nbprod.record.reproduced import REPRODUCTION_TYPE, Reproduced
 from nbprod.record.run_record import PREDICATE_TYPE, STATEMENT_TYPE, RunRecord
 from nbprod.record.tombstone import ERASURE_TYPE, Tombstone
 from nbprod.runner.conclude import indexed
@@ -75,7 +77,7 @@ class _Proofs:
         self._database = sqlite3.connect("")  # of SQLite's own temporary files, gone when it is closed
         self._database.execute("CREATE TABLE runs (run TEXT, started TEXT, finished TEXT, record TEXT, a TEXT, b TEXT)")
         self._database.execute("CREATE TABLE steps (at TEXT, body TEXT)")
-        self._database.execute("CREATE TABLE erasures (run TEXT, at TEXT, body TEXT)")
+        self._database.execute("CREATE TABLE beside (run TEXT, at TEXT, body TEXT)")
         self._database.execute("CREATE TABLE erased (run TEXT, digest TEXT)")
         self._database.execute("CREATE TABLE lost (run TEXT, digest TEXT)")
         self._database.execute("CREATE TABLE signed (record TEXT PRIMARY KEY, attestation TEXT)")
@@ -95,11 +97,15 @@ class _Proofs:
         """Keep what a statement proves, to be told at a moment."""
         self._database.execute("INSERT INTO steps VALUES (?, ?)", (at, _body(event)))
 
+    def add_beside(self, event: BytesErased | RunReproduced) -> None:
+        """Keep what a statement beside a run proves."""
+        values = (str(event.run_id), moment_text(event.at), _body(event))
+        self._database.execute("INSERT INTO beside VALUES (?, ?, ?)", values)
+
     def add_erasure(self, event: BytesErased) -> None:
         """Keep what a tombstone proves."""
-        run = str(event.run_id)
-        self._database.execute("INSERT INTO erasures VALUES (?, ?, ?)", (run, moment_text(event.at), _body(event)))
-        objects = [(run, str(each.digest)) for each in event.objects if each.there]
+        self.add_beside(event)
+        objects = [(str(event.run_id), str(each.digest)) for each in event.objects if each.there]
         self._database.executemany("INSERT INTO erased VALUES (?, ?)", objects)
 
     def add_lost(self, record: RunRecord) -> None:
@@ -113,10 +119,11 @@ class _Proofs:
         self._database.execute("INSERT OR IGNORE INTO signed VALUES (?, ?)", values)
 
     def _signed(self, event: Event) -> Event:
-        if not isinstance(event, RunFinished):
+        if not isinstance(event, RunFinished | RunReproduced):
             return event
+        about = event.record if isinstance(event, RunFinished) else event.statement
         query = "SELECT attestation FROM signed WHERE record = ?"
-        found = self._database.execute(query, (str(event.record),)).fetchone()
+        found = self._database.execute(query, (str(about),)).fetchone()
         return event if found is None else replace(event, attestation=Digest.parse(found[0]))
 
     def lost(self) -> Iterator[str]:
@@ -133,8 +140,8 @@ class _Proofs:
             SELECT started AS at, 0 AS turn, run, a AS body, 1 AS place FROM ranked WHERE place = 1
             UNION ALL SELECT max(started, finished), 1, run, b, place FROM ranked
             UNION ALL SELECT at, 2, '', body, 1 FROM steps
-            UNION ALL SELECT max(at, (SELECT max(started, finished) FROM ranked WHERE ranked.run = erasures.run
-                AND place = 1)), 3, run, body, 1 FROM erasures WHERE run IN (SELECT run FROM runs)
+            UNION ALL SELECT max(at, (SELECT max(started, finished) FROM ranked WHERE ranked.run = beside.run
+                AND place = 1)), 3, run, body, 1 FROM beside WHERE run IN (SELECT run FROM runs)
             ORDER BY at, turn, run, place
         """  # noqa: S608  no values
         for _, _, _, body, place in self._database.execute(query):
@@ -203,6 +210,10 @@ def _read(
                     proofs.add_lost(record)
             elif kind.startswith(ERASURE_TYPE.rpartition("/")[0]):
                 _add_erasure(BytesErased.of(Tombstone.from_bytes(look.data), look.digest), proofs, store, made)
+            elif kind.startswith(REPRODUCTION_TYPE.rpartition("/")[0]):
+                stated = Reproduced.from_bytes(look.data)
+                for run_id in (stated.first, stated.second):
+                    proofs.add_beside(RunReproduced.of(stated, run_id, look.digest, None))
             elif kind.startswith(PUBLICATION_TYPE.rpartition("/")[0]):
                 yield look.digest, VersionStatement.from_bytes(look.data)
         except (IntegrityError, UnsupportedVersion, CallerError) as error:
@@ -298,6 +309,7 @@ def _started(record: RunRecord) -> RunStarted:
         occasion=labels.occasion,
         retry_of=labels.retry_of,
         flow_run=labels.flow_run,
+        reproduces=labels.reproduces,
     )
 
 

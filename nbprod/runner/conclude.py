@@ -23,7 +23,7 @@ from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
 from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
-from nbprod.record.trace import Trace
+from nbprod.record.trace import Trace, path_text
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.record_cell import record_cell
 from nbprod.runner.signed import keep_signed
@@ -120,6 +120,7 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         notes=(*started.notes, *_told_of(spooled, store, started.host)),
         trace=looked,
         labels=started.labels,
+        cwd=_cwd(started, ended),
         launch=ended.launch,
     )
     data = record.to_bytes()
@@ -155,6 +156,14 @@ def _trace(started: Started, ended: Ended, folder: RunFolder) -> Trace:
         return Trace(on=False, why_off="the run began under an nbprod that did not look")
     mask = ended.mask if started.request.secrets else str
     return touched(folder.trace, started.scope, started.request.inputs, mask)
+
+
+def _cwd(started: Started, ended: Ended) -> str | None:
+    """Return where the kernel ran, unless a secret is in the name, or may be (law 7)."""
+    if started.scope is None or (ended.mask is None and started.request.secrets):
+        return None
+    plain = path_text(started.scope.cwd, started.scope.root)
+    return plain if ended.mask is None or ended.mask(plain) == plain else None
 
 
 def _told_of(spooled: Sequence[Digest], store: Store, host: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 from nbprod.store import Store
 
-__all__ = ["keep_signed", "runner_key"]
+__all__ = ["keep_signed", "keep_statement", "runner_key"]
 
 
 def runner_key(folder: str | None) -> PrivateKey | None:
@@ -55,6 +55,21 @@ def keep_signed(record: RunRecord, data: bytes, digest: Digest, store: Store, fo
     if record.verdict.status is Status.SUCCEEDED:
         envelopes.append(sign(provenance(record, digest, version=_version()), IN_TOTO, key))
     return store.put(to_lines(envelopes))
+
+
+def keep_statement(data: bytes, store: Store, folder: str | None) -> Digest | None:
+    """Sign a statement beside runs, and keep the envelope; return its digest, None without a key.
+
+    Args:
+        data: the statement's bytes.
+        store: keeps the envelope.
+        folder: of the keys.
+
+    Raises:
+        StoreUnavailable: it could not be kept.
+    """
+    key = runner_key(folder)
+    return None if key is None else store.put(to_lines([sign(data, IN_TOTO, key)]))
 
 
 @cache

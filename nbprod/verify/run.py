@@ -17,6 +17,7 @@ from nbprod.verify.content import check_events, check_objects, check_second_endi
 from nbprod.verify.included import check_included
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known, Policy
+from nbprod.verify.reproduced import check_reproductions
 from nbprod.verify.signature import SignedBy, check_key, check_signature
 from nbprod.verify.stored import lost
 from nbprod.verify.survey import Survey
@@ -138,6 +139,7 @@ def _recorded(run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence) 
         *check_tombstones(stones, store),
         *check_events(read.events, record, read.row, before=read.before),
         *check_second_endings(read.events, store),
+        *check_reproductions(read.events, store, trust),
     ]
     return signed, checks
 
