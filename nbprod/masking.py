@@ -36,7 +36,7 @@ class Masker:
         CallerError: a value is shorter than 4 characters, contains `«` or `»`, or stands in a mask's own text.
     """
 
-    __slots__ = ("_in_text", "_numbers", "_text", "longest")
+    __slots__ = ("_in_bytes", "_in_text", "_numbers", "_text", "longest")
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         masks = {name: f"«secret:{name}»" for name in secrets}
@@ -51,6 +51,8 @@ class Masker:
         forms = sorted((form for form in found if not any(form in mask for mask in masks.values())), key=_longest_first)
         self._in_text = {form: found[form] for form in forms}
         self._numbers = {form: found[form] for form in forms if _NUMBER.fullmatch(form)}
+        # A form that holds another one is found by that.
+        self._in_bytes = [form.encode() for form in forms if not any(o != form and o in form for o in forms)]
         self.longest = len(forms[0]) if forms else 0
         # A lookahead finds a match at every position, so also those that overlap.
         self._text = re.compile(f"(?=({'|'.join(map(re.escape, self._in_text))}))")
@@ -81,6 +83,18 @@ class Masker:
                 start = match.start(1)
             end = max(end, match.end(1))
         return start if start < edge < end else edge
+
+    def is_in(self, blocks: Iterable[bytes]) -> bool:
+        """Say whether a secret stands in the blocks of a file, in any form that is masked in texts, as UTF-8."""
+        if not self._in_bytes:
+            return False
+        before, overlap = b"", max(map(len, self._in_bytes)) - 1
+        for block in blocks:
+            text = before + block
+            if any(form in text for form in self._in_bytes):
+                return True
+            before = text[-overlap:]
+        return False
 
     def mask_json(self, value: Json) -> Json:
         """Return the value with secrets replaced in texts and keys, and numbers that are one replaced by its mask."""

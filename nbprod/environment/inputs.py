@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from nbprod.digest import Digest, Json, digest_json, digest_stream
+from nbprod.digest import Digest, Json, digest_bytes, digest_stream
+from nbprod.record.folder import folder_bytes
 
 __all__ = ["InputRead", "Pinned", "paths_in", "pin_path"]
 
 MAX_FILES = 10_000
 MAX_BYTES = 1 << 30
 
-_FORMAT = 1
 _Status = tuple[int, int, int]
 
 
@@ -30,6 +30,7 @@ class Pinned:
         size: bytes, of a folder in all.
         files: in a folder; 1 for a file.
         reason: why it is unpinned.
+        listing: of a folder: the list that has the digest (see `nbprod.record.folder`).
     """
 
     kind: Literal["file", "folder", "missing", "unpinned"]
@@ -37,6 +38,7 @@ class Pinned:
     size: int | None = None
     files: int | None = None
     reason: str | None = None
+    listing: bytes | None = field(default=None, repr=False, compare=False)
 
     def identity(self) -> Json:
         """Return what stands in a run's identity: content, no path."""
@@ -110,7 +112,7 @@ def pin_path(path: Path, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYT
 
 def _pin_folder(root: Path, max_files: int, max_bytes: int) -> Pinned:
     entries = list(_list(root, max_files, max_bytes))
-    listing: list[Json] = []
+    listing: list[Mapping[str, Json]] = []
     size = 0
     for entry in entries:
         what = entry.what
@@ -122,7 +124,8 @@ def _pin_folder(root: Path, max_files: int, max_bytes: int) -> Pinned:
     if list(_list(root, max_files, max_bytes)) != entries:
         raise _Unpinnable("it changed while it was read")
     files = sum(entry.status is not None for entry in entries)
-    return Pinned(kind="folder", digest=digest_json({"version": _FORMAT, "entries": listing}), size=size, files=files)
+    told = folder_bytes(listing)
+    return Pinned(kind="folder", digest=digest_bytes(told), size=size, files=files, listing=told)
 
 
 def _list(root: Path, max_files: int, max_bytes: int) -> Iterator[_Entry]:

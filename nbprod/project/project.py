@@ -200,6 +200,7 @@ class Project:
             settings,
             trace=common.trace if settings.trace is None else settings.trace,
             roots=tuple(dict.fromkeys((*common.roots, *settings.roots))),
+            keep_inputs=common.keep_inputs if settings.keep_inputs is None else settings.keep_inputs,
         )
         output = None if options.output is None else output_at(options.output)
         if output is not None:

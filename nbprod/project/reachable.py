@@ -1,4 +1,4 @@
-"""Which bytes of a store are needed: what events name, and what the records and manifests among that name."""
+"""Which bytes of a store are needed: what events, records and manifests name, and the inputs that are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from nbprod.digest import Digest, canonical, digests_in
 from nbprod.ledger.events import StepPublished, to_json
 from nbprod.ledger.named import records_of
 from nbprod.project.home import Home
+from nbprod.project.kept import kept_of
 from nbprod.record.ids import RunId
+from nbprod.record.run_record import RunRecord
 
 __all__ = ["Reached", "reached"]
 
@@ -27,12 +29,16 @@ class Reached:
         """Count all digests in the text as needed."""
         self.digests.update(map(bytes.fromhex, digests_in(text)))
 
+    def add_kept(self, home: Home, record: RunRecord) -> None:
+        """Count the inputs that are kept with a run as needed (raises as `kept_of`)."""
+        self.digests.update(bytes.fromhex(each.digest.hex) for each in kept_of(home, record))
+
 
 def reached(home: Home) -> Reached:
     """Return what is needed.
 
     Raises:
-        IntegrityError: a record or manifest is missing or spoilt, so that it cannot be known what it names.
+        IntegrityError: a record, manifest or trace is missing or spoilt, so that it cannot be known what it names.
         StoreUnavailable: the store cannot be read, or a record waits on another machine.
     """
     found = Reached(set())
@@ -46,5 +52,8 @@ def reached(home: Home) -> Reached:
         for root, run_id in roots:
             if (key := bytes.fromhex(root.hex)) not in read:
                 read.add(key)
-                found.add_all(home.read(root, run_id))
+                data = home.read(root, run_id)
+                found.add_all(data)
+                if run_id is not None:
+                    found.add_kept(home, RunRecord.from_bytes(data))
     return found

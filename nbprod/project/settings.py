@@ -15,7 +15,7 @@ from nbprod.errors import SettingsError
 from nbprod.execution.fork_servers import Warmth
 from nbprod.record.launch import LEAN, NBCLIENT
 from nbprod.step.keep import Keep
-from nbprod.step.step import StepSettings
+from nbprod.step.step import KEEP_INPUTS, StepSettings
 
 __all__ = ["Settings", "find_root", "read_settings"]
 
@@ -23,7 +23,7 @@ HOME = ".nbprod"
 _SWITCH: Mapping[Any, bool] = {True: True, False: False, "true": True, "false": False}
 _KERNELS = ("warm", "preload", "idle", "driver")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z")
-_KEYS = ("home", "store", "ledger", "keys", "trace", "roots", "keep", "kernels", "steps")
+_KEYS = ("home", "store", "ledger", "keys", "trace", "roots", "keep", "keep_inputs", "kernels", "steps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class Settings:
         trace: whether it is observed what runs touch, unless a step says otherwise.
         roots: folders that every run has as inputs, relative to the root; a step may add more.
         keep: for how long the bytes of runs are kept, unless a step says otherwise; None for ever.
+        keep_inputs: bytes up to which a file that a run read is kept with it, unless a step says otherwise; 0: none is.
         kernels: when kernels are forked.
         driver: who executes the cells, `lean` or `nbclient`; it stands in `[tool.nbprod.kernels]`, too.
         steps: by name.
@@ -50,6 +51,7 @@ class Settings:
     trace: bool = True
     roots: tuple[str, ...] = ()
     keep: Keep | None = None
+    keep_inputs: int = KEEP_INPUTS
     kernels: Warmth = field(default_factory=Warmth)
     driver: str = LEAN
     steps: Mapping[str, StepSettings] = field(default_factory=dict)
@@ -85,7 +87,7 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
             table[key] = environ[f"NBPROD_{key.upper()}"]
         if key in table and not (isinstance(table[key], str) and table[key]):
             raise SettingsError(f"[tool.nbprod] {key} is wrong", expected="a path or URL", found=repr(table[key]))
-    shared: dict[str, Any] = {key: table[key] for key in ("trace", "roots", "keep") if key in table}
+    shared: dict[str, Any] = {key: table[key] for key in ("trace", "roots", "keep", "keep_inputs") if key in table}
     common = StepSettings.parse(shared, "[tool.nbprod]")
     steps = table.get("steps", {})
     if not isinstance(steps, Mapping):
@@ -99,6 +101,7 @@ def read_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         trace=common.trace is not False,
         roots=common.roots,
         keep=common.keep,
+        keep_inputs=KEEP_INPUTS if common.keep_inputs is None else common.keep_inputs,
         kernels=_warmth(table.get("kernels", {}), environ),
         driver=_driver(table.get("kernels", {}), environ),
         steps=parsed,

@@ -89,7 +89,11 @@ class Touched(_Entry):
         size: bytes, None if unknown.
         seen: which means saw it: `audit` (Python's audit hook), `parameter`, `artifact` or `root`. What `audit` did
             not see stands here as it was pinned in the request, an artifact as `nbprod:RUN/NAME`.
-        note: why there is no digest, else empty.
+        note: why there is no digest, or why the bytes are not kept; else empty.
+        kept: whether the store has the bytes; None: nobody was to keep them.
+        folder: whether it is a folder: what is kept under the digest is the list of its files (`nbprod.record.folder`),
+            and each file under its own.
+        unkept: of a folder that is kept, the names of the files that are not.
     """
 
     path: str
@@ -97,6 +101,15 @@ class Touched(_Entry):
     size: int | None = None
     seen: tuple[str, ...] = ("audit",)
     note: str = ""
+    kept: bool | None = None
+    folder: bool | None = None
+    unkept: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that stands in the trace; what it does not say is left out, as in older ones."""
+        told = _Entry.to_json(self)
+        silent = [key for key in ("kept", "folder", "unkept") if not told[key] and told[key] is not False]
+        return {key: value for key, value in told.items() if key not in silent}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

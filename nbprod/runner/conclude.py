@@ -20,11 +20,13 @@ from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger
 from nbprod.ledger.errors import AlreadyFinished
 from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
+from nbprod.masking import Masker
 from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace, path_text
 from nbprod.record.verdict import CellOutcome, Verdict
+from nbprod.runner.kept import InputKeeper
 from nbprod.runner.record_cell import record_cell
 from nbprod.runner.signed import keep_signed
 from nbprod.runner.spooled import bytes_wait
@@ -54,7 +56,7 @@ class Ended:
         seconds: since the start, monotonic.
         collects: whether files in the output folder are artifacts.
         notes: what a reader should know, beside what was known at the start.
-        mask: replaces secrets in a text; None where their values are not known, as in recovery.
+        masker: knows the secrets; None where their values are not known, as in recovery.
         launch: how the kernel came into being; None where none did.
     """
 
@@ -67,7 +69,7 @@ class Ended:
     seconds: float
     collects: bool = True
     notes: tuple[str, ...] = ()
-    mask: Callable[[str], str] | None = None
+    masker: Masker | None = None
     launch: Launch | None = None
 
 
@@ -91,13 +93,14 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     artifacts, artifact_faults = _keep_artifacts(folder.output, store, told) if ended.collects else ((), ())
     verdict = _judge(started, ended, scraps, artifacts, scrap_fault)
     started = replace(started, notes=(*started.notes, *ended.notes, *artifact_faults))
-    trace = _trace(started, ended, folder)
+    trace, inputs = _trace(started, ended, folder, store)
     traced = trace.to_bytes()
     notebook = _executed(started, ended, verdict, scraps, artifacts, trace=trace)
     kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), _keep_journal(folder.journal, store)
     looked = Kept(digest=store.put(traced), size=len(traced))
     entries = tuple(_entry(scrap, store) for scrap in scraps)
-    parts = [kept.digest, journal.digest, *(each.digest for each in artifacts), *(entry.ref for entry in entries)]
+    left = (*(each.digest for each in artifacts), *(entry.ref for entry in entries))
+    parts = [kept.digest, journal.digest, *inputs, *left]
     known = [looked.digest, started.source_file.digest, started.environment_facts, started.request.environment]
     spooled = waiting(store, (*parts, *known))
     record = RunRecord(
@@ -151,11 +154,17 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
 
 
-def _trace(started: Started, ended: Ended, folder: RunFolder) -> Trace:
-    if started.scope is None:
-        return Trace(on=False, why_off="the run began under an nbprod that did not look")
-    mask = ended.mask if started.request.secrets else str
-    return touched(folder.trace, started.scope, started.request.inputs, mask)
+def _trace(started: Started, ended: Ended, folder: RunFolder, store: Store) -> tuple[Trace, tuple[Digest, ...]]:
+    """Return what the run touched, and the digests of what is kept of it."""
+    scope = started.scope
+    if scope is None:
+        return Trace(on=False, why_off="the run began under an nbprod that did not look"), ()
+    masker = ended.masker if started.request.secrets else Masker({})
+    found = touched(folder.trace, scope, started.request.inputs, None if masker is None else masker.mask_text)
+    if masker is None or not scope.keep_inputs:
+        return found, ()
+    keeper = InputKeeper(scope, folder, store, masker)
+    return keeper.keep(found), tuple(keeper.kept)
 
 
 def _cwd(started: Started, ended: Ended) -> str | None:
@@ -191,8 +200,8 @@ def _telling(started: Started, ended: Ended) -> Callable[[str], str]:
     Where secrets' values are not known, any name may hold one. Of such a name no more is told than what the contract
     says of it already: the pattern that it matches, which meets the contract as the name did.
     """
-    if ended.mask is not None:
-        return ended.mask
+    if ended.masker is not None:
+        return ended.masker.mask_text
     if not started.request.secrets:
         return str
     patterns = Contract.parse(started.request.contract, "the contract").artifacts

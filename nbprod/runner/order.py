@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nbprod.digest import Json
+from nbprod.digest import Digest, Json
 from nbprod.environment.inputs import Pinned, paths_in, pin_path
 from nbprod.errors import NotebookInvalid, ParameterError, ParameterFault
 from nbprod.execution.plan import Plan
@@ -30,6 +30,7 @@ class Bound:
         inputs: what they name.
         collects: whether `output_dir` is ours, so that what is left there becomes artifacts.
         notes: what a reader should know.
+        listings: of each folder among the inputs, by its digest, the list of its files.
     """
 
     overrides: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Bound:
     inputs: tuple[Input, ...]
     collects: bool
     notes: tuple[str, ...]
+    listings: Mapping[Digest, bytes] = field(default_factory=dict)
 
 
 def bind_paths(job: Job, *, output: Path, cwd: Path, roots: Sequence[Path] = ()) -> Bound:
@@ -66,11 +68,21 @@ def bind_paths(job: Job, *, output: Path, cwd: Path, roots: Sequence[Path] = ())
     read = {name: value for name, value in known.items() if name != OUTPUT_DIR and name not in job.upstream}
     declared = {name for name, parameter in schema.items() if _is_path(parameter.type)}
     inputs = [_upstream_input(name, job.upstream[name]) for name in job.upstream]
-    inputs += [_file_input(name, path, cwd, pin_path(path)) for name, path in paths_in(read, declared, cwd)]
-    inputs += [_root_input(path, cwd) for path in roots]
+    named = [(name, path, pin_path(path)) for name, path in paths_in(read, declared, cwd)]
+    whole = [(path, pin_path(path)) for path in roots]
+    inputs += [_file_input(name, path, cwd, pinned) for name, path, pinned in named]
+    inputs += [_root_input(path, cwd, pinned) for path, pinned in whole]
     notes += [f"{entry.name or entry.path} is not pinned: {entry.note}" for entry in inputs if entry.kind == "unpinned"]
     values = {name: _upstream_value(job.upstream[name]) if name in job.upstream else tag(known[name]) for name in known}
-    return Bound(overrides=overrides, values=values, inputs=tuple(inputs), collects=collects, notes=tuple(notes))
+    pins = [*(pinned for _, _, pinned in named), *(pinned for _, pinned in whole)]
+    return Bound(
+        overrides=overrides,
+        values=values,
+        inputs=tuple(inputs),
+        collects=collects,
+        notes=tuple(notes),
+        listings={pin.digest: pin.listing for pin in pins if pin.digest is not None and pin.listing is not None},
+    )
 
 
 def _as_declared(parameter: Parameter, output: Path, step: str) -> Path | str:
@@ -115,8 +127,8 @@ def _file_input(name: str, path: Path, cwd: Path, pinned: Pinned) -> Input:
     )
 
 
-def _root_input(path: Path, cwd: Path) -> Input:
-    entry = _file_input("", path, cwd, pin_path(path))
+def _root_input(path: Path, cwd: Path, pinned: Pinned) -> Input:
+    entry = _file_input("", path, cwd, pinned)
     return entry if entry.kind == "unpinned" else replace(entry, kind="root")
 
 

@@ -22,6 +22,7 @@ from nbprod.runner.job import Job
 from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, plain_json, plan_of
 from nbprod.runner.ports import Ports
 from nbprod.runner.started import RunFolder, Scope, Started
+from nbprod.step.step import KEEP_INPUTS
 from nbprod.store.elsewhere import shown_url
 
 __all__ = ["Prepared", "describe", "keep_environment", "prepare"]
@@ -59,7 +60,7 @@ def prepare(job: Job, ports: Ports) -> Prepared:
         raise CallerError(f"the executed notebook cannot be written to {job.output}", found="its folder is not there")
     secrets = _secrets(job, ports)
     masker = Masker(secrets)
-    scope = _scope(job, spec, ports.root)
+    scope = _scope(job, spec, ports)
     bound = bind_paths(job, output=folder.output, cwd=cwd, roots=scope.roots)
     if masker.mask_json(dict(bound.values)) != bound.values:
         raise CallerError(
@@ -71,6 +72,10 @@ def prepare(job: Job, ports: Ports) -> Prepared:
     plan, _ = plan_of(job, bound.overrides)
     try:
         (folder.output if bound.collects else folder.path).mkdir(parents=True)
+        if scope.keep_inputs and bound.listings:
+            folder.listings.mkdir()
+            for digest, listing in bound.listings.items():
+                folder.listing(digest).write_bytes(listing)
     except OSError as error:
         raise EnvironmentFault(
             "the run's folder cannot be made",
@@ -93,9 +98,9 @@ def prepare(job: Job, ports: Ports) -> Prepared:
     )
 
 
-def _scope(job: Job, spec: KernelSpec, root: Path) -> Scope:
+def _scope(job: Job, spec: KernelSpec, ports: Ports) -> Scope:
     """Return where it is looked at what the run touches."""
-    settings = job.step.settings
+    settings, root = job.step.settings, ports.root
     roots = tuple(Path(os.path.normpath(root / Path(folder).expanduser())) for folder in settings.roots)
     for folder in roots:
         if not folder.exists():
@@ -108,7 +113,15 @@ def _scope(job: Job, spec: KernelSpec, root: Path) -> Scope:
     if not spec.is_ipykernel:
         why_off = f"the kernel {spec.name} is not IPython's"
     handed = tuple(Path(job.parameters.values[name]) for name in job.upstream)
-    return Scope(root=root, cwd=job.step.folder, roots=roots, handed=handed, why_off=why_off)
+    return Scope(
+        root=root,
+        cwd=job.step.folder,
+        roots=roots,
+        handed=handed,
+        why_off=why_off,
+        keep_inputs=KEEP_INPUTS if settings.keep_inputs is None else settings.keep_inputs,
+        private=(ports.folder, *([] if ports.keys is None else [ports.keys])),
+    )
 
 
 def _refuse_secrets_in_words(job: Job, masker: Masker) -> None:

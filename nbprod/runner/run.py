@@ -282,7 +282,7 @@ class Runner:
             seconds=self._ports.monotonic() - begun,
             collects=prepared.bound.collects,
             notes=notes,
-            mask=prepared.masker.mask_text,
+            masker=prepared.masker,
             launch=launch,
         )
 
@@ -308,6 +308,7 @@ def _leave_nothing(folder: RunFolder, error: BaseException) -> None:
 def tidy(folder: RunFolder) -> None:
     """Remove the working files of a closed run: what they held is in the store."""
     shutil.rmtree(folder.output, ignore_errors=True)
+    shutil.rmtree(folder.listings, ignore_errors=True)
     for path in (folder.journal, folder.prepared, folder.started, folder.kernel_log, folder.trace):
         with contextlib.suppress(OSError):
             path.unlink()

@@ -55,6 +55,15 @@ class RunFolder:
         """The fresh folder that the parameter `output_dir` names."""
         return self.path / "output"
 
+    def listing(self, digest: Digest) -> Path:
+        """Where the list of a folder lies that is an input (see `nbprod.record.folder`)."""
+        return self.listings / digest.hex
+
+    @property
+    def listings(self) -> Path:
+        """The folder of these lists."""
+        return self.path / "folders"
+
     def executed(self, step: str) -> Path:
         """Where the executed notebook lies after the run."""
         return self.path / f"{file_stem(step)}.ipynb"
@@ -76,6 +85,8 @@ class Scope:
         roots: further folders, declared in the settings.
         handed: files that hold the artifacts of other runs which are handed over; they may lie anywhere.
         why_off: why it is not looked; empty where it is.
+        keep_inputs: bytes up to which a file that the run read is kept; 0: none is.
+        private: files and folders of which nothing is kept: nbprod's own, and keys.
     """
 
     root: Path
@@ -83,6 +94,8 @@ class Scope:
     roots: tuple[Path, ...] = ()
     handed: tuple[Path, ...] = ()
     why_off: str = ""
+    keep_inputs: int = 0
+    private: tuple[Path, ...] = ()
 
     def holds(self, path: str) -> bool:
         """Return whether the path lies in the project or below a declared root, or was handed over."""
@@ -99,15 +112,17 @@ class Scope:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is kept in the run's folder."""
-        told = {"root": str(self.root), "cwd": str(self.cwd), "why_off": self.why_off}
-        return {**told, "roots": [str(folder) for folder in self.roots], "handed": [str(file) for file in self.handed]}
+        told = {"root": str(self.root), "cwd": str(self.cwd), "why_off": self.why_off, "keep_inputs": self.keep_inputs}
+        lists = {"roots": self.roots, "handed": self.handed, "private": self.private}
+        return {**told, **{name: [str(path) for path in paths] for name, paths in lists.items()}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Scope:
         """Read what `to_json` wrote."""
-        roots = tuple(Path(folder) for folder in data["roots"])
-        handed = tuple(Path(file) for file in data.get("handed", ()))  # a run that an older nbprod began has none
-        return cls(root=Path(data["root"]), cwd=Path(data["cwd"]), roots=roots, handed=handed, why_off=data["why_off"])
+        # A run that an older nbprod began has not all of them.
+        lists = {name: tuple(map(Path, data.get(name, ()))) for name in ("roots", "handed", "private")}
+        root, cwd = Path(data["root"]), Path(data["cwd"])
+        return cls(root=root, cwd=cwd, why_off=data["why_off"], keep_inputs=data.get("keep_inputs", 0), **lists)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

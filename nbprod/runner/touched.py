@@ -49,13 +49,12 @@ def touched(file: Path, scope: Scope, inputs: Sequence[Input], mask: Callable[[s
         inputs: what was pinned before the run.
         mask: replaces secrets in a text; None where they are not known.
     """
-    if scope.why_off:
-        return Trace(on=False, why_off=scope.why_off)
     if mask is None:
         return Trace(on=False, why_off="whoever closed the run does not know its secrets, which a path may hold")
-    lines, torn = _lines(file)
+    lines, torn = ([], False) if scope.why_off else _lines(file)
     if not any(line["e"] == "on" for line in lines):
-        return Trace(on=False, why_off="the kernel's Python cannot be observed, or died before its first cell")
+        why_off = scope.why_off or "the kernel's Python cannot be observed, or died before its first cell"
+        return Trace(on=False, why_off=why_off, reads=_sorted(_with_means([], inputs, scope)))
     facts = _Facts.of(lines, scope)
     files = _Files(scope, mask)
     notes = ["a line of the trace could not be read"] if torn else []

@@ -13,13 +13,17 @@ from nbprod.digest import Digest
 from nbprod.errors import SettingsError
 from nbprod.notebook import Notebook, source_digest
 from nbprod.parameters import Schema
+from nbprod.parameters.size import setting_size
 from nbprod.step.contract import Contract
 from nbprod.step.keep import Keep
 from nbprod.step.reuse import Reuse
 
-__all__ = ["Published", "Step", "StepSettings"]
+__all__ = ["KEEP_INPUTS", "Published", "Step", "StepSettings"]
 
 MIB = 1 << 20
+
+KEEP_INPUTS = 64 * MIB
+"""Bytes up to which a file that a run read is kept with it, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class StepSettings:
         trace: whether it is observed what a run touches; None for the project's setting.
         roots: folders that are pinned whole as inputs, relative to the project's root.
         keep: for how long the bytes of its runs are kept; None for the project's setting.
+        keep_inputs: bytes up to which a file that a run read is kept with it, 0: none; None as for the project.
     """
 
     notebook: str | None = None
@@ -61,6 +66,7 @@ class StepSettings:
     trace: bool | None = None
     roots: tuple[str, ...] = ()
     keep: Keep | None = None
+    keep_inputs: int | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> StepSettings:
@@ -109,6 +115,7 @@ class StepSettings:
             "trace": self.trace,
             "roots": list(self.roots),
             "keep": None if self.keep is None else self.keep.to_json(),
+            "keep_inputs": self.keep_inputs,
         }
         return {key: value for key, value in table.items() if value is not None}
 
@@ -133,6 +140,8 @@ def _read(key: str, value: Any, where: str) -> Any:
         return Reuse.parse(value, f"{where}: reuse")
     if key == "keep":
         return Keep.parse(value, f"{where}: keep")
+    if key == "keep_inputs":
+        return setting_size(value)
     if key in ("secrets", "roots"):
         return tuple(value)
     if key == "expect":
@@ -173,6 +182,7 @@ _KINDS: Mapping[str, tuple[str, Any]] = {
     "trace": ("true or false", lambda value: isinstance(value, bool)),
     "roots": ("a list of paths", _names),
     "keep": ('a duration such as "90d", or "forever"', _text),
+    "keep_inputs": ('a size such as "64 MiB", or 0', lambda value: setting_size(value) is not None),
     "expect": ("a table", lambda value: isinstance(value, Mapping)),
 }
 

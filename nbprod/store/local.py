@@ -20,7 +20,8 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,6 +33,9 @@ from nbprod.store.source import read_at_rest
 from nbprod.store.store import FRESH, STALE
 
 __all__ = ["LocalStore"]
+
+_JUST_NOW = timedelta(minutes=1)
+"""Time in which whoever put an object may not have made its name durable yet."""
 
 
 def _now() -> datetime:
@@ -72,6 +76,13 @@ class LocalStore:
     def put_file(self, path: Path) -> tuple[Digest, int]:
         """Keep a file's bytes (see `Store.put_file`)."""
         return read_at_rest(path, self._put_stream)
+
+    def put_as(self, path: Path, digest: Digest) -> bool:
+        """Keep a file's bytes if they have that digest (see `Store.put_as`)."""
+        with self._guard("write"):
+            if self._stays(digest):
+                return True
+        return read_at_rest(path, partial(self._put_stream_as, digest))
 
     def get(self, digest: Digest) -> bytes:
         """Return the bytes, checked (see `Store.get`)."""
@@ -256,6 +267,28 @@ class LocalStore:
             if not self._settled(digest):
                 self._settle(descriptor, path, digest)
         return digest, size
+
+    def _put_stream_as(self, digest: Digest, source: Iterator[bytes]) -> bool:
+        with self._guard("write"), self._incoming() as (descriptor, path):
+            found = hash_blocks(source, descriptor)
+            if found == digest:
+                self._settle(descriptor, path, digest)
+        return found == digest
+
+    def _stays(self, digest: Digest) -> bool:
+        """Say whether the object is there and counts as put now, without reading it; its time is renewed if need be."""
+        status = self._stat(digest)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return False
+        if _time(status) < self._clock() - FRESH:
+            try:
+                with self._object(digest) as descriptor:
+                    return self._renewed(digest, descriptor)
+            except NotFound:
+                return False
+        if _time(status) > self._clock() - _JUST_NOW:
+            self._sync_names(digest)
+        return True
 
     def _settled(self, digest: Digest) -> bool:
         """Say whether the object is already there, whole and durable.

@@ -48,9 +48,7 @@ class MemoryStore:
             present = digest in self._objects
             if not present:
                 self._objects[digest] = bytes(data)
-            now = self._clock().astimezone(UTC)
-            if not present or self._written[digest] < now - FRESH:
-                self._written[digest] = now
+            self._renew(digest)
         if present:
             self.get(digest)
         return digest
@@ -58,6 +56,15 @@ class MemoryStore:
     def put_file(self, path: Path) -> tuple[Digest, int]:
         """Keep a file's bytes (see `Store.put_file`)."""
         return read_at_rest(path, self._put_stream)
+
+    def put_as(self, path: Path, digest: Digest) -> bool:
+        """Keep a file's bytes if they have that digest (see `Store.put_as`)."""
+        with self._lock:
+            if digest in self._objects:
+                self._renew(digest)
+                return True
+        data = read_at_rest(path, b"".join)
+        return digest_bytes(data) == digest == self.put(data)
 
     def get(self, digest: Digest) -> bytes:
         """Return the bytes, checked (see `Store.get`)."""
@@ -142,6 +149,11 @@ class MemoryStore:
     def sweep(self) -> int:
         """Return 0: there are no temporary files."""
         return 0
+
+    def _renew(self, digest: Digest) -> None:
+        now = self._clock().astimezone(UTC)
+        if digest not in self._written or self._written[digest] < now - FRESH:
+            self._written[digest] = now
 
     def _put_stream(self, source: Iterator[bytes]) -> tuple[Digest, int]:
         data = b"".join(source)

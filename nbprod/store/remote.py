@@ -95,6 +95,21 @@ class RemoteStore:
             hint="End the process that writes it, then try again",
         )
 
+    def put_as(self, path: Path, digest: Digest) -> bool:
+        """Keep a file's bytes if they have that digest (see `Store.put_as`)."""
+        if self._fresh(self._driver.stat(_key(digest))):
+            return True
+        part = part_size(path.stat().st_size if path.is_file() else 0, self._part)
+        content = read_at_rest(path, partial(Content.of, part=part))
+        if content.digest != digest:
+            return False
+        held = self._held(content)
+        try:
+            read_at_rest(path, partial(self._send, content, part, held is not None))
+        except ChangedError:
+            return False
+        return True
+
     def get(self, digest: Digest) -> bytes:
         """Return the bytes, checked (see `Store.get`)."""
         return self._read(digest, b"".join)

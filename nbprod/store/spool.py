@@ -84,6 +84,10 @@ class SpoolingStore:
         """Keep a file's bytes (see `Store.put_file`), here if need be."""
         return self._keep(lambda: self.remote.put_file(path), lambda: self._spool.put_file(path))
 
+    def put_as(self, path: Path, digest: Digest) -> bool:
+        """Keep a file's bytes if they have that digest (see `Store.put_as`), here if need be."""
+        return self._keep(lambda: self.remote.put_as(path, digest), lambda: self._spool.put_as(path, digest))
+
     def send(self, path: Path) -> bool:
         """Send a file ahead of the moment when it is put, so that the put finds it there; nothing is kept here.
 

@@ -55,6 +55,20 @@ class Store(Protocol):
         """
         ...
 
+    def put_as(self, path: Path, digest: Digest) -> bool:
+        """Keep a file's bytes if they have that digest, and nothing else of it.
+
+        Where the store has them already, its word is taken: the file is not read, and the object not hashed again.
+
+        Returns:
+            Whether the store has them now; False where the file has other bytes.
+
+        Raises:
+            CallerError, NotFound: as for `put_file`.
+            StoreUnavailable: as for `put`.
+        """
+        ...
+
     def get(self, digest: Digest) -> bytes:
         """Return the bytes, checked against their digest.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nbprod.digest import Digest
@@ -12,8 +12,10 @@ from nbprod.ledger.index import fold
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.named import records_of
 from nbprod.ledger.query import RunRow
+from nbprod.record.kept import kept_inputs
 from nbprod.record.run_record import RunRecord
 from nbprod.record.tombstone import Tombstone
+from nbprod.record.trace import Trace
 from nbprod.store import Store
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.stored import lost
@@ -68,10 +70,39 @@ def check_objects(record: RunRecord, store: Store, gone: dict[Digest, BytesErase
         waits: the host whose spool has some of them; None: they all went to the store.
     """
     checks: list[Check] = []
-    for each in objects_of(record):
-        checks += (_gone(each, found, gone.get(each.digest), waits) for found in _read(each, store))
-    read = sum(1 for _ in objects_of(record)) - len(checks)
+    faulty: set[Digest] = set()
+    read = 0
+    try:
+        for each in _named(record, store, faulty):
+            found = [_gone(each, check, gone.get(each.digest), waits) for check in _read(each, store)]
+            faulty.update([each.digest] if found else [])
+            checks += found
+            read += not found
+    except IntegrityError as error:  # it has its digest, and is no trace, or no list of a folder
+        checks.append(_altered(_BYTES, f"which inputs are kept cannot be told: {error}"))
     return [Check.passed(STEP, _BYTES, f"{read} objects were read, and are what the record says"), *checks]
+
+
+def _named(record: RunRecord, store: Store, faulty: Container[Digest]) -> Iterator[Object]:
+    """Yield all objects that a record names, and then the inputs that its trace says are kept, each once.
+
+    Args:
+        record: the run's.
+        store: has its trace.
+        faulty: hears meanwhile of what is not there, or not what it was.
+    """
+    known: set[Digest] = set()
+    for each in objects_of(record):
+        known.add(each.digest)
+        yield each
+    if record.trace is None or record.trace.digest in faulty:
+        return
+    trace = Trace.from_bytes(store.get(record.trace.digest))
+    for kept in kept_inputs(trace, lambda digest: None if digest in faulty else store.get(digest)):
+        if kept.digest not in known:
+            known.add(kept.digest)
+            what = f"the list of the files of {kept.path}" if kept.folder else f"input {kept.path}"
+            yield Object(what=what, digest=kept.digest, size=kept.size)
 
 
 def _gone(each: Object, found: Check, stone: BytesErased | None, waits: str | None) -> Check:

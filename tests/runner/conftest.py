@@ -34,6 +34,16 @@ exit_ok = true
 notebook = "secretive.ipynb"
 secrets = ["NBPROD_TEST_TOKEN"]
 
+keep_inputs = "64 MiB"
+
+[tool.nbprod.steps.keeping]
+notebook = "keeping.ipynb"
+keep_inputs = "2 KiB"
+
+[tool.nbprod.steps.unkeeping]
+notebook = "unkeeping.ipynb"
+keep_inputs = 0
+
 [tool.nbprod.steps.stubborn]
 notebook = "stubborn.ipynb"
 grace = 0.5

@@ -31,6 +31,7 @@ EVERYTHING: dict[str, Any] = {
     "trace": False,
     "roots": ["data"],
     "keep": "90d",
+    "keep_inputs": "1 GiB",
     "expect": {"scraps": {"auc": {"min": 0.6}}, "artifacts": ["m.skops"]},
 }
 
@@ -44,6 +45,7 @@ def test_every_key_is_read() -> None:
         "reuse": Reuse(longest=timedelta(days=10)),
         "roots": ("data",),
         "keep": Keep(longest=timedelta(days=90)),
+        "keep_inputs": 1 << 30,
         "expect": Contract(scraps=(ScrapRule(name="auc", min=0.6),), artifacts=("m.skops",)),
     }
     assert {key: getattr(settings, key) for key in EVERYTHING} == expected
@@ -73,6 +75,7 @@ WRONG = {
     "trace": [1, "yes"],
     "roots": ["data", [""], [3]],
     "keep": ["soon", "23h", "-1d", "", 90, True],
+    "keep_inputs": ["much", "64", "-1 MiB", "64 mib", "", -1, True, 1.5, None],
     "expect": [[], "auc"],
 }
 
