@@ -29,6 +29,7 @@ COMMANDS = (
     "describe",
     "explain",
     "rerun",
+    "reproduce",
     "steps",
     "publish",
     "step",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from typing import Any
 
 from nbprod.digest import Digest, Json
@@ -355,7 +354,9 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
     for kind in _KINDS.values()
 }
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "reproduces", "shared", "caller", "of", "statement", "attestation"})
+_LATER = frozenset(
+    {"occasion", "retry_of", "flow_run", "reproduces", "shared", "caller", "of", "statement", "attestation"}
+)
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

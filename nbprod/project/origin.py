@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nbprod.digest import Digest
-from nbprod.errors import IntegrityError, NotFound
+from nbprod.errors import IntegrityError
+from nbprod.ledger.reproduced import reproductions
 from nbprod.project.project import Project
 from nbprod.project.run import Run
 from nbprod.project.verifying import Asked, Verifier
+from nbprod.record.reproduced import Reproduced
 from nbprod.record.run_record import RunRecord
 from nbprod.record.trace import Trace
 from nbprod.store import Store
 from nbprod.verify import Verification
 
-__all__ = ["Origin", "origin_of"]
+__all__ = ["PROJECT", "Origin", "origin_of"]
+
+PROJECT = "project"
+"""What the project's root is called where two runs are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,7 @@ class Origin:
         read: returns the bytes of a digest; raises Erased where they were erased.
         lies: the project's root, where what was not kept may lie; None: there is none.
         verification: what verifying it came to.
+        places: absolute paths that only this run had, and what to call them.
     """
 
     record: RunRecord
@@ -40,6 +46,7 @@ class Origin:
     read: Callable[[Digest], bytes]
     lies: Path | None
     verification: Verification
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def trace(self) -> Trace:
@@ -57,15 +64,6 @@ class Origin:
             IntegrityError: it is not kept, or none.
         """
         return self._json(self.record.request.environment)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What was recorded of its machine; empty where that is not kept."""
-        digest = self.record.environment_facts
-        try:
-            return {} if digest is None else self._json(digest)
-        except NotFound:
-            return {}
 
     def _json(self, digest: Digest) -> dict[str, Any]:
         try:
@@ -99,4 +97,12 @@ def origin_of(project: Project, run: Run, asked: Asked | None = None) -> Origin:
         read=lambda digest: project.home.read(digest, run.id),
         lies=project.root,
         verification=verification,
+        places={str(project.root): PROJECT, **dict(_executed_in(run))},
     )
+
+
+def _executed_in(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield the folder in which a run was executed that is itself another one executed again."""
+    for event in reproductions(run.home.ledger, run.id):
+        if event.second == run.id:
+            yield Reproduced.from_bytes(run.home.read(event.statement, run.id)).place, PROJECT

@@ -203,21 +203,22 @@ def _read(
                 proofs.add_signed(digest_bytes(from_lines(look.data)[0].payload), look.digest)
                 continue
             kind = _kind(look.data)
-            if kind.startswith(PREDICATE_TYPE.rpartition("/")[0]):
-                record = RunRecord.from_bytes(look.data)
-                proofs.add_run(record, look.digest)
-                if not store.has(record.notebook.digest):
-                    proofs.add_lost(record)
+            if kind.startswith(REPRODUCTION_TYPE.rpartition("/")[0]):
+                _add_reproduction(Reproduced.from_bytes(look.data), look.digest, proofs)
+            elif kind.startswith(PREDICATE_TYPE.rpartition("/")[0]):
+                _add_run(RunRecord.from_bytes(look.data), look.digest, proofs, store)
             elif kind.startswith(ERASURE_TYPE.rpartition("/")[0]):
                 _add_erasure(BytesErased.of(Tombstone.from_bytes(look.data), look.digest), proofs, store, made)
-            elif kind.startswith(REPRODUCTION_TYPE.rpartition("/")[0]):
-                stated = Reproduced.from_bytes(look.data)
-                for run_id in (stated.first, stated.second):
-                    proofs.add_beside(RunReproduced.of(stated, run_id, look.digest, None))
             elif kind.startswith(PUBLICATION_TYPE.rpartition("/")[0]):
                 yield look.digest, VersionStatement.from_bytes(look.data)
         except (IntegrityError, UnsupportedVersion, CallerError) as error:
             made.faults.append(f"{look.digest} cannot be read: {error}")
+
+
+def _add_run(record: RunRecord, digest: Digest, proofs: _Proofs, store: Store) -> None:
+    proofs.add_run(record, digest)
+    if not store.has(record.notebook.digest):
+        proofs.add_lost(record)
 
 
 def _add_erasure(event: BytesErased, proofs: _Proofs, store: Store, made: Rebuilt) -> None:
@@ -226,6 +227,12 @@ def _add_erasure(event: BytesErased, proofs: _Proofs, store: Store, made: Rebuil
         made.aside.append(f"{event.statement} says that bytes of run {event.run_id} were erased: they are all there")
     else:
         proofs.add_erasure(event)
+
+
+def _add_reproduction(stated: Reproduced, digest: Digest, proofs: _Proofs) -> None:
+    """Keep what is told of both runs; one of them may be of another ledger, and has no record here."""
+    for run_id in (stated.first, stated.second):
+        proofs.add_beside(RunReproduced.of(stated, run_id, digest, None))
 
 
 def _kind(data: bytes) -> str:

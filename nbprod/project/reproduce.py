@@ -10,16 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nbprod.diff import Comparison, Side, Tolerance, compare
-from nbprod.digest import Digest
+from nbprod.diff import Comparison, Level, Reached, Side, Tolerance, compare, reached
+from nbprod.digest import Json
 from nbprod.errors import IntegrityError, NotFound, NotReproducible
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
 from nbprod.ledger.events import RunReproduced
 from nbprod.notebook import source_digest
-from nbprod.parameters import untag
-from nbprod.project.origin import Origin
+from nbprod.project.origin import PROJECT, Origin
 from nbprod.project.project import Project
 from nbprod.project.run import Run
 from nbprod.publish import frozen_step
@@ -29,7 +28,7 @@ from nbprod.record.reproduced import Reproduced
 from nbprod.record.trace import path_from_text
 from nbprod.reproduce.job import job_of, recorded_settings, recorded_step
 from nbprod.reproduce.needs import folder_of, is_inside, needs_of, unpinned_of
-from nbprod.reproduce.surroundings import machine_differences, variables
+from nbprod.reproduce.surroundings import variables
 from nbprod.reproduce.tree import Laid, find, lay, listings_that_differ
 from nbprod.reproduce.virtual import make_environment, spec_in
 from nbprod.runner import Job, Ports, Runner
@@ -38,7 +37,7 @@ from nbprod.runner.signed import keep_statement
 from nbprod.step.step import Step
 from nbprod.verify import Conclusion
 
-__all__ = ["How", "Reproduction", "reproduce", "reproductions"]
+__all__ = ["How", "Reproduction", "reproduce"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +71,14 @@ class Reproduction:
         stated: what is stated of it, as it is kept.
         run: the new run.
         comparison: the two, part by part.
+        reached: how far the new run came, and why no farther.
         folder: where it was executed; None: that is removed.
     """
 
     stated: Reproduced
     run: Run
     comparison: Comparison
+    reached: Reached
     folder: Path | None = None
 
     @property
@@ -87,7 +88,8 @@ class Reproduction:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return {**self.stated.to_json(), "folder": None if self.folder is None else str(self.folder)}
+        compared = {"comparison": self.comparison.to_json(), "why_not": list(self.reached.why_not)}
+        return {**self.stated.to_json(), **compared, "folder": None if self.folder is None else str(self.folder)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,6 @@ class _Kernel:
 
     spec: KernelSpec
     differences: tuple[Difference, ...]
-    machine: tuple[Difference, ...]
     rebuilt: bool
 
 
@@ -150,12 +151,14 @@ def reproduce(
         if not how.keep:
             shutil.rmtree(tree, ignore_errors=True)
     comparison = compare(
-        Side(record=origin.record, read=origin.read, places=_places(origin)),
-        Side(record=run.record, read=lambda digest: project.home.read(digest, run.id), places={str(tree): "project"}),
+        Side(record=origin.record, read=origin.read, places=origin.places),
+        Side(record=run.record, read=lambda digest: project.home.read(digest, run.id), places={str(tree): PROJECT}),
         tolerance=how.tolerance,
     )
-    stated = _stated(project, origin, run, kernel, comparison, missing=tuple(map(str, absent)), notes=notes)
-    return Reproduction(stated, run, comparison, tree if how.keep else None)
+    far = reached(comparison)
+    again = _Again(origin=origin, run=run, tree=tree, kernel=kernel, missing=tuple(map(str, absent)), notes=notes)
+    stated = _stated(project, again, comparison, far)
+    return Reproduction(stated, run, comparison, far, tree if how.keep else None)
 
 
 def _refuse_altered(origin: Origin, *, anyway: bool) -> None:
@@ -202,7 +205,6 @@ def _kernel(project: Project, origin: Origin, key: Mapping[str, Any], ports: Por
     return _Kernel(
         spec=spec,
         differences=compare_environments(key, now.key.to_json()),
-        machine=machine_differences(origin.facts, now.facts),
         rebuilt=rebuild,
     )
 
@@ -239,28 +241,21 @@ def _step(origin: Origin, data: bytes, laid: Laid) -> Step:
     return step
 
 
-def _places(origin: Origin) -> dict[str, str]:
-    """Return the paths that only the first run had, as far as they are known: its output folder tells of the rest."""
-    given = origin.record.request.parameters.get("output_dir")
-    output = Path(str(untag(given))) if given is not None else Path()
-    if output.is_absolute() and output.name == "output" and len(output.parts) > 5:  # noqa: PLR2004 - HOME/runs/ID/output
-        home = output.parent.parent.parent
-        return {str(home.parent): "project"}
-    return {} if origin.lies is None else {str(origin.lies): "project"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Again:
+    """A run, and the one that executed it again."""
+
+    origin: Origin
+    run: Run
+    tree: Path
+    kernel: _Kernel
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def _stated(
-    project: Project,
-    origin: Origin,
-    run: Run,
-    kernel: _Kernel,
-    comparison: Comparison,
-    *,
-    missing: tuple[str, ...],
-    notes: tuple[str, ...],
-) -> Reproduced:
+def _stated(project: Project, again: _Again, comparison: Comparison, far: Reached) -> Reproduced:
     """Keep and sign what came of it; tell it of both runs, bytes first (law 3)."""
-    home = project.home
+    home, origin, run, kernel = project.home, again.origin, again.run, again.kernel
     second = home.ledger.run(run.id).record
     assert second is not None  # noqa: S101 - it has finished
     stated = Reproduced(
@@ -268,15 +263,16 @@ def _stated(
         first_record=origin.digest,
         second=run.id,
         second_record=second,
-        level=comparison.level,
-        why=comparison.why,
+        level=None if far.level is Level.NONE else int(far.level),
+        normalisers=far.normalisers,
         verified=str(origin.verification.conclusion),
         environment=kernel.differences,
+        place=str(again.tree),
         rebuilt=kernel.rebuilt,
-        machine=kernel.machine,
-        missing=missing,
-        notes=notes,
-        comparison=comparison.to_json(),
+        machine=comparison.machine,
+        missing=again.missing,
+        notes=again.notes,
+        comparison=_outcomes(comparison),
         at=project.now(),
         by=run.record.user,
         host=run.record.host,
@@ -291,6 +287,19 @@ def _stated(
     return stated
 
 
+def _outcomes(comparison: Comparison) -> dict[str, Json]:
+    """Return how things compare, without what they hold: that can be erased, and a statement cannot."""
+    return {
+        "cells": [
+            {"cell": each.cell, "outcome": str(each.outcome), "rules": list(each.rules)} for each in comparison.cells
+        ],
+        "scraps": [{"name": each.name, "outcome": str(each.outcome)} for each in comparison.scraps],
+        "artifacts": [
+            {"name": each.name, "outcome": str(each.outcome), "by": each.by} for each in comparison.artifacts
+        ],
+    }
+
+
 def _known(project: Project, run_id: RunId, origin: Origin) -> bool:
     """Return whether this ledger has the run: one from a bundle is of another, and the same record counts alone."""
     try:
@@ -298,18 +307,3 @@ def _known(project: Project, run_id: RunId, origin: Origin) -> bool:
     except NotFound:
         return False
     return run_id != origin.record.run_id or row.record == origin.digest
-
-
-def reproductions(run: Run) -> tuple[RunReproduced, ...]:
-    """Return what is told of a run's being executed again: of the first run and of the second."""
-    stored = run.home.ledger.events(run.id)
-    return tuple(each.event for each in stored if isinstance(each.event, RunReproduced))
-
-
-def statement_of(run: Run, digest: Digest) -> Reproduced:
-    """Return what is stated of a reproduction.
-
-    Raises:
-        IntegrityError: it is not there, or is none.
-    """
-    return Reproduced.from_bytes(run.home.read(digest, run.id))

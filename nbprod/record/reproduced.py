@@ -40,9 +40,10 @@ class Reproduced:
         second: the run that executed it again.
         second_record: the digest of its record.
         level: how much came out the same (`LEVELS`); None: not even the ending did.
-        why: why it is not the next level; empty at the highest.
+        normalisers: names of the rules without which it would not have come so far.
         verified: what verifying the first run came to.
         environment: in what the environment differs from the first run's.
+        place: the folder in which it was executed, in the place of the project's root.
         rebuilt: whether the environment was made anew from the record.
         machine: in what the machine differs.
         missing: what the first run read and was not to be had.
@@ -59,9 +60,10 @@ class Reproduced:
     second: RunId
     second_record: Digest
     level: int | None
-    why: tuple[str, ...]
+    normalisers: tuple[str, ...]
     verified: str
     environment: tuple[Difference, ...]
+    place: str
     rebuilt: bool
     machine: tuple[Difference, ...]
     missing: tuple[str, ...]
@@ -77,9 +79,10 @@ class Reproduced:
             "first": {"run": str(self.first), "record": str(self.first_record)},
             "second": {"run": str(self.second), "record": str(self.second_record)},
             "level": self.level,
-            "why": list(self.why),
+            "normalisers": list(self.normalisers),
             "verified": self.verified,
             "environment": [each.to_json() for each in self.environment],
+            "place": self.place,
             "rebuilt": self.rebuilt,
             "machine": [each.to_json() for each in self.machine],
             "missing": list(self.missing),
@@ -105,20 +108,18 @@ class Reproduced:
         """
         try:
             told = predicate_of(data, REPRODUCTION_TYPE, newer="this reproduction was stated by a newer nbprod")
-            lists: dict[str, Any] = {name: tuple(map(str, told[name])) for name in ("why", "missing", "notes")}
+            lists: dict[str, Any] = {name: tuple(map(str, told[name])) for name in ("normalisers", "missing", "notes")}
             compared: dict[str, Any] = {
                 name: tuple(Difference(**each) for each in told[name]) for name in ("environment", "machine")
             }
-            level = told["level"]
-            if level is not None and level not in LEVELS:
-                raise ValueError(f"there is no level {level!r}")
             return cls(
                 first=RunId(told["first"]["run"]),
                 first_record=Digest.parse(told["first"]["record"]),
                 second=RunId(told["second"]["run"]),
                 second_record=Digest.parse(told["second"]["record"]),
-                level=level,
+                level=None if told["level"] is None else _level(told["level"]),
                 verified=str(told["verified"]),
+                place=str(told["place"]),
                 rebuilt=bool(told["rebuilt"]),
                 comparison=dict(told["comparison"]),
                 at=datetime.fromisoformat(told["at"]),
@@ -129,3 +130,9 @@ class Reproduced:
             )
         except (ValueError, KeyError, TypeError, AttributeError, CallerError) as error:
             raise IntegrityError("this states no reproduction", found=f"{type(error).__name__}: {error}") from error
+
+
+def _level(told: object) -> int:
+    if not isinstance(told, int) or isinstance(told, bool) or told not in LEVELS:
+        raise ValueError(f"there is no level {told!r}")
+    return told

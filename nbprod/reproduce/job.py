@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from nbprod.notebook import OUTPUT_DIR, Notebook
 from nbprod.parameters import bind, untag
@@ -69,14 +70,17 @@ def job_of(record: RunRecord, step: Step, laid: Laid) -> Job:
         for entry in request.inputs
         if entry.run is not None and entry.digest is not None
     }
-    values = {}
-    for name in request.given:
+    values: dict[str, Any] = {}
+    for name, tagged in request.parameters.items():
         if name in upstream:
             values[name] = laid.places.get(name, Path(upstream[name].name))
-        elif name == OUTPUT_DIR:
-            values[name] = _own_output(untag(request.parameters[name]), laid.tree)
-        else:
-            values[name] = with_places(name, untag(request.parameters[name]), laid.places)
+        elif name != OUTPUT_DIR:
+            known = untag(tagged)
+            value = with_places(name, known, laid.places, step.folder)
+            if name in request.given or value != known:  # a default may name a place of the first run's machine
+                values[name] = value
+        elif name in request.given:
+            values[name] = _own_output(untag(tagged), laid.tree)
     return Job(
         step=step,
         parameters=bind(step.schema, values, what=step.name),

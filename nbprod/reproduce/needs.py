@@ -32,7 +32,6 @@ class Need:
         name: the parameter that names it, or a part of one (`files[0]`); empty for what no parameter names.
         run: the run that left an artifact.
         folder: whether it is a folder.
-        absolute: whether the parameter names it by an absolute path, so that another path has to take its place.
     """
 
     kind: str
@@ -42,7 +41,6 @@ class Need:
     name: str = ""
     run: RunId | None = None
     folder: bool = False
-    absolute: bool = False
 
     @property
     def inside(self) -> bool:
@@ -97,9 +95,8 @@ def unpinned_of(trace: Trace) -> Iterator[str]:
 
 def _named(entry: Input, folder: str, reads: Sequence[Touched]) -> Need:
     path = entry.path
-    absolute = posixpath.isabs(path)
     if entry.kind != "artifact":
-        path = _seen_as(entry, reads) if absolute else posixpath.normpath(posixpath.join(folder, path))
+        path = _seen_as(entry, reads) if posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
     return Need(
         kind=entry.kind,
         path=path,
@@ -108,7 +105,6 @@ def _named(entry: Input, folder: str, reads: Sequence[Touched]) -> Need:
         name=entry.name,
         run=entry.run,
         folder=entry.kind == "folder" or any(each.folder and each.digest == entry.digest for each in reads),
-        absolute=absolute,
     )
 
 

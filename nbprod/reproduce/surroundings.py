@@ -1,19 +1,17 @@
-"""What a run ran in, beside what there is now."""
+"""The variables that a kernel inherits when a run is executed again."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nbprod.environment.key import SETTINGS
-from nbprod.record.compare import Difference
 
-__all__ = ["machine_differences", "variables"]
+__all__ = ["variables"]
 
 _OFFSET = re.compile(r"UTC([+-])(\d\d)(\d\d)\Z")
-_FACTS = ("os", "machine", "cpu", "locale", "container")
 
 
 def variables(
@@ -49,22 +47,3 @@ def _posix(zone: str) -> str:
 def _moved(part: str, root: Path, tree: Path) -> str:
     path = Path(part)
     return str(tree / path.relative_to(root)) if part and path.is_relative_to(root) else part
-
-
-def machine_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """Return in what two machines differ that may change the last digits of a number: told, and no hindrance."""
-    return tuple(_machines(before, after))
-
-
-def _machines(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
-    for name in _FACTS:
-        old, new = before.get(name), after.get(name)
-        if old == new:
-            continue
-        parts = sorted({*old, *new}) if isinstance(old, dict) and isinstance(new, dict) else [""]
-        for part in parts:
-            pair = (old[part] if part and part in old else old, new[part] if part and part in new else new)
-            if pair[0] != pair[1]:
-                yield Difference(
-                    component="machine", name=f"{name} {part}".strip(), before=str(pair[0]), after=str(pair[1])
-                )

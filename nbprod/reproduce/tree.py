@@ -82,7 +82,7 @@ class Laid:
 
     Args:
         tree: the folder that takes the place of the project's root.
-        places: where things lie that the parameters named by other paths, by the name of the input.
+        places: where what the parameters name lies, by the name of the input.
         roots: the declared roots, in their order.
         notes: what a reader should know.
     """
@@ -194,7 +194,7 @@ def lay(found: Sequence[Found], kept: Bytes, tree: Path) -> Laid:
             target = tree / ".nbprod" / "inputs" / str(number) / Path(need.path).name
         if target != each.at:
             _copy(each, kept, target, tree)
-        if need.name and (need.absolute or not need.inside):
+        if need.name:
             places[need.name] = target
         if need.kind == "root":
             roots.append(str(target))
@@ -214,10 +214,13 @@ def _copy(each: Found, kept: Bytes, target: Path, tree: Path) -> None:
         shutil.copytree(each.at, target, dirs_exist_ok=True)
     else:
         shutil.copyfile(each.at, target)
-    if each.need.digest is not None and (each.at or each.need.folder) and (now := pin_path(target)).digest != each.need.digest:
-        raise IntegrityError(
-            f"{each.need} is not what it was once it lies in the tree", expected=str(each.need.digest), found=_words(now)
-        )
+    wanted = each.need.digest
+    if wanted is None or (each.at is None and not each.need.folder):
+        return  # a store hands out no other bytes than those of the digest
+    now = pin_path(target)
+    if now.digest != wanted:
+        what = f"{each.need} is not what it was once it lies in the tree"
+        raise IntegrityError(what, expected=str(wanted), found=_words(now))
 
 
 def _folder(files: Mapping[str, Digest], folders: Sequence[str], kept: Bytes, target: Path) -> None:

@@ -169,10 +169,10 @@ def _trace(started: Started, ended: Ended, folder: RunFolder, store: Store) -> t
 
 def _cwd(started: Started, ended: Ended) -> str | None:
     """Return where the kernel ran, unless a secret is in the name, or may be (law 7)."""
-    if started.scope is None or (ended.mask is None and started.request.secrets):
+    if started.scope is None or (ended.masker is None and started.request.secrets):
         return None
     plain = path_text(started.scope.cwd, started.scope.root)
-    return plain if ended.mask is None or ended.mask(plain) == plain else None
+    return plain if ended.masker is None or ended.masker.mask_text(plain) == plain else None
 
 
 def _told_of(spooled: Sequence[Digest], store: Store, host: str) -> tuple[str, ...]:
