@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "BundleInvalid",
     "CallerError",
     "DigestMismatch",
     "EnvironmentFault",
@@ -246,6 +247,10 @@ class IntegrityError(NbprodError):
 
 class DigestMismatch(IntegrityError):
     """Bytes in the store do not have the digest they are kept under."""
+
+
+class BundleInvalid(IntegrityError):
+    """A file that was given as a bundle is none, or not in the form that nbprod writes."""
 
 
 class ProofInvalid(IntegrityError):

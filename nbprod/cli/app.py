@@ -44,6 +44,7 @@ COMMANDS = (
     "erase",
     "keys",
     "checkpoint",
+    "export",
     "verify",
     "doctor",
 )

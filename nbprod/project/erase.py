@@ -11,6 +11,7 @@ from nbprod.errors import CallerError, NotFound
 from nbprod.ledger.named import records_of
 from nbprod.project.erasure import Cleared, Concerned, Grave, bury, clear
 from nbprod.project.holders import search
+from nbprod.project.kept import kept_of
 from nbprod.project.run import Run
 from nbprod.record.ids import RunId
 from nbprod.record.parts import Part, PartKind, parts_of
@@ -36,7 +37,7 @@ _LONGEST = 1000
 """Characters of a reason."""
 
 ALL = frozenset((PartKind.OUTPUT, PartKind.ARTIFACT))
-"""What a run put out and left. Sources, and lists of what was touched, are often the same for many runs."""
+"""What a run put out and left. Sources, inputs and lists of what was touched are often the same for many runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ def _chosen(run: Run, choice: Choice) -> tuple[Part, ...]:
     wanted = {f"artifact {name}" for name in choice.artifacts}
     there: list[Part] = []
     for record in _records(run):
-        there += [part for part in parts_of(record) if part not in there]
+        there += [part for part in parts_of(record, kept_of(run.home, record)) if part not in there]
     for name in choice.artifacts:
         if run.record.artifact(name) is None:
             raise NotFound(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from nbprod.digest import Digest, digests_in
 from nbprod.ledger.events import BytesErased, RunFinished, StepPublished
 from nbprod.ledger.named import records_of
 from nbprod.project.home import Home
+from nbprod.project.kept import kept_of
 from nbprod.record.ids import RunId
+from nbprod.record.kept import KeptInput
 from nbprod.record.parts import Part, parts_of
 from nbprod.record.run_record import RunRecord
 
@@ -52,7 +54,7 @@ def search(home: Home, sought: frozenset[Digest], *, after: int = 0) -> Found:
         after: only in events with a greater number.
 
     Raises:
-        IntegrityError: a record or manifest is missing or spoilt, so that it cannot be known what it names.
+        IntegrityError: a record, trace or manifest is missing or spoilt, so that it cannot be known what it names.
         StoreUnavailable: the store cannot be read, or a record waits on another machine.
     """
     found = Found(seq=after)
@@ -63,8 +65,10 @@ def search(home: Home, sought: frozenset[Digest], *, after: int = 0) -> Found:
             if record in sought:
                 found.needed[record] = f"it is the record of run {run_id}"
             data = home.read(record, run_id)
-            if not wanted.isdisjoint(digests_in(data)):
-                _add(found, RunRecord.from_bytes(data), sought)
+            made = RunRecord.from_bytes(data)
+            kept = kept_of(home, made)
+            if not wanted.isdisjoint((*digests_in(data), *(each.digest.hex for each in kept))):
+                _add(found, made, kept, sought)
         if isinstance(event, RunFinished) and event.attestation in sought:
             found.needed[event.attestation] = f"it holds the signature of run {event.run_id}"
         if isinstance(event, BytesErased):
@@ -81,11 +85,11 @@ def search(home: Home, sought: frozenset[Digest], *, after: int = 0) -> Found:
     return found
 
 
-def _add(found: Found, record: RunRecord, sought: frozenset[Digest]) -> None:
+def _add(found: Found, record: RunRecord, kept: Iterable[KeptInput], sought: frozenset[Digest]) -> None:
     run_id, request = record.run_id, record.request
     found.steps[run_id] = request.step
     known = found.parts.setdefault(run_id, [])
-    known += [part for part in parts_of(record) if part.digest in sought and part not in known]
+    known += [part for part in parts_of(record, kept) if part.digest in sought and part not in known]
     handed = {entry.digest for entry in request.inputs if entry.digest in sought and entry.digest is not None}
     if handed:
         found.handed.setdefault(run_id, set()).update(handed)

@@ -14,14 +14,18 @@ from nbprod.ledger.named import records_of
 from nbprod.project.erase import ALL
 from nbprod.project.erasure import Concerned
 from nbprod.project.home import Home
+from nbprod.project.kept import kept_of
 from nbprod.project.reachable import Reached
 from nbprod.project.settings import Settings
 from nbprod.record.ids import RunId
-from nbprod.record.parts import parts_of
+from nbprod.record.parts import PartKind, parts_of
 from nbprod.record.run_record import RunRecord
 from nbprod.record.status import Status
 
 __all__ = ["Rule", "due", "rule_of"]
+
+RETIRED = ALL | {PartKind.INPUT}
+"""What is kept no longer: copies of inputs as well, unless a run that is kept has the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,9 @@ def due(home: Home, settings: Settings, *, now: datetime) -> tuple[list[Concerne
         if first or rule is None or now - row.finished <= rule.longest:
             for digest in (row.record, *told.seconds.get(row.run_id, ())):
                 told.kept.digests.add(bytes.fromhex(digest.hex))
-                told.kept.add_all(home.read(digest, row.run_id))
+                data = home.read(digest, row.run_id)
+                told.kept.add_all(data)
+                told.kept.add_kept(home, RunRecord.from_bytes(data))
         else:
             old.append(_Old(row.run_id, row.step, row.record, rule.words))
             _keep_the_rest(home, old[-1], told)
@@ -110,7 +116,7 @@ def due(home: Home, settings: Settings, *, now: datetime) -> tuple[list[Concerne
 def _keep_the_rest(home: Home, run: _Old, told: _Told) -> None:
     """Count as kept what stays of an old run: an artifact may be a copy of it, such as of the notebook itself."""
     for digest, record in _records(home, run, told):
-        stays = [part.digest for part in parts_of(record) if part.kind not in ALL]
+        stays = [part.digest for part in parts_of(record) if part.kind not in RETIRED]
         stays += [digest, record.request.environment]
         stays += [] if record.environment_facts is None else [record.environment_facts]
         told.kept.digests.update(bytes.fromhex(each.hex) for each in stays)
@@ -147,8 +153,8 @@ def _concerned(home: Home, old: list[_Old], told: _Told) -> Iterator[Concerned]:
         parts = dict.fromkeys(
             part
             for _, record in _records(home, run, told)
-            for part in parts_of(record)
-            if part.kind in ALL and part.digest not in gone and part.digest not in told.kept
+            for part in parts_of(record, kept_of(home, record))
+            if part.kind in RETIRED and part.digest not in gone and part.digest not in told.kept
         )
         there = tuple(part for part in parts if home.store.has(part.digest))  # what was lost is not erased
         if there:

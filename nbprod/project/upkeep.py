@@ -13,7 +13,9 @@ from nbprod.ledger.erasures import erasure_of
 from nbprod.project.home import Home
 from nbprod.publish import Manifest
 from nbprod.record.ids import RunId
+from nbprod.record.kept import kept_inputs
 from nbprod.record.run_record import RunRecord
+from nbprod.record.trace import Trace
 from nbprod.store import Store
 
 __all__ = ["check"]
@@ -135,7 +137,7 @@ def _about(store: Store, digest: Digest, by: str) -> tuple[Digest, ...]:
     """Return what an object names, if it is a record or a manifest."""
     beginning = store.beginning(digest, len(_STATEMENT))
     if beginning.startswith(_STATEMENT) and by.startswith(_RUN):
-        return _in_record(RunRecord.from_bytes(store.get(digest)))
+        return _in_record(RunRecord.from_bytes(store.get(digest)), store)
     if not by.startswith(_RUN) and beginning.startswith(_MANIFEST):
         manifest = Manifest.from_bytes(store.get(digest))
         return (*(each.digest for each in manifest.files), manifest.environment)
@@ -147,9 +149,23 @@ _MANIFEST = b'{"environment":"sha256:'
 """How records and manifests begin: RFC 8785 sorts keys."""
 
 
-def _in_record(record: RunRecord) -> tuple[Digest, ...]:
+def _in_record(record: RunRecord, store: Store) -> tuple[Digest, ...]:
     kept = (record.notebook, record.source_file, record.journal, *record.artifacts, record.trace)
     digests = [each.digest for each in kept if each is not None]
     request = record.request
     more = (record.environment_facts, request.environment, request.published, *(each.ref for each in record.scraps))
-    return tuple(each for each in (*digests, *more) if each is not None)
+    return tuple(each for each in (*digests, *more, *_inputs(record, store)) if each is not None)
+
+
+def _inputs(record: RunRecord, store: Store) -> Iterator[Digest]:
+    """Yield the inputs that are kept with a run; what is wrong with its trace is told of the trace itself."""
+
+    def read(digest: Digest) -> bytes | None:
+        try:
+            return store.get(digest)
+        except (NotFound, DigestMismatch):
+            return None
+
+    data = None if record.trace is None else read(record.trace.digest)
+    if data is not None:
+        yield from (each.digest for each in kept_inputs(Trace.from_bytes(data), read))

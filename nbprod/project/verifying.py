@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nbprod.attest.keyfile import KeyFile
@@ -12,31 +12,13 @@ from nbprod.errors import EnvironmentFault, IntegrityError, LedgerUnavailable
 from nbprod.project.keys import own_keys
 from nbprod.project.project import Project
 from nbprod.record.ids import RunId
-from nbprod.verify import Check, Conclusion, Evidence, Policy, Seen, Trust, Verification, read_trust, survey
+from nbprod.verify import Asked, Check, Conclusion, Evidence, Seen, Trust, Verification, read_trust, survey
 from nbprod.verify import verify_log as verify_whole
 from nbprod.verify import verify_run as verify_one
+from nbprod.verify.asked import believed
 from nbprod.verify.seen import seen_path
 
 __all__ = ["Asked", "Verifier"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """How it is to be verified.
-
-    Args:
-        root: the id of the root key that is trusted; None: the one seen last time, or whoever began the log.
-        keys: a signed list of keys that is trusted, with its root.
-        given: checkpoints that were kept elsewhere, as signed notes.
-        seen: the file in which it is remembered what was seen; None: the user's own.
-        policy: what is asked for beyond soundness.
-    """
-
-    root: str | None = None
-    keys: bytes | None = None
-    given: Sequence[str] = ()
-    seen: Path | None = None
-    policy: Policy = field(default_factory=Policy)
 
 
 class Verifier:
@@ -67,7 +49,7 @@ class Verifier:
         root = asked.root or (given.root if given else None) or (self._seen.root if self._seen else None)
         try:
             self.trust = read_trust(home.ledger.log, root=root, own=_own(project))
-            faults += [*_older(self.trust, given), *_believed(self.trust)]
+            faults += [*_older(self.trust, given), *believed(self.trust)]
         except IntegrityError as error:
             self.trust = Trust(pinned=True)
             faults.append(_altered(str(error)))
@@ -111,14 +93,6 @@ def _own(project: Project) -> Mapping[str, tuple[str, PublicKey]]:
         return own_keys(project)
     except EnvironmentFault:  # others may read one: then it proves nothing
         return {}
-
-
-def _believed(trust: Trust) -> list[Check]:
-    """Tell what is believed on nobody's word."""
-    if trust.current is None or trust.pinned:
-        return []
-    told = f"the root key {trust.current.root[:16]} is believed, as none was named: compare it with what its owner says"
-    return [Check.beside(2, "keys", told)]
 
 
 def _older(trust: Trust, given: KeyFile | None) -> list[Check]:

@@ -47,8 +47,9 @@ def kept_inputs(trace: Trace, read: Callable[[Digest], bytes | None]) -> Iterato
         if not entry.folder:
             yield KeptInput(path=entry.path, digest=entry.digest, size=entry.size)
             continue
-        yield KeptInput(path=entry.path, digest=entry.digest, size=None, folder=True)
         listing = read(entry.digest)
+        size = None if listing is None else len(listing)
+        yield KeptInput(path=entry.path, digest=entry.digest, size=size, folder=True)
         unkept = frozenset(entry.unkept)
         for each in () if listing is None else read_folder(listing):
             if each.digest is not None and each.name not in unkept:

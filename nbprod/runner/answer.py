@@ -14,7 +14,7 @@ from nbprod.ledger import RunQuery, RunRow
 from nbprod.ledger.erasures import erasures
 from nbprod.ledger.events import BytesErased, RunFinished
 from nbprod.record.ids import RunId
-from nbprod.record.parts import parts_of
+from nbprod.record.parts import INPUT, parts_of
 from nbprod.record.run_record import Kept, RunRecord
 from nbprod.record.status import Status
 from nbprod.record.tombstone import Tombstone
@@ -156,9 +156,9 @@ def _share_tombstones(record: RunRecord, of: RunRecord, ports: Ports) -> None:
 
     Who erases looks for runs under way after the tombstones are written: it sees this run, or this run sees them.
     """
-    own = {part.digest for part in parts_of(record)}
+    own = {part.digest for part in parts_of(record)}  # and the inputs: it has the same trace
     for event in erasures(ports.ledger, of.run_id):
-        objects = tuple(each for each in event.objects if each.digest in own)
+        objects = tuple(each for each in event.objects if each.digest in own or each.name.startswith(INPUT))
         if objects:
             stone = Tombstone(run_id=record.run_id, at=event.at, by=event.by, why=event.why, objects=objects)
             ports.ledger.append(BytesErased.of(stone, ports.store.put(stone.to_bytes())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbprod.verify.asked import Asked
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Policy
 from nbprod.verify.run import Evidence, verify_run
@@ -11,6 +12,7 @@ from nbprod.verify.trust import Trust, read_trust
 from nbprod.verify.whole import verify_log
 
 __all__ = [
+    "Asked",
     "Check",
     "Conclusion",
     "Evidence",

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nbprod.digest import Digest
-from nbprod.errors import IntegrityError, NbprodError, NotFound, UnsupportedVersion
+from nbprod.errors import DigestMismatch, IntegrityError, NbprodError, NotFound, UnsupportedVersion
 from nbprod.ledger.events import BytesErased, RunEvent, RunFinished, RunStarted
 from nbprod.ledger.index import fold
 from nbprod.ledger.ledger import StoredEvent
@@ -90,6 +90,9 @@ def _named(record: RunRecord, store: Store, faulty: Container[Digest]) -> Iterat
         record: the run's.
         store: has its trace.
         faulty: hears meanwhile of what is not there, or not what it was.
+
+    Raises:
+        IntegrityError: what has the digest of a trace, or of a folder's list, is none.
     """
     known: set[Digest] = set()
     for each in objects_of(record):
@@ -98,11 +101,18 @@ def _named(record: RunRecord, store: Store, faulty: Container[Digest]) -> Iterat
     if record.trace is None or record.trace.digest in faulty:
         return
     trace = Trace.from_bytes(store.get(record.trace.digest))
-    for kept in kept_inputs(trace, lambda digest: None if digest in faulty else store.get(digest)):
+    for kept in kept_inputs(trace, lambda digest: _listing(store, digest)):
         if kept.digest not in known:
             known.add(kept.digest)
             what = f"the list of the files of {kept.path}" if kept.folder else f"input {kept.path}"
             yield Object(what=what, digest=kept.digest, size=kept.size)
+
+
+def _listing(store: Store, digest: Digest) -> bytes | None:
+    try:
+        return store.get(digest)
+    except (NotFound, DigestMismatch):  # which the list's own check tells
+        return None
 
 
 def _gone(each: Object, found: Check, stone: BytesErased | None, waits: str | None) -> Check:

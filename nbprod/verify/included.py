@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nbprod.attest.checkpoint import Checkpoint
+from nbprod.bundle.views import BundleLog
 from nbprod.errors import IntegrityError
 from nbprod.ledger.events import Event, RunEvent, StepEvent, to_json
 from nbprod.ledger.ledger import StoredEvent
@@ -22,7 +23,7 @@ def check_included(log: EventLog, events: Sequence[StoredEvent], newest: Checkpo
     """Prove each event's place in the tree of the newest checkpoint.
 
     Args:
-        log: the ledger's.
+        log: the ledger's, or a bundle's, which has proofs and no tree.
         events: of one run.
         newest: the checkpoint; None: there is none.
     """
@@ -30,7 +31,7 @@ def check_included(log: EventLog, events: Sequence[StoredEvent], newest: Checkpo
     waiting = covered = 0
     for stored in events:
         leaf = log.leaf_of(stored.seq)
-        if leaf is None or newest is None or leaf.index >= newest.size:
+        if leaf is None or newest is None or leaf.index >= newest.size or not _has_proofs(log, newest):
             waiting += 1
             faults += [] if leaf is None else _wrong(leaf, stored.event)
             continue
@@ -65,6 +66,11 @@ def fault_of(leaf: Leaf, event: Event) -> str | None:
     return None
 
 
+def _has_proofs(log: EventLog, newest: Checkpoint) -> bool:
+    """Say whether proofs for that tree can be had: a bundle has those for its own checkpoint only."""
+    return not isinstance(log, BundleLog) or log.size() == newest.size
+
+
 def _wrong(leaf: Leaf, event: Event) -> list[str]:
     fault = fault_of(leaf, event)
     return [] if fault is None else [fault]
@@ -72,7 +78,10 @@ def _wrong(leaf: Leaf, event: Event) -> list[str]:
 
 def _unproven(log: EventLog, leaf: Leaf, newest: Checkpoint) -> list[str]:
     try:
-        proof = inclusion_proof(leaf.index, newest.size, log.nodes)
+        if isinstance(log, BundleLog):
+            proof = log.proof_of(leaf, newest.size)
+        else:
+            proof = inclusion_proof(leaf.index, newest.size, log.nodes)
         check_inclusion(leaf_hash(leaf.body or b""), leaf.index, newest.size, proof, newest.root)
     except IntegrityError as error:
         return [f"the event at place {leaf.index} is not what the checkpoint covers: {error}"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nbprod.attest.checkpoint import Checkpoint
+from nbprod.bundle.views import BundleLog
 from nbprod.errors import IntegrityError
 from nbprod.ledger.log import EventLog, NoteKind, StoredNote
 from nbprod.merkle import root_of
@@ -70,7 +71,7 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
     found: list[Signed] = []
     remembered = [] if seen is None or not seen.checkpoint else [(seen.checkpoint, "the one seen last time")]
     if seen is not None:
-        checks += _same_log(trust, seen)
+        checks += _same_log(log, trust, seen)
     last = max(log.notes(NoteKind.CHECKPOINT), key=lambda note: note.number, default=None)
     own = [] if last is None else [(last.body, "the log's own newest")]
     for note, source in (*remembered, *((each, "the one given") for each in given), *own):
@@ -80,9 +81,12 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
                 told = f"{source} checkpoint proves nothing: its key has no say at {signed.checkpoint.size} events"
                 checks.append(Check.beside(STEP, _NAME, told))
                 continue
-            _compare(log, size, signed)
+            comparable = _compare(log, size, signed)
         except IntegrityError as error:
             checks.append(_altered(f"checkpoint ({source}): {error}"))
+            continue
+        if not comparable:
+            checks.append(_beyond(signed, seen=(note, source) in remembered))
             continue
         told = f"the log has all of the checkpoint of {signed.checkpoint.size} events ({source}), unchanged"
         checks.append(Check.passed(STEP, _NAME, told))
@@ -95,12 +99,17 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
     return Survey(size=size, signed=tuple(found), checks=tuple(checks))
 
 
-def _same_log(trust: Trust, seen: Seen) -> Iterator[Check]:
+def _same_log(log: EventLog, trust: Trust, seen: Seen) -> Iterator[Check]:
     current = trust.current
     if current is None:
         yield _altered(f"its list of keys is gone: last time there was number {seen.number}")
     elif current.log != seen.log:
         yield _altered(f"another log is in its place: last time it was {seen.log}, now it is {current.log}")
+    elif current.number < seen.number and isinstance(log, BundleLog):
+        told = (
+            f"its list of keys is number {current.number}, and number {seen.number} was seen: it was made before that"
+        )
+        yield Check.beside(STEP, _NAME, told)
     elif current.number < seen.number:
         yield _altered(f"an older list of keys is in place: last time it was number {seen.number}")
 
@@ -111,10 +120,10 @@ def _earlier(log: EventLog, size: int, trust: Trust, last: StoredNote | None) ->
     for note in reversed(notes):
         try:
             signed = opened(note.body, "an earlier one of the log's own", trust)
-            _compare(log, size, signed)
+            comparable = _compare(log, size, signed)
         except IntegrityError:
             continue
-        if signed.has_say:
+        if comparable and signed.has_say:
             return [signed]
     return []
 
@@ -133,8 +142,23 @@ def opened(note: str, source: str, trust: Trust) -> Signed:
     return Signed(checkpoint, note, source, has_say)
 
 
-def _compare(log: EventLog, size: int, signed: Signed) -> None:
+def _beyond(signed: Signed, *, seen: bool) -> Check:
+    """Make the check for a checkpoint that a bundle cannot prove anything about."""
+    told = f"nothing in the bundle leads from or to the checkpoint of {signed.checkpoint.size} events ({signed.source})"
+    if seen:
+        return Check.beside(STEP, _NAME, f"{told}: the bundle was made at another moment than what was seen last")
+    return Check.open(STEP, _NAME, f"{told}: ask for a bundle that was made since, or verify where the ledger is")
+
+
+def _compare(log: EventLog, size: int, signed: Signed) -> bool:
+    """See that the log has all of a checkpoint; return whether that can be told: of a bundle it may not.
+
+    Raises:
+        IntegrityError: it has not.
+    """
     wanted = signed.checkpoint
+    if isinstance(log, BundleLog):
+        return log.compare(wanted)
     if wanted.size > size:
         raise IntegrityError("the log's end was cut off", expected=f"{wanted.size} events or more", found=str(size))
     found = root_of(wanted.size, log.nodes)
@@ -142,6 +166,7 @@ def _compare(log: EventLog, size: int, signed: Signed) -> None:
         raise IntegrityError(
             f"the first {wanted.size} events are not what they were", expected=wanted.root.hex(), found=found.hex()
         )
+    return True
 
 
 def _altered(told: str) -> Check:

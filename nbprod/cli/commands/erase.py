@@ -21,6 +21,7 @@ __all__ = ["erase"]
     "--output", is_flag=True, help="All that its cells put out: the executed notebook, the journal, large scraps."
 )
 @click.option("--source", is_flag=True, help="The notebook as it was read, with the outputs that were saved in it.")
+@click.option("--inputs", is_flag=True, help="The files that it read, as far as they are kept with it.")
 @click.option("--touched", is_flag=True, help="The list of what it touched: names of files and hosts.")
 @click.option("--all", "everything", is_flag=True, help="Its output and all its artifacts.")
 @click.option("--why", required=True, metavar="TEXT", help="The reason; it stays and is shown.")
@@ -33,6 +34,7 @@ def erase(
     artifacts: tuple[str, ...],
     output: bool,
     source: bool,
+    inputs: bool,
     touched: bool,
     everything: bool,
     why: str,
@@ -52,10 +54,11 @@ def erase(
     from nbprod.record.parts import PartKind  # noqa: PLC0415
     from nbprod.runner.ports import user_name  # noqa: PLC0415
 
-    kinds = {PartKind.OUTPUT: output, PartKind.SOURCE: source, PartKind.TRACE: touched}
+    kinds = {PartKind.OUTPUT: output, PartKind.SOURCE: source}
+    kinds |= {PartKind.INPUT: inputs, PartKind.TRACE: touched}
     chosen = frozenset(kind for kind, wanted in kinds.items() if wanted) | (ALL if everything else frozenset())
     if not (artifacts or chosen):
-        raise click.UsageError("Say what to erase: --artifact NAME, --output, --all, --source or --touched.")
+        raise click.UsageError("Say what to erase: --artifact NAME, --output, --all, --source, --inputs or --touched.")
     project = open_project()
     project.deliver()
     found = finished_run(project, run)

@@ -11,7 +11,7 @@ from nbprod.cli import exit_codes
 
 if TYPE_CHECKING:
     from nbprod.project.verifying import Verifier
-    from nbprod.verify import Verification
+    from nbprod.verify import Asked, Verification
 
 __all__ = ["verify"]
 
@@ -25,7 +25,7 @@ _SIGNS = {
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, metavar="[RUN | BUNDLE]")
 @click.option("--all", "everything", is_flag=True, help="Every event of the log and every run.")
 @click.option("--root", metavar="KEY", help="The id of the root key that you trust, all 64 digits.")
 @click.option(
@@ -50,21 +50,16 @@ def verify(
     strict: bool,
     as_json: bool,
 ) -> int:
-    """Tell whether a run is what was recorded and signed.
+    """Tell whether a run, or a bundle that `nbprod export` wrote, is what was recorded and signed.
 
     Six steps: the signature, the key, every digest, the run's place in the log, the log since it was last looked at,
     and what you ask for. The exit code is 0 if nothing speaks against it, 4 if something was altered, 20 if something
     is missing, 21 if it is unsigned, 22 if nothing that you trust vouches for it.
     """
-    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415 - `--help` must stay fast
-    from nbprod.project.verifying import Asked, Verifier  # noqa: PLC0415
-    from nbprod.verify import Policy  # noqa: PLC0415
+    from nbprod.verify import Asked, Policy  # noqa: PLC0415 - `--help` must stay fast
 
     if (run is None) is not everything:
-        raise click.UsageError("Give either a RUN or --all.")
-    project = open_project(recover=False)
-    ledger = ledger_of(project)
-    run_id = None if run is None else ledger.find(run)
+        raise click.UsageError("Give either a RUN, a bundle or --all.")
     asked = Asked(
         root=root,
         keys=None if keys is None else keys.read(),
@@ -72,6 +67,14 @@ def verify(
         seen=seen,
         policy=Policy.strict() if strict else Policy(),
     )
+    if run is not None and _is_bundle(run):
+        return _verify_bundle(Path(run), asked, as_json=as_json)
+    from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
+    from nbprod.project.verifying import Verifier  # noqa: PLC0415
+
+    project = open_project(recover=False)
+    ledger = ledger_of(project)
+    run_id = None if run is None else ledger.find(run)
     verifier = Verifier(project, asked)
     if run_id is None:
         code = _show_all(verifier, as_json=as_json)
@@ -81,6 +84,29 @@ def verify(
         code = exit_codes.of_conclusion(found.conclusion)
     verifier.remember()
     return code
+
+
+def _is_bundle(text: str) -> bool:
+    """Say whether a file is meant: one that is there, or that is called like one."""
+    return text.endswith(".zip") or Path(text).is_file()
+
+
+def _verify_bundle(path: Path, asked: Asked, *, as_json: bool) -> int:
+    import os  # noqa: PLC0415
+
+    from nbprod.bundle import open_bundle  # noqa: PLC0415
+    from nbprod.verify import Conclusion  # noqa: PLC0415
+    from nbprod.verify.bundled import BundleVerifier  # noqa: PLC0415
+
+    worst, order = Conclusion.VERIFIED, list(Conclusion)
+    with open_bundle(path) as bundle:
+        verifier = BundleVerifier(bundle, asked, os.environ)
+        for found in verifier.all():
+            worst = min(worst, found.conclusion, key=order.index)
+            _show(found, as_json=as_json)
+        if worst is Conclusion.VERIFIED:
+            verifier.remember()
+    return exit_codes.of_conclusion(worst)
 
 
 def _show_all(verifier: Verifier, *, as_json: bool) -> int:

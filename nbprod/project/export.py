@@ -1,0 +1,273 @@
+"""Exporting runs: all that is known of them, and that proves it, gathered into a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from nbprod.bundle.form import (
+    CHECKPOINT,
+    CONSISTENCY,
+    EVENTS,
+    KEYS,
+    README,
+    Absent,
+    Proven,
+    RunEntry,
+    events_bytes,
+    proofs_bytes,
+)
+from nbprod.bundle.writer import Contents, write_bundle
+from nbprod.digest import Digest, canonical
+from nbprod.errors import CallerError, EnvironmentFault, Erased, IntegrityError, StoreUnavailable
+from nbprod.ledger.erasures import erasure_of
+from nbprod.ledger.events import BytesErased, RunFinished, to_json
+from nbprod.ledger.ledger import StoredEvent
+from nbprod.ledger.log import NoteKind
+from nbprod.ledger.named import records_of
+from nbprod.merkle import consistency_proof, inclusion_proof
+from nbprod.project.checkpoint import Made, make_checkpoint
+from nbprod.project.kept import kept_of
+from nbprod.project.project import Project
+from nbprod.project.readme import readme
+from nbprod.project.run import Run
+from nbprod.publish import Manifest
+from nbprod.record.ids import RunId
+from nbprod.record.run_record import RunRecord
+from nbprod.runner.spooled import where_bytes_wait
+from nbprod.verify import read_trust, survey
+from nbprod.verify.survey import Signed
+
+__all__ = ["LARGEST", "Exported", "export"]
+
+LARGEST = 10 << 30
+"""Bytes of what is in a bundle, unless another limit is asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A bundle that was written.
+
+    Args:
+        path: where.
+        size: in bytes.
+        runs: which runs are in it, the one that was asked for first.
+        members: how many files.
+        absent: what was left out, or was not to be had.
+        root: the id of the root key that the log's list of keys names; None: it has none.
+        covered: whether a checkpoint covers all their events.
+    """
+
+    path: Path
+    size: int
+    runs: tuple[RunId, ...]
+    members: int
+    absent: tuple[Absent, ...]
+    root: str | None
+    covered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    name: str
+    digest: Digest
+    what: str
+
+
+def export(
+    project: Project,
+    run: Run,
+    path: Path,
+    *,
+    upstream: bool = False,
+    inputs: bool = True,
+    largest: int = LARGEST,
+    force: bool = False,
+) -> Exported:
+    """Write a bundle of a run.
+
+    A checkpoint is made first where none covers it yet, if there is a key that may sign one.
+
+    Args:
+        project: whose.
+        run: which run.
+        path: where to.
+        upstream: take along the runs whose results it used, and theirs.
+        inputs: take along what is kept of the files that it read, and the artifacts that it was handed.
+        largest: bytes of all that would be in it, above which nothing is written.
+        force: write over a file that is there.
+
+    Raises:
+        CallerError: it would be too large, or there is such a file.
+        IntegrityError: a record or trace is missing or spoilt, or the log is not what was signed of it.
+        StoreUnavailable: the store cannot be read, or bytes wait on another machine.
+        EnvironmentFault: it cannot be written.
+    """
+    contents = Contents(made_by=f"nbprod {metadata.version('nbprod')}")
+    runs = [run, *(_ancestors(project, run) if upstream else ())]
+    events = [(each, tuple(project.home.ledger.events(each.id))) for each in runs]
+    for each, told in events:
+        _add_run(project, each, told, contents, inputs=inputs)
+    root, covered = _add_log(project, [stored for _, told in events for stored in told], contents)
+    contents.add(README, readme(contents, run, root=root), "what this is, for people")
+    if contents.size > largest:
+        raise CallerError(
+            f"the bundle of run {run.id} would be too large",
+            expected=f"{largest:,} bytes at most",
+            found=f"{contents.size:,} bytes",
+            hint="Say --without-inputs, or allow more: --max-size.",
+        )
+    size = write_bundle(path, contents, project.home.store, force=force)
+    return Exported(
+        path=path,
+        size=size,
+        runs=tuple(each.id for each in runs),
+        members=len(contents.made) + len(contents.kept) + 1,
+        absent=tuple(contents.absent),
+        root=root,
+        covered=covered,
+    )
+
+
+def _ancestors(project: Project, run: Run) -> Iterator[Run]:
+    """Yield the runs whose results a run used, and theirs, each once; of one that was answered, that which answered."""
+    seen, todo = {run.id}, [run.record]
+    while todo:
+        record = todo.pop(0)
+        for run_id in (record.of, *(entry.run for entry in record.request.inputs)):
+            if run_id is not None and run_id not in seen:
+                seen.add(run_id)
+                found = project.run(str(run_id))
+                todo.append(found.record)
+                yield found
+
+
+# --- one run -----------------------------------------------------------------------------------
+
+
+def _add_run(project: Project, run: Run, events: tuple[StoredEvent, ...], contents: Contents, *, inputs: bool) -> None:
+    record = run.record
+    ends = [stored.event for stored in events if isinstance(stored.event, RunFinished)]
+    contents.runs.append(RunEntry(run=run.id, step=run.step, record=ends[0].record))
+    for each in (*_of_events(events), *_of_record(project, record)):
+        _add(project, run, each, contents)
+    for path, digest in _inputs(project, record):
+        if inputs:
+            _add(project, run, _Object(f"inputs/{path}", digest, f"input {path}"), contents)
+        elif not contents.has(digest):
+            why = "it was left out when the bundle was made"
+            contents.absent.append(Absent(run=run.id, digest=digest, what=f"input {path}", why=why))
+    _add_page(run, contents)
+
+
+def _of_events(events: tuple[StoredEvent, ...]) -> Iterator[_Object]:
+    """Yield what a run's events name."""
+    for stored in events:
+        event = stored.event
+        for _, digest in records_of(event):
+            first = isinstance(event, RunFinished)
+            name, what = ("record", "the record") if first else ("second-record", "the record of a second ending")
+            yield _Object(f"{name}.json", digest, what)
+        if isinstance(event, RunFinished) and event.attestation is not None:
+            yield _Object("envelopes.jsonl", event.attestation, "what is signed: the record, and its provenance")
+        if isinstance(event, BytesErased):
+            yield _Object("tombstone.json", event.statement, "a tombstone")
+
+
+def _of_record(project: Project, record: RunRecord) -> Iterator[_Object]:
+    """Yield what a record names as kept."""
+    yield _Object("notebook.ipynb", record.notebook.digest, "the executed notebook")
+    yield _Object("source.ipynb", record.source_file.digest, "the source notebook")
+    yield _Object("journal.jsonl", record.journal.digest, "the journal")
+    if record.trace is not None:
+        yield _Object("trace.json", record.trace.digest, "the list of what was touched")
+    yield _Object("environment.json", record.request.environment, "the environment key")
+    if record.environment_facts is not None:
+        yield _Object("environment-facts.json", record.environment_facts, "the environment facts")
+    for artifact in record.artifacts:
+        yield _Object(f"artifacts/{artifact.name}", artifact.digest, f"artifact {artifact.name}")
+    for scrap in record.scraps:
+        if scrap.ref is not None:
+            yield _Object(f"scraps/{scrap.name}", scrap.ref, f"scrap {scrap.name}")
+    if (manifest := record.request.published) is not None:
+        yield _Object("manifest.json", manifest, "the published step's manifest")
+        published = Manifest.from_bytes(project.home.read(manifest))
+        for file in published.files:
+            yield _Object(f"step/{file.path}", file.digest, f"{file.path} of the published step")
+
+
+def _inputs(project: Project, record: RunRecord) -> Iterator[tuple[str, Digest]]:
+    """Yield what is kept of what it read, and the artifacts that it was handed."""
+    for kept in kept_of(project.home, record):
+        yield f"{kept.path}/the list of its files" if kept.folder else kept.path, kept.digest
+    for entry in record.request.inputs:
+        if entry.run is not None and entry.digest is not None:
+            yield f"{entry.run.short}/{entry.path}", entry.digest
+
+
+def _add(project: Project, run: Run, each: _Object, contents: Contents) -> None:
+    store = project.home.store
+    if contents.has(each.digest):
+        return
+    if store.has(each.digest):
+        contents.add_object(f"runs/{run.id}/{each.name}", each.digest, store.size(each.digest), each.what)
+        return
+    gone = erasure_of(project.home.ledger, run.id, each.digest)
+    host = where_bytes_wait(project.home.ledger, run.id)
+    if gone is None and host is not None:
+        raise StoreUnavailable(
+            f"{each.what} of run {run.id} has not reached the store yet",
+            found=f"it may wait in the spool of {host}",
+            hint=f"Run `nbprod recover` on {host}, then export again",
+        )
+    why = "it is not in the store" if gone is None else f"erased by {gone.event.by}, because: {gone.event.why}"
+    contents.absent.append(Absent(run=run.id, digest=each.digest, what=each.what, why=why))
+
+
+def _add_page(run: Run, contents: Contents) -> None:
+    from nbprod.project.page import html_page  # noqa: PLC0415 - slow to import
+
+    try:
+        page = html_page(run)
+    except (Erased, IntegrityError):  # which is told of the notebook itself
+        return
+    contents.add(f"runs/{run.id}/notebook.html", page, "the executed notebook as a page, for people")
+
+
+# --- the log -----------------------------------------------------------------------------------
+
+
+def _add_log(project: Project, events: list[StoredEvent], contents: Contents) -> tuple[str | None, bool]:
+    """Add the runs' events, their proofs, and who may sign; return the root key's id, and whether all is covered."""
+    log = project.home.ledger.log
+    newest: Made | Signed | None
+    try:
+        newest = make_checkpoint(project)
+    except (CallerError, EnvironmentFault):  # no key that may sign it: with the newest there is
+        newest = survey(log, read_trust(log)).newest
+    size = 0 if newest is None else newest.checkpoint.size
+    proven = []
+    for stored in events:
+        leaf = log.leaf_of(stored.seq)
+        body = canonical(to_json(stored.event)) if leaf is None or leaf.body is None else leaf.body
+        index = None if leaf is None else leaf.index
+        proof = None if index is None or index >= size else inclusion_proof(index, size, log.nodes)
+        proven.append(Proven(body=body, index=index, proof=proof))
+    contents.add(EVENTS, events_bytes(tuple(proven)), "the runs' events, with what proves their places in the log")
+    if newest is not None:
+        contents.add(CHECKPOINT, newest.note.encode(), "the log's state, signed")
+        contents.add(CONSISTENCY, _consistency(project, size), "what proves that the log was only appended to")
+    for place, keys in enumerate(log.notes(NoteKind.KEYS), 1):
+        contents.add(f"{KEYS}/{place:04}.json", keys.body.encode(), "who may sign, signed by the root key")
+    current = read_trust(log).current
+    return None if current is None else current.root, all(each.proof is not None for each in proven)
+
+
+def _consistency(project: Project, size: int) -> bytes:
+    """Return, for each earlier checkpoint of the log, what proves that its events are still there."""
+    log = project.home.ledger.log
+    lines = [line for note in log.notes(NoteKind.CHECKPOINT) for line in note.body.split("\n", 2)[1:2]]
+    sizes = {int(line) for line in lines if line.isdecimal()}
+    return proofs_bytes({each: consistency_proof(each, size, log.nodes) for each in sizes if 0 < each < size})

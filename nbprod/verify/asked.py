@@ -1,0 +1,40 @@
+"""How it is to be verified: what the verifier brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbprod.verify.outcome import Check
+from nbprod.verify.policy import Policy
+from nbprod.verify.trust import Trust
+
+__all__ = ["Asked", "believed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How it is to be verified.
+
+    Args:
+        root: the id of the root key that is trusted; None: the one seen last time, or whoever began the log.
+        keys: a signed list of keys that is trusted, with its root.
+        given: checkpoints that were kept elsewhere, as signed notes.
+        seen: the file in which it is remembered what was seen; None: the user's own.
+        policy: what is asked for beyond soundness.
+    """
+
+    root: str | None = None
+    keys: bytes | None = None
+    given: Sequence[str] = ()
+    seen: Path | None = None
+    policy: Policy = field(default_factory=Policy)
+
+
+def believed(trust: Trust) -> list[Check]:
+    """Tell what is believed on nobody's word."""
+    if trust.current is None or trust.pinned:
+        return []
+    told = f"the root key {trust.current.root[:16]} is believed, as none was named: compare it with what its owner says"
+    return [Check.beside(2, "keys", told)]

@@ -1,0 +1,139 @@
+"""Verifying a bundle where nobody knows its ledger: the same steps, with proofs in the place of the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from nbprod.attest.checkpoint import Checkpoint
+from nbprod.attest.keyfile import KeyFile
+from nbprod.bundle import Bundle
+from nbprod.errors import IntegrityError
+from nbprod.ledger.events import RunFinished
+from nbprod.record.ids import RunId
+from nbprod.verify.asked import Asked, believed
+from nbprod.verify.outcome import Check, Conclusion, Verification
+from nbprod.verify.run import Evidence, verify_run
+from nbprod.verify.seen import Seen, seen_path
+from nbprod.verify.survey import survey
+from nbprod.verify.trust import Trust, read_trust
+
+__all__ = ["BundleVerifier"]
+
+
+class BundleVerifier:
+    """Verifies the runs of a bundle.
+
+    Args:
+        bundle: open.
+        asked: how.
+        environ: the environment, for the user's own file of what was seen.
+
+    Raises:
+        CallerError: what was seen before cannot be read.
+        IntegrityError: the list of keys that was given is none.
+        BundleInvalid: what the bundle tells of the log cannot be read.
+    """
+
+    def __init__(self, bundle: Bundle, asked: Asked, environ: Mapping[str, str]) -> None:
+        self._bundle = bundle
+        ledger = bundle.ledger
+        faults = [_altered(3, "bundle", fault) for fault in bundle.faults()]
+        given = None if asked.keys is None else KeyFile.open(asked.keys, root=asked.root)
+        try:
+            told = read_trust(ledger.log)
+            self._path = asked.seen or _path(told, environ)
+            self._seen = None if self._path is None else Seen.read(self._path)
+            root = asked.root or (given.root if given else None) or (self._seen.root if self._seen else None)
+            self.trust = _with_newer(told if root is None else read_trust(ledger.log, root=root), given)
+            faults += believed(self.trust)
+        except IntegrityError as error:
+            self._path, self._seen = None, None
+            self.trust = Trust(pinned=True)
+            faults.append(_altered(2, "keys", str(error)))
+        found = survey(ledger.log, self.trust, seen=self._seen, given=asked.given)
+        self.survey = replace(found, checks=(*faults, *found.checks))
+        self._evidence = Evidence(
+            ledger=ledger, store=bundle.store, trust=self.trust, survey=self.survey, policy=asked.policy
+        )
+
+    def run(self, run_id: RunId) -> Verification:
+        """Verify one of its runs; what is to say of the bundle as a whole stands at the one it was made for."""
+        first = run_id == self._bundle.run_id
+        alone = self._evidence if first else replace(self._evidence, survey=replace(self.survey, checks=()))
+        found = verify_run(run_id, alone)
+        checks = (*found.checks, *self._beside(run_id))
+        return replace(found, checks=tuple(sorted(checks, key=lambda check: check.step)))
+
+    def all(self) -> Iterator[Verification]:
+        """Verify every run, the one first that the bundle was made for."""
+        return map(self.run, self._bundle.run_ids)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing speaks against the log, as far as the bundle tells of it."""
+        return all(check.means is Conclusion.VERIFIED for check in self.survey.checks)
+
+    def remember(self) -> Path | None:
+        """Remember what was seen, if it was right and is newer than what was; return where, None for nowhere.
+
+        Raises:
+            EnvironmentFault: it cannot be written.
+        """
+        current, newest = self.trust.current, self.survey.newest
+        if current is None or self._path is None or not self.is_sound:
+            return None
+        note = "" if newest is None else newest.note
+        now = Seen(log=current.log, root=current.root, number=current.number, checkpoint=note)
+        if now != self._seen and not self._is_older(now):
+            now.write(self._path)
+        return self._path
+
+    def _is_older(self, now: Seen) -> bool:
+        """Say whether more was seen before: a bundle stays as it was when it was made."""
+        before = self._seen
+        return before is not None and (now.number < before.number or _size(now) < _size(before))
+
+    def _beside(self, run_id: RunId) -> Iterator[Check]:
+        """Tell what of a run the bundle does not hold, and that its index names another record than the events."""
+        for each in self._bundle.index.absent:
+            if each.run == run_id:
+                yield Check.beside(3, "bundle", f"{each.what} is not in the bundle: {each.why}")
+        events = [stored.event for stored in self._bundle.ledger.events(run_id)]
+        ends = [event.record for event in events if isinstance(event, RunFinished)]
+        named = [entry.record for entry in self._bundle.index.runs if entry.run == run_id]
+        if ends != named:
+            yield _altered(3, "bundle", "its index names another record of the run than the events")
+
+
+def _path(trust: Trust, environ: Mapping[str, str]) -> Path | None:
+    """Return where it is remembered what was seen of a log in bundles: by its name, as no address is known."""
+    return None if trust.current is None else seen_path(f"log:{trust.current.log}", environ)
+
+
+def _size(seen: Seen) -> int:
+    return Checkpoint.parse(seen.checkpoint.rpartition("\n\n")[0] + "\n").size if seen.checkpoint else 0
+
+
+def _with_newer(trust: Trust, given: KeyFile | None) -> Trust:
+    """Return the trust with the list of keys that the verifier brought along, where that is a later one.
+
+    Raises:
+        IntegrityError: it is of another log, or not the list of that number.
+    """
+    current = trust.current
+    if given is None:
+        return trust
+    if current is None or current.log != given.log:
+        found = "none" if current is None else current.log
+        raise IntegrityError("the bundle's list of keys is of another log", expected=given.log, found=found)
+    if current.number < given.number and current.root in given.keys:
+        return replace(trust, current=given)
+    if current.number <= given.number and current != given:
+        raise IntegrityError(f"the bundle's list of keys is not number {given.number} as given")
+    return trust
+
+
+def _altered(step: int, name: str, told: str) -> Check:
+    return Check.failed(step, name, told, Conclusion.ALTERED)
