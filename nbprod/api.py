@@ -1,4 +1,4 @@
-"""The Python face: `nbprod.run(...)`, `nbprod.sweep(...)` and `nbprod.runs(...)`."""
+"""The Python face: `nbprod.run(...)`, `nbprod.sweep(...)`, `nbprod.runs(...)` and `nbprod.compare(...)`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbprod.errors import CallerError, Erased
 from nbprod.execution.cancel import CancelToken
@@ -22,7 +22,10 @@ from nbprod.project.swept import Sweep
 from nbprod.record.status import Status
 from nbprod.scraps import Scrap
 
-__all__ = ["Runs", "run", "runs", "sweep"]
+if TYPE_CHECKING:
+    from nbprod.diff import Comparison, Tolerance
+
+__all__ = ["Runs", "compare", "run", "runs", "sweep"]
 
 
 def run(
@@ -258,3 +261,22 @@ def runs(
         limit=limit,
     )
     return Runs(Project.find() if project is None else project, query)
+
+
+def compare(
+    before: Run | str, after: Run | str, *, tolerance: Tolerance | None = None, project: Project | None = None
+) -> Comparison:
+    """Compare two runs, and return what differs; nothing is run.
+
+    Args:
+        before: the earlier run: itself, or as commands name it (an id, the end of one, a name, `STEP@latest`).
+        after: the later one.
+        tolerance: for the numbers of scraps; by default 1e-9 of the value for floats, none for whole numbers.
+        project: where runs that are named are looked for; found from the current folder by default.
+
+    Raises:
+        NotFound: there is no such run.
+        IntegrityError: bytes of one are not there, or not what its record says.
+    """
+    runs = [each if isinstance(each, Run) else (project or Project.find()).run(each) for each in (before, after)]
+    return runs[0].diff(runs[1], tolerance=tolerance)

@@ -27,6 +27,7 @@ COMMANDS = (
     "cancel",
     "scraps",
     "describe",
+    "diff",
     "explain",
     "rerun",
     "reproduce",

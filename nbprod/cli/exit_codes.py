@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BROKEN",
     "BUG",
+    "DIFFERENT",
     "EXIT_CODES",
     "INTERRUPTED",
     "NOT_REPRODUCED",
@@ -29,6 +30,8 @@ REFUSED = 2
 BUG = 5
 BROKEN = 1
 """What `doctor` returns if something does not work."""
+DIFFERENT = 1
+"""What `diff --exit-code` returns if the runs differ."""
 
 _OF_STATUS: Mapping[Status, int] = {
     Status.SUCCEEDED: 0,
@@ -44,7 +47,7 @@ _OF_STATUS: Mapping[Status, int] = {
 EXIT_CODES: Mapping[int, str] = {
     0: "It worked: the run succeeded, or the command did what it was asked for.",
     1: "The run failed: a cell raised, or the contract was not met. `sweep`: runs ended badly in different ways. "
-    "`doctor`: something does not work.",
+    "`doctor`: something does not work. `diff --exit-code`: the runs differ.",
     2: "Refused: wrong usage, unknown or ill-typed parameters, no such notebook, step or run. Nothing was started.",
     3: "The environment is at fault: the kernel, the store or the ledger cannot be used.",
     4: "Integrity: stored bytes or events are not what they claim to be.",

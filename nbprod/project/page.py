@@ -8,9 +8,9 @@ from typing import Any
 from nbprod.project.clean import clean_html
 from nbprod.project.run import Run
 
-__all__ = ["html_page", "write_page"]
+__all__ = ["POLICY", "html_page", "write_page"]
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; media-src data:"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; media-src data:"
 """What a browser may do with the page: show it. No script, and nothing is fetched from anywhere."""
 
 _SHOWN = frozenset(
@@ -19,7 +19,7 @@ _SHOWN = frozenset(
 
 _TEMPLATE = f"""{{%- extends 'index.html.j2' -%}}
 {{%- block html_head_js -%}}
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="referrer" content="no-referrer">
 {{%- endblock html_head_js -%}}
 {{%- block jupyter_widgets -%}}{{%- endblock jupyter_widgets -%}}

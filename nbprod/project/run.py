@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbprod.digest import Digest, digest_file
 from nbprod.errors import NotFound, RunNotSuccessful
@@ -22,6 +22,9 @@ from nbprod.record.trace import Trace
 from nbprod.runner import Upstream
 from nbprod.runner.started import RunFolder
 from nbprod.scraps import Scrap
+
+if TYPE_CHECKING:
+    from nbprod.diff import Comparison, Tolerance
 
 __all__ = ["ArtifactFile", "Artifacts", "Run", "Scraps"]
 
@@ -249,6 +252,20 @@ class Run:
             return path.is_file() and path.stat().st_size == kept.size and digest_file(path)[0] == kept.digest
         except OSError:
             return False
+
+    def diff(self, other: Run, *, tolerance: Tolerance | None = None) -> Comparison:
+        """Compare a later run with this one.
+
+        Args:
+            other: the later run.
+            tolerance: for the numbers of scraps; 1e-9 of the value for floats, none for whole numbers by default.
+
+        Raises:
+            IntegrityError: bytes of one are not there, or not what its record says.
+        """
+        from nbprod.project.diff import compare_runs  # noqa: PLC0415 - rarely needed
+
+        return compare_runs(self, other, tolerance=tolerance)
 
     def __bool__(self) -> bool:
         """Return whether its results may be used."""
