@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nbprod.diff import Side
 from nbprod.digest import Digest
-from nbprod.errors import IntegrityError
+from nbprod.errors import IntegrityError, NotFound
+from nbprod.ledger import Ledger
 from nbprod.ledger.reproduced import reproductions
+from nbprod.parameters import untag
+from nbprod.project.diff import side_of
 from nbprod.project.project import Project
 from nbprod.project.run import Run
 from nbprod.project.verifying import Asked, Verifier
+from nbprod.record.ids import RunId
 from nbprod.record.reproduced import Reproduced
 from nbprod.record.run_record import RunRecord
 from nbprod.record.trace import Trace
 from nbprod.store import Store
 from nbprod.verify import Verification
 
-__all__ = ["PROJECT", "Origin", "origin_of"]
+if TYPE_CHECKING:
+    from nbprod.bundle import Bundle
+
+__all__ = ["PROJECT", "Origin", "origin_of", "origins_in", "origins_of"]
 
 PROJECT = "project"
 """What the project's root is called where two runs are compared."""
+_RUNS = "/.nbprod/runs/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,22 +40,23 @@ class Origin:
     """Where a run comes from that is to be executed again.
 
     Args:
-        record: the run's.
+        side: its record, and how its bytes are read; Erased is raised for those that were erased.
         digest: of the record's bytes.
         store: has what was kept of it.
-        read: returns the bytes of a digest; raises Erased where they were erased.
         lies: the project's root, where what was not kept may lie; None: there is none.
         verification: what verifying it came to.
-        places: absolute paths that only this run had, and what to call them.
     """
 
-    record: RunRecord
+    side: Side
     digest: Digest
     store: Store
-    read: Callable[[Digest], bytes]
     lies: Path | None
     verification: Verification
-    places: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def record(self) -> RunRecord:
+        """The run's record."""
+        return self.side.record
 
     @property
     def trace(self) -> Trace:
@@ -54,7 +64,7 @@ class Origin:
         kept = self.record.trace
         if kept is None:
             return Trace(on=False, why_off="its record holds no trace")
-        return Trace.from_bytes(self.read(kept.digest))
+        return Trace.from_bytes(self.side.read(kept.digest))
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -63,15 +73,12 @@ class Origin:
         Raises:
             IntegrityError: it is not kept, or none.
         """
-        return self._json(self.record.request.environment)
-
-    def _json(self, digest: Digest) -> dict[str, Any]:
         try:
-            told = json.loads(self.read(digest))
+            told = json.loads(self.side.read(self.record.request.environment))
         except ValueError as error:
-            raise IntegrityError("what is recorded of an environment is no JSON", found=str(error)) from error
+            raise IntegrityError("what is recorded of the environment is no JSON", found=str(error)) from error
         if not isinstance(told, dict):
-            raise IntegrityError("what is recorded of an environment is no JSON object", found=type(told).__name__)
+            raise IntegrityError("what is recorded of the environment is no object", found=type(told).__name__)
         return told
 
 
@@ -83,26 +90,86 @@ def origin_of(project: Project, run: Run, asked: Asked | None = None) -> Origin:
         run: the run.
         asked: how it is to be verified.
     """
-    if run.record.of is not None:
-        run = project.run(str(run.record.of))
-    row = project.home.ledger.run(run.id)
-    assert row.record is not None  # noqa: S101 - it has finished
+    return next(origins_of(project, run, asked))
+
+
+def origins_of(project: Project, run: Run, asked: Asked | None = None, *, upstream: bool = False) -> Iterator[Origin]:
+    """Yield a run of a project, and if asked for before it those whose artifacts it was handed, the earliest first."""
     verifier = Verifier(project, asked or Asked())
-    verification = verifier.run(run.id)
+    for each in _ordered(project, _answering(project, run), upstream=upstream):
+        row = project.home.ledger.run(each.id)
+        assert row.record is not None  # noqa: S101 - it has finished
+        places = {str(project.root): PROJECT, **_executed_in(project.home.ledger, project.home.store, each.id)}
+        yield Origin(
+            side=replace(side_of(each), places=places),
+            digest=row.record,
+            store=project.home.store,
+            lies=project.root,
+            verification=verifier.run(each.id),
+        )
     verifier.remember()
-    return Origin(
-        record=run.record,
-        digest=row.record,
-        store=project.home.store,
-        read=lambda digest: project.home.read(digest, run.id),
-        lies=project.root,
-        verification=verification,
-        places={str(project.root): PROJECT, **dict(_executed_in(run))},
-    )
 
 
-def _executed_in(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield the folder in which a run was executed that is itself another one executed again."""
-    for event in reproductions(run.home.ledger, run.id):
-        if event.second == run.id:
-            yield Reproduced.from_bytes(run.home.read(event.statement, run.id)).place, PROJECT
+def _answering(project: Project, run: Run) -> Run:
+    return run if run.record.of is None else project.run(str(run.record.of))
+
+
+def _ordered(project: Project, run: Run, *, upstream: bool) -> list[Run]:
+    found: dict[RunId, Run] = {}
+    left = [run]
+    while left:
+        each = left.pop()
+        found[each.id] = each
+        handed = {entry.run for entry in each.record.request.inputs if entry.run is not None} if upstream else set()
+        left += [_answering(project, project.run(str(run_id))) for run_id in handed - found.keys()]
+    return sorted(found.values(), key=lambda each: each.started)
+
+
+def origins_in(
+    bundle: Bundle, environ: Mapping[str, str], asked: Asked | None = None, *, upstream: bool = False
+) -> Iterator[Origin]:
+    """Yield the run that a bundle was made for, and if asked for before it the others in it, the earliest first.
+
+    Args:
+        bundle: open, for as long as the runs are used.
+        environ: the environment, for the user's own file of what was seen.
+        asked: how they are to be verified.
+        upstream: whether the others are wanted.
+    """
+    from nbprod.verify.bundled import BundleVerifier  # noqa: PLC0415 - only for bundles
+
+    verifier = BundleVerifier(bundle, asked or Asked(), environ)
+    records = {run_id: bundle.record(run_id) for run_id in (bundle.run_ids if upstream else (bundle.run_id,))}
+    digests = {each.run: each.record for each in bundle.index.runs}
+    for record in sorted(records.values(), key=lambda each: each.started):
+        if record.of is not None and upstream:
+            continue  # the run that answered is here as well
+        places = {**_root_of(record), **_executed_in(bundle.ledger, bundle.store, record.run_id)}
+        yield Origin(
+            side=Side(record=record, read=bundle.read, places=places),
+            digest=digests[record.run_id],
+            store=bundle.store,
+            lies=None,
+            verification=verifier.run(record.run_id),
+        )
+    verifier.remember()
+
+
+def _root_of(record: RunRecord) -> dict[str, str]:
+    """Return the root of the project that a run was of, as far as its output folder tells."""
+    given = record.request.parameters.get("output_dir")
+    text = "" if given is None else str(untag(given))
+    root, found, _ = text.partition(_RUNS)
+    return {root: PROJECT} if found and root else {}
+
+
+def _executed_in(ledger: Ledger, store: Store, run_id: RunId) -> dict[str, str]:
+    """Return the folder in which a run was executed that is itself another one executed again."""
+    places = {}
+    for event in reproductions(ledger, run_id):
+        if event.second == run_id:
+            try:
+                places[Reproduced.from_bytes(store.get(event.statement)).place] = PROJECT
+            except NotFound:  # an export need not have it
+                continue
+    return places

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nbprod.diff import Comparison, Level, Reached, Side, Tolerance, compare, reached
+from nbprod.diff import Comparison, Level, Reached, Tolerance, compare, reached
 from nbprod.digest import Json
 from nbprod.errors import IntegrityError, NotFound, NotReproducible
 from nbprod.execution.cancel import CancelToken
@@ -18,9 +18,11 @@ from nbprod.execution.events import Listener
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
 from nbprod.ledger.events import RunReproduced
 from nbprod.notebook import source_digest
+from nbprod.project.diff import side_of
 from nbprod.project.origin import PROJECT, Origin
 from nbprod.project.project import Project
 from nbprod.project.run import Run
+from nbprod.project.settings import read_settings
 from nbprod.publish import frozen_step
 from nbprod.record.compare import Difference, compare_environments
 from nbprod.record.ids import RunId
@@ -37,7 +39,7 @@ from nbprod.runner.signed import keep_statement
 from nbprod.step.step import Step
 from nbprod.verify import Conclusion
 
-__all__ = ["How", "Reproduction", "reproduce"]
+__all__ = ["How", "Reproduction", "project_at", "reproduce"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,7 @@ def reproduce(
     """
     how = how or How()
     _refuse_altered(origin, anyway=how.anyway)
-    trace, data = origin.trace, origin.read(origin.record.source_file.digest)
+    trace, data = origin.trace, origin.side.read(origin.record.source_file.digest)
     needs = needs_of(origin.record, trace)
     found, absent = find(needs, origin.store, lies=origin.lies, given=how.given)
     key = origin.environment
@@ -151,14 +153,21 @@ def reproduce(
         if not how.keep:
             shutil.rmtree(tree, ignore_errors=True)
     comparison = compare(
-        Side(record=origin.record, read=origin.read, places=origin.places),
-        Side(record=run.record, read=lambda digest: project.home.read(digest, run.id), places={str(tree): PROJECT}),
+        origin.side,
+        replace(side_of(run), places={str(tree): PROJECT}),
         tolerance=how.tolerance,
     )
     far = reached(comparison)
     again = _Again(origin=origin, run=run, tree=tree, kernel=kernel, missing=tuple(map(str, absent)), notes=notes)
     stated = _stated(project, again, comparison, far)
     return Reproduction(stated, run, comparison, far, tree if how.keep else None)
+
+
+def project_at(folder: Path, environ: Mapping[str, str]) -> Project:
+    """Return the project of a folder that takes the runs of a bundle; made where there is none yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    root = folder.resolve()
+    return Project(root, read_settings(root, environ), environ)
 
 
 def _refuse_altered(origin: Origin, *, anyway: bool) -> None:

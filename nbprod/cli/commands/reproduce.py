@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +38,7 @@ __all__ = ["reproduce"]
 @click.option(
     "--tolerance", "tolerances", multiple=True, metavar="[SCRAP=]MARGIN", help="How far scraps may be apart: 1e-6, 1%."
 )
+@click.option("--upstream", is_flag=True, help="Before it, also the runs whose artifacts it was handed, and theirs.")
 @click.option("--keep", is_flag=True, help="Leave the folder in which it was executed, and say where it is.")
 @click.option(
     "--home",
@@ -51,6 +56,7 @@ def reproduce(
     strict_env: bool,
     rebuild_env: bool,
     tolerances: tuple[str, ...],
+    upstream: bool,
     keep: bool,
     home: Path | None,
     as_json: bool,
@@ -77,14 +83,16 @@ def reproduce(
         tolerance=Tolerance.parse(tolerances),
         keep=keep,
     )
-    project, origin = _opened(what, home)
-    found = _execute(project, origin, how, quiet=as_json)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        show_reproduction(output(), found, asked=level)
-    reached = -1 if found.level is None else found.level
-    return 0 if reached >= level else exit_codes.NOT_REPRODUCED
+    reached: list[int] = []
+    with _opened(what, home, upstream=upstream) as (project, origins):
+        for origin in origins:
+            found = _execute(project, origin, how, quiet=as_json)
+            reached.append(-1 if found.level is None else found.level)
+            if as_json:
+                print_json(found.to_json())
+            else:
+                show_reproduction(output(), found, asked=level)
+    return 0 if min(reached) >= level else exit_codes.NOT_REPRODUCED
 
 
 def _given(inputs: tuple[str, ...]) -> dict[str, Path]:
@@ -97,15 +105,37 @@ def _given(inputs: tuple[str, ...]) -> dict[str, Path]:
     return given
 
 
-def _opened(what: str, home: Path | None) -> tuple[Project, Origin]:
-    """Return the project that takes the new run, and the run."""
+@contextmanager
+def _opened(what: str, home: Path | None, *, upstream: bool) -> Iterator[tuple[Project, Iterator[Origin]]]:
+    """Give the project that takes the new runs, and the runs to be executed again."""
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
-    from nbprod.project.origin import origin_of  # noqa: PLC0415
+    from nbprod.project.origin import origins_in, origins_of  # noqa: PLC0415
 
+    if what.endswith(".zip") or Path(what).is_file():
+        from nbprod.bundle import open_bundle  # noqa: PLC0415
+
+        with open_bundle(Path(what)) as bundle:
+            project = _taker(home)
+            yield project, origins_in(bundle, project.environ, upstream=upstream)
+        return
     if home is not None:
-        raise click.UsageError("--home is for bundles: a run of a project is executed again there.")
+        raise click.UsageError("--home is for bundles: a run of a project is executed again in that project.")
     project = open_project()
-    return project, origin_of(project, finished_run(project, what))
+    yield project, origins_of(project, finished_run(project, what), upstream=upstream)
+
+
+def _taker(home: Path | None) -> Project:
+    """Return the project that takes the runs of a bundle: the one that was named, or is here, or a new one."""
+    from nbprod.project import Project  # noqa: PLC0415
+    from nbprod.project.reproduce import project_at  # noqa: PLC0415
+
+    if home is None:
+        here = Project.find()
+        if here.exists():
+            return here
+        home = Path(tempfile.mkdtemp(prefix="nbprod-home-"))
+        click.echo(f"There is no project here: the new runs are kept in {home}", err=True)
+    return project_at(home, os.environ)
 
 
 def _execute(project: Project, origin: Origin, how: How, *, quiet: bool) -> Reproduction:
