@@ -99,7 +99,8 @@ def origins_of(project: Project, run: Run, asked: Asked | None = None, *, upstre
     for each in _ordered(project, _answering(project, run), upstream=upstream):
         row = project.home.ledger.run(each.id)
         assert row.record is not None  # noqa: S101 - it has finished
-        places = {str(project.root): PROJECT, **_executed_in(project.home.ledger, project.home.store, each.id)}
+        own = {str(project.root): PROJECT, **_root_of(each.record)}  # the folder may have been moved since
+        places = {**own, **_executed_in(project.home.ledger, project.home.store, each.id)}
         yield Origin(
             side=replace(side_of(each), places=places),
             digest=row.record,

@@ -145,7 +145,7 @@ def reproduce(
         _refuse_missing(origin, ports, kernel, tuple(map(str, absent)), how)
         laid = lay(found, origin.store, tree)
         notes = (*laid.notes, *unpinned_of(trace), *listings_that_differ(trace, tree))
-        job = replace(job_of(origin.record, _step(origin, data, laid), laid), spec=kernel.spec)
+        job = replace(job_of(origin.record, _step(project, origin, data, laid), laid), spec=kernel.spec)
         if on_ready is not None:
             on_ready(job)
         run = Run(Runner(ports).run(job, cancel=cancel, listener=listener), project.home)
@@ -224,10 +224,12 @@ def _cache(environ: Mapping[str, str]) -> Path:
     return Path(home) / "nbprod" / "environments"
 
 
-def _step(origin: Origin, data: bytes, laid: Laid) -> Step:
+def _step(project: Project, origin: Origin, data: bytes, laid: Laid) -> Step:
     """Return the step as it was, in the tree."""
     record, request = origin.record, origin.record.request
-    settings = replace(recorded_settings(request), roots=laid.roots, trace=True)
+    settings = replace(
+        recorded_settings(request), roots=laid.roots, trace=True, keep_inputs=project.settings.keep_inputs
+    )
     if request.published is not None:
         trees = laid.tree / ".nbprod" / "steps"
         trees.mkdir(parents=True, exist_ok=True)

@@ -28,23 +28,29 @@ notebook = "notebooks/next.ipynb"
 notebook = "notebooks/secretive.ipynb"
 secrets = ["NBPROD_TEST_TOKEN"]
 """
+GLUE = """
+def glue(name, value):  # as scrapbook does it, which takes seconds to import
+    kind = 'application/scrapbook.scrap.json+json'
+    told = {'name': name, 'data': value, 'encoder': 'json', 'version': 1}
+    display({kind: told}, metadata={'scrapbook': {'name': name, 'data': True, 'display': False}}, raw=True)
+"""
 WORK = """
-import helper, scrapbook as sb
+import helper
 from pathlib import Path
 table = rows.read_text()
 more = Path('../data/more.txt').read_text()
 print(helper.twice(alpha), table, more, sorted(p.name for p in Path('../tables').iterdir()))
 object()
 """
-LEAVE = """
-sb.glue('total', helper.twice(alpha))
+LEAVE = f"""{GLUE}
+glue('total', helper.twice(alpha))
 Path(output_dir, 'table.txt').write_text(table)
 print(Path.cwd())
 """
-VOLATILE = """
-import os, scrapbook as sb
+VOLATILE = f"""{GLUE}
+import os
 from pathlib import Path
-sb.glue('drawn', int.from_bytes(os.urandom(4), 'big'))
+glue('drawn', int.from_bytes(os.urandom(4), 'big'))
 print('fine')
 Path(output_dir, 'drawn.bin').write_bytes(os.urandom(8))
 """
