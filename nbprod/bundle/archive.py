@@ -52,16 +52,18 @@ class Archive:
         self.path = path
         try:
             # Without O_NONBLOCK, a pipe would block for ever.
-            self._stream: IO[bytes] = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
-            if not stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
                 raise CallerError(f"{path} is no bundle", expected="a file")
+            self._stream: IO[bytes] = os.fdopen(descriptor, "rb")
         except OSError as error:
             raise CallerError(f"the bundle {path} cannot be read", found=error.strerror or str(error)) from error
         try:
-            start = _refuse_directory(self._stream)
+            count, start = _refuse_directory(self._stream)
             self._zip = zipfile.ZipFile(self._stream)
             self._members = {each.filename: each for each in self._zip.infolist()}
-            _refuse_members(self._zip.infolist())
+            _refuse_members(self._zip.infolist(), count)
             _refuse_gaps(self._stream, self._zip.infolist(), start)
         except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError) as error:
             self._stream.close()
@@ -115,8 +117,8 @@ def is_plain(name: str) -> bool:
     )
 
 
-def _refuse_directory(stream: IO[bytes]) -> int:
-    """Return where the directory begins, without reading it: it may be huge, or not be where it says."""
+def _refuse_directory(stream: IO[bytes]) -> tuple[int, int]:
+    """Return how many entries the directory has and where it begins, without reading it: it may be huge."""
     whole = stream.seek(0, os.SEEK_END)
     end = _read_at(stream, max(0, whole - 22), 22)
     if len(end) != 22 or not end.startswith(_END):  # noqa: PLR2004 - the length of its last record
@@ -132,7 +134,7 @@ def _refuse_directory(stream: IO[bytes]) -> int:
     if count > MEMBERS or length > _DIRECTORY:
         told = f"{count:,} files, {length:,} bytes of names"
         raise BundleInvalid("this zip file is no bundle: too many files", expected=f"{MEMBERS:,} at most", found=told)
-    return int(start)
+    return int(count), int(start)
 
 
 def _far(stream: IO[bytes], whole: int) -> tuple[int, int, int, int]:
@@ -148,8 +150,10 @@ def _far(stream: IO[bytes], whole: int) -> tuple[int, int, int, int]:
     return at, count, length, start
 
 
-def _refuse_members(infos: list[zipfile.ZipInfo]) -> None:
-    """Refuse what no bundle holds."""
+def _refuse_members(infos: list[zipfile.ZipInfo], count: int) -> None:
+    """Refuse what no bundle holds, and a directory that has not as many entries as the file's end says."""
+    if len(infos) != count:
+        raise BundleInvalid("this zip file has not what it says", expected=f"{count} files", found=str(len(infos)))
     seen: set[str] = set()
     unfolded = 0
     for info in infos:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from nbprod.attest.strict import read_base64, read_object, write_base64
 from nbprod.digest import Digest, Json, canonical
@@ -36,6 +36,8 @@ KEYS = "log/keys"
 
 _FORM = 1
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -63,12 +65,14 @@ class Absent:
         digest: of its bytes.
         what: what it is, for people.
         why: why it is not there, for people.
+        left_out: whether that was chosen: an input that the run read, or was handed.
     """
 
     run: RunId
     digest: Digest
     what: str
     why: str
+    left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,13 @@ class Index:
             for each in self.members
         ]
         absent = [
-            {"run": str(each.run), "digest": str(each.digest), "what": each.what, "why": each.why}
+            {
+                "run": str(each.run),
+                "digest": str(each.digest),
+                "what": each.what,
+                "why": each.why,
+                "left_out": each.left_out,
+            }
             for each in self.absent
         ]
         runs = [{"run": str(each.run), "step": each.step, "record": str(each.record)} for each in self.runs]
@@ -142,6 +152,8 @@ class Index:
             raise BundleInvalid(
                 "this bundle's index cannot be read", found=f"{type(error).__name__}: {error}"
             ) from error
+        if made.to_bytes() != data:
+            raise BundleInvalid("this bundle's index is not in the form that nbprod writes", expected="RFC 8785")
         if not made.runs or len({each.run for each in made.runs}) < len(made.runs):
             raise BundleInvalid("this bundle's index names no run, or one twice")
         return made
@@ -159,7 +171,11 @@ def _member(told: Mapping[str, Any]) -> Member:
 
 def _absent(told: Mapping[str, Any]) -> Absent:
     return Absent(
-        run=RunId(told["run"]), digest=Digest.parse(told["digest"]), what=str(told["what"]), why=str(told["why"])
+        run=RunId(told["run"]),
+        digest=Digest.parse(told["digest"]),
+        what=str(told["what"]),
+        why=str(told["why"]),
+        left_out=told["left_out"] is True,
     )
 
 
@@ -211,7 +227,8 @@ def read_events(data: bytes) -> tuple[Proven, ...]:
         BundleInvalid: it is something else.
     """
     try:
-        return tuple(Proven.from_json(read_object(line, "an event")) for line in data.splitlines())
+        found = tuple(Proven.from_json(read_object(line, "an event")) for line in data.split(b"\n")[:-1])
+        return _only(found, events_bytes(found), data)
     except (IntegrityError, ValueError, KeyError, TypeError) as error:
         raise BundleInvalid("this bundle's events cannot be read", found=f"{type(error).__name__}: {error}") from error
 
@@ -230,8 +247,16 @@ def read_proofs(data: bytes) -> dict[int, tuple[bytes, ...]]:
     """
     try:
         told = read_object(data, "the proofs of consistency")["proofs"]
-        return {
+        found = {
             _count(each["size"]): tuple(read_base64(str(part), "a proof") for part in each["proof"]) for each in told
         }
+        return _only(found, proofs_bytes(found), data)
     except (IntegrityError, ValueError, KeyError, TypeError) as error:
         raise BundleInvalid("this bundle's proofs cannot be read", found=f"{type(error).__name__}: {error}") from error
+
+
+def _only(value: T, written: bytes, data: bytes) -> T:
+    """Return a value that was read, if it stands in the one form in which it is written."""
+    if written != data:
+        raise IntegrityError("it is not in the form that nbprod writes", expected="RFC 8785")
+    return value

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nbprod.attest.checkpoint import Checkpoint
+from nbprod.attest.dsse import Envelope
 from nbprod.bundle.archive import Archive
 from nbprod.bundle.form import Member, Proven
 from nbprod.digest import Digest
@@ -175,6 +176,8 @@ class BundleLog(MemoryLog):
         self._proofs = proofs
         self._checkpoint = None if checkpoint is None else Checkpoint.parse(checkpoint.rpartition("\n\n")[0] + "\n")
         for body in keys:
+            if Envelope.from_bytes(body.encode()).to_bytes() != body.encode():
+                raise BundleInvalid("a list of keys is not in the form that nbprod writes", expected="RFC 8785")
             self.add_note(NoteKind.KEYS, body)
         if checkpoint is not None:
             self.add_note(NoteKind.CHECKPOINT, checkpoint)

@@ -158,7 +158,7 @@ def _add_run(project: Project, run: Run, events: tuple[StoredEvent, ...], conten
             _add(project, run, _Object(f"inputs/{path}", digest, f"input {path}"), contents)
         elif not contents.has(digest):
             why = "it was left out when the bundle was made"
-            contents.absent.append(Absent(run=run.id, digest=digest, what=f"input {path}", why=why))
+            contents.absent.append(Absent(run=run.id, digest=digest, what=f"input {path}", why=why, left_out=True))
     _add_page(run, contents)
 
 

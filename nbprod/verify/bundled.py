@@ -21,6 +21,9 @@ from nbprod.verify.trust import Trust, read_trust
 
 __all__ = ["BundleVerifier"]
 
+_NAMED = 3
+"""Inputs that are named one by one."""
+
 
 class BundleVerifier:
     """Verifies the runs of a bundle.
@@ -55,7 +58,12 @@ class BundleVerifier:
         found = survey(ledger.log, self.trust, seen=self._seen, given=asked.given)
         self.survey = replace(found, checks=(*faults, *found.checks))
         self._evidence = Evidence(
-            ledger=ledger, store=bundle.store, trust=self.trust, survey=self.survey, policy=asked.policy
+            ledger=ledger,
+            store=bundle.store,
+            trust=self.trust,
+            survey=self.survey,
+            policy=asked.policy,
+            left_out=frozenset(each.digest for each in bundle.index.absent if each.left_out),
         )
 
     def run(self, run_id: RunId) -> Verification:
@@ -97,8 +105,13 @@ class BundleVerifier:
 
     def _beside(self, run_id: RunId) -> Iterator[Check]:
         """Tell what of a run the bundle does not hold, and that its index names another record than the events."""
-        for each in self._bundle.index.absent:
-            if each.run == run_id:
+        absent = [each for each in self._bundle.index.absent if each.run == run_id]
+        if left := [each.what for each in absent if each.left_out]:
+            more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+            told = f"who made the bundle left out what the run read: {', '.join(left[:_NAMED])}{more}"
+            yield Check.beside(3, "bundle", told)
+        for each in absent:
+            if not each.left_out:
                 yield Check.beside(3, "bundle", f"{each.what} is not in the bundle: {each.why}")
         events = [stored.event for stored in self._bundle.ledger.events(run_id)]
         ends = [event.record for event in events if isinstance(event, RunFinished)]

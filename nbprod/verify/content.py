@@ -34,11 +34,13 @@ class Object:
         what: for people.
         digest: of its bytes.
         size: in bytes; None where the record does not say.
+        is_input: whether the run read it, and the trace says that it is kept.
     """
 
     what: str
     digest: Digest
     size: int | None = None
+    is_input: bool = False
 
 
 def objects_of(record: RunRecord) -> Iterator[Object]:
@@ -60,20 +62,29 @@ def objects_of(record: RunRecord) -> Iterator[Object]:
         yield Object(what="the published step's manifest", digest=record.request.published)
 
 
-def check_objects(record: RunRecord, store: Store, gone: dict[Digest, BytesErased], waits: str | None) -> list[Check]:
-    """Read and hash every object that a record names.
+def check_objects(
+    record: RunRecord,
+    store: Store,
+    gone: dict[Digest, BytesErased],
+    waits: str | None,
+    left_out: Container[Digest] = (),
+) -> list[Check]:
+    """Read and hash every object that a record names, and every input that is kept.
 
     Args:
         record: the run's.
         store: has them.
         gone: those that were erased, with the event that says so.
         waits: the host whose spool has some of them; None: they all went to the store.
+        left_out: inputs that need not be there.
     """
     checks: list[Check] = []
     faulty: set[Digest] = set()
     read = 0
     try:
         for each in _named(record, store, faulty):
+            if each.is_input and each.digest in left_out and not store.has(each.digest):
+                continue
             found = [_gone(each, check, gone.get(each.digest), waits) for check in _read(each, store)]
             faulty.update([each.digest] if found else [])
             checks += found
@@ -105,7 +116,7 @@ def _named(record: RunRecord, store: Store, faulty: Container[Digest]) -> Iterat
         if kept.digest not in known:
             known.add(kept.digest)
             what = f"the list of the files of {kept.path}" if kept.folder else f"input {kept.path}"
-            yield Object(what=what, digest=kept.digest, size=kept.size)
+            yield Object(what=what, digest=kept.digest, size=kept.size, is_input=True)
 
 
 def _listing(store: Store, digest: Digest) -> bytes | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nbprod.attest.keyring import DEVELOPMENT
+from nbprod.digest import Digest
 from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger import Ledger, RunRow, StoredEvent
 from nbprod.ledger.events import BytesErased, RunFinished
@@ -36,6 +37,7 @@ class Evidence:
         trust: whose signatures count.
         survey: what was found out about the log as a whole.
         policy: what is asked for beyond soundness.
+        left_out: inputs that a bundle does without, by choice of who made it.
     """
 
     ledger: Ledger
@@ -43,6 +45,7 @@ class Evidence:
     trust: Trust
     survey: Survey
     policy: Policy = field(default_factory=Policy)
+    left_out: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def _recorded(run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence) 
     checks = [
         *signed.checks,
         check_key(signed, trust, None if leaf is None else leaf.index, evidence.survey.size),
-        *check_objects(record, store, erased_of(stones), waits),
+        *check_objects(record, store, erased_of(stones), waits, evidence.left_out),
         *check_tombstones(stones, store),
         *check_events(read.events, record, read.row, before=read.before),
         *check_second_endings(read.events, store),

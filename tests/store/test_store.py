@@ -115,6 +115,22 @@ def test_files_come_back(store: Store, tmp_path: Path, size: int) -> None:
     assert (tmp_path / "copy").read_bytes() == source.read_bytes() == store.get(digest)
 
 
+def test_a_file_is_kept_under_its_digest_or_not_at_all(store: Store, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(BLOCK + 7))
+    digest = digest_bytes(source.read_bytes())
+    assert not store.put_as(source, ABSENT)
+    assert list(store.digests()) == []
+    assert store.put_as(source, digest)
+    assert store.get(digest) == source.read_bytes()
+    source.unlink()
+    assert store.put_as(source, digest)  # what is there is not read again
+    with pytest.raises(NotFound):
+        store.put_as(source, ABSENT)
+    with pytest.raises(CallerError):
+        store.put_as(tmp_path, ABSENT)
+
+
 def test_the_same_bytes_are_kept_once(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"same")
     digest = store.put(b"same")

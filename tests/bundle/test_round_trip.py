@@ -1,0 +1,246 @@
+"""Export on one machine, verify on another: what is as it was passes, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nbprod.bundle import open_bundle
+from nbprod.bundle.form import CHECKPOINT, INDEX, README, Index
+from nbprod.digest import digest_bytes
+from nbprod.errors import BundleInvalid, CallerError, NotFound
+from nbprod.ledger.log import NoteKind
+from nbprod.project.checkpoint import make_checkpoint
+from nbprod.project.export import export
+from nbprod.project.labels import tag_run
+from nbprod.verify import Conclusion, Outcome, Policy, Verification
+from tests.bundle.conftest import Exported, Members, members_of, pack, worst
+
+pytestmark = pytest.mark.kernel
+
+Verify = Callable[..., list[Verification]]
+ALTERED, CANNOT_TELL, VERIFIED = Conclusion.ALTERED, Conclusion.CANNOT_TELL, Conclusion.VERIFIED
+FOR_PEOPLE = (README, "notebook.html")
+
+
+def elsewhere(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as somebody with another home, and no project."""
+    home.mkdir(exist_ok=True)
+    environ = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "nbprod", *words]
+    return subprocess.run(command, cwd=home, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_a_machine_that_never_saw_the_ledger_verifies_it(exported: Exported, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = elsewhere(home, "verify", str(exported.path), "--root", exported.root, "--strict", "--json")
+    assert done.returncode == 0, done.stderr
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["subject"], second["subject"]) == (str(exported.trained.id), str(exported.prepared.id))
+    assert {first["conclusion"], second["conclusion"]} == {"verified"}
+    assert first["covered"]
+    assert {check["step"] for check in first["checks"]} == {1, 2, 3, 4, 5, 6}
+    assert [path.name for path in home.rglob("*.json")]  # what was seen is remembered, in the home of who asked
+    assert elsewhere(home, "verify", str(exported.path)).returncode == 0
+    wrong = elsewhere(home, "verify", str(exported.path), "--root", "0" * 64)
+    assert wrong.returncode == BundleInvalid.exit_code
+
+
+def test_it_holds_both_runs_and_all_that_they_read(exported: Exported) -> None:
+    with open_bundle(exported.path) as bundle:
+        assert bundle.run_ids == (exported.trained.id, exported.prepared.id)
+        assert bundle.run_id == exported.trained.id
+        for run in (exported.trained, exported.prepared):
+            assert bundle.record(run.id) == run.record
+            assert bundle.trace(run.id) == run.trace
+            assert bundle.read(run.record.source_file.digest)
+        kept = {each.path: bundle.read(each.digest) for each in bundle.inputs(exported.prepared.id)}
+        assert kept["raw/ä.csv"] == b"1,2\n"
+        assert kept["data.csv"] == b"3,4\n"
+        assert kept["local_module.py"] == b"A = 1\n"
+        assert digest_bytes(kept["raw"]) == exported.prepared.record.request.inputs[0].digest
+        with pytest.raises(NotFound):
+            bundle.read(digest_bytes(b"never kept"))
+    assert not bundle.index.absent
+
+
+def test_the_same_run_gives_the_same_bytes(exported: Exported, tmp_path: Path) -> None:
+    made = [
+        export(exported.project, exported.trained, tmp_path / name, upstream=True).path.read_bytes()
+        for name in ("one.zip", "two.zip")
+    ]
+    assert made[0] == made[1]
+
+
+def test_every_name_is_plain(exported: Exported) -> None:
+    names = members_of(exported.path)
+    assert any(name.endswith("artifacts/Modell_gr_er_.bin") for name in names), names
+    assert all(name.isascii() and ".." not in name and not name.startswith("/") for name in names)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "removed", "swapped", "emptied"])
+def test_no_member_can_be_changed_unseen(exported: Exported, verify: Verify, tmp_path: Path, how: str) -> None:
+    members = members_of(exported.path)
+    assert worst(verify(pack(tmp_path / "same.zip", members))) is VERIFIED  # positive control
+    names = sorted(members)
+    for place, name in enumerate(names):
+        changed: Members = dict(members)
+        data = members[name]
+        other = names[(place + 1) % len(names)]
+        if how == "flipped":
+            changed[name] = data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+        elif how == "cut":
+            changed[name] = data[:-1]
+        elif how == "emptied":
+            changed[name] = b""
+        elif how == "removed":
+            del changed[name]
+        else:
+            changed[name], changed[other] = members[other], data
+        try:
+            assert worst(verify(pack(tmp_path / "changed.zip", changed))) is ALTERED, name
+        except BundleInvalid:
+            assert INDEX in (name, other) or name.startswith("log/") or other.startswith("log/"), name
+
+
+def test_nothing_can_be_added_unseen(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    members = members_of(exported.path)
+    assert worst(verify(pack(tmp_path / "more.zip", {**members, "runs/more.txt": b"more"}))) is ALTERED
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_an_index_that_fits_the_changed_members_does_not_help(
+    exported: Exported, verify: Verify, tmp_path: Path, how: str
+) -> None:
+    """Nobody signs the index: what is changed must be found by signatures and proofs alone."""
+    members = members_of(exported.path)
+    index = Index.from_bytes(members[INDEX])
+    for each in index.members:
+        if each.name.endswith(FOR_PEOPLE) or each.name.startswith("log/consistency"):
+            continue
+        if "/inputs/" in each.name and "clean.csv" in each.name:
+            continue
+        changed = dict(members)
+        rest = [other for other in index.members if other != each]
+        if how == "changed":
+            # In JSON a space more changes nothing but the bytes.
+            changed[each.name] = members[each.name][:-1] + b" " + members[each.name][-1:]
+            told = {"digest": digest_bytes(changed[each.name]), "size": len(changed[each.name])}
+            rest.append(type(each)(name=each.name, what=each.what, **told))  # type: ignore[arg-type]
+        else:
+            del changed[each.name]
+        changed[INDEX] = type(index)(
+            made_by=index.made_by, runs=index.runs, members=tuple(sorted(rest, key=lambda one: one.name))
+        ).to_bytes()
+        try:
+            found = verify(pack(tmp_path / "changed.zip", changed), policy=Policy.strict(), root=exported.root)
+        except BundleInvalid:
+            continue
+        assert worst(found) is not VERIFIED, each.name
+
+
+def test_a_mutated_member_never_passes(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    members = members_of(exported.path)
+    names = [name for name in sorted(members) if not name.endswith(FOR_PEOPLE)]
+
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+    @given(
+        name=st.sampled_from(names),
+        place=st.floats(0, 1, exclude_max=True),
+        cut=st.integers(0, 3),
+        new=st.binary(max_size=3),
+    )
+    def mutate(name: str, place: float, cut: int, new: bytes) -> None:
+        data = members[name]
+        at = int(place * len(data))
+        changed = data[:at] + new + data[at + cut :]
+        if changed == data:
+            return
+        try:
+            assert worst(verify(pack(tmp_path / "mutated.zip", {**members, name: changed}))) is ALTERED
+        except (BundleInvalid, CallerError):
+            assert name == INDEX or name.startswith("log/")
+
+    mutate()
+
+
+def test_any_byte_of_the_file_may_be_flipped(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    """Whatever is flipped: an answer, or an error of ours. Only a byte that says nothing (a time) may go unseen."""
+    whole = exported.path.read_bytes()
+
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+    @given(place=st.integers(0, len(whole) - 1), bit=st.integers(0, 7))
+    def flip(place: int, bit: int) -> None:
+        path = tmp_path / "flipped.zip"
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        try:
+            found = worst(verify(path))
+        except (BundleInvalid, CallerError):
+            return
+        if found is VERIFIED:
+            assert members_of(path) == members_of(exported.path)
+
+    flip()
+
+
+def test_an_earlier_and_a_later_checkpoint(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    project = exported.project
+    early = members_of(exported.path)[CHECKPOINT].decode()
+    tag_run(project.home.ledger, exported.trained.id, ["later"])
+    late = make_checkpoint(project).note
+    made = export(project, exported.trained, tmp_path / "late.zip")
+    assert worst(verify(made.path, given=[early])) is VERIFIED
+    assert worst(verify(made.path, given=[late])) is VERIFIED
+    # Nothing leads from the earlier bundle to what came later; what was seen is no fault of the bundle's.
+    assert worst(verify(exported.path, given=[late])) is CANNOT_TELL
+    (told,) = [
+        check
+        for check in verify(exported.path)[0].checks
+        if check.outcome is Outcome.NOT_APPLICABLE and check.name == "consistency"
+    ]
+    assert "another moment" in told.told
+    forged = early.replace(early.split("\n")[2], members_of(made.path)[CHECKPOINT].decode().split("\n")[2])
+    assert worst(verify(made.path, given=[forged])) is ALTERED
+
+
+def test_another_log_of_the_same_name_is_noticed(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    """Whoever has the keys makes another history: a checkpoint that was kept tells."""
+    from nbprod.attest.checkpoint import Checkpoint
+    from nbprod.project.keys import keyring_of
+
+    kept = members_of(exported.path)[CHECKPOINT].decode()
+    true = Checkpoint.parse(kept.rpartition("\n\n")[0] + "\n")
+    held = keyring_of(exported.project).signer("checkpoint")
+    other = Checkpoint(origin=true.origin, size=true.size, root=bytes(32)).sign(held.key)
+    assert worst(verify(exported.path, given=[other])) is ALTERED
+    assert any(note.body == kept for note in exported.project.home.ledger.log.notes(NoteKind.CHECKPOINT))
+
+
+def test_what_was_left_out_is_told(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    made = export(exported.project, exported.prepared, tmp_path / "bare.zip", inputs=False)
+    assert {each.what for each in made.absent} >= {"input data.csv", "input local_module.py", "input raw/ä.csv"}
+    found = verify(made.path)
+    assert worst(found) is VERIFIED
+    assert any("left out what the run read: input data.csv, " in check.told for check in found[0].checks)
+
+
+def test_nothing_is_written_over_or_too_large(exported: Exported, tmp_path: Path) -> None:
+    path = tmp_path / "there.zip"
+    path.write_bytes(b"mine")
+    with pytest.raises(CallerError, match="already"):
+        export(exported.project, exported.trained, path)
+    with pytest.raises(CallerError, match="too large"):
+        export(exported.project, exported.trained, tmp_path / "large.zip", largest=1000)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["there.zip"]
+    assert path.read_bytes() == b"mine"
+    export(exported.project, exported.trained, path, force=True)
+    assert zipfile.is_zipfile(path)
