@@ -92,9 +92,10 @@ def _array(head: bytes) -> str:
     try:
         told = ast.literal_eval(head[start : start + size].decode("latin-1").strip())
         shape = " x ".join(str(int(each)) for each in told["shape"])
-        return f"array of {told['descr']}, {shape or 'one value'}"
+        kind = told["descr"] if isinstance(told["descr"], str) else f"records of {len(told['descr'])} fields"
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
         return ""
+    return f"array of {kind}, {shape or 'one value'}"
 
 
 def compare_zip(before: BinaryIO, after: BinaryIO) -> Content:

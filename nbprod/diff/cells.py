@@ -11,8 +11,7 @@ from nbprod.diff.outputs import OutputChange, compare_outputs
 from nbprod.diff.pairs import Pair
 from nbprod.diff.side import Own
 from nbprod.diff.tolerance import Tolerance
-from nbprod.notebook.format import load_node
-from nbprod.notebook.leftovers import source_cells
+from nbprod.notebook import Notebook
 
 __all__ = ["CellComparison", "ExecutedCell", "compare_cells", "executed_cells"]
 
@@ -23,7 +22,7 @@ class ExecutedCell:
 
     Args:
         cell: index in the source notebook; what pairs of cells mean.
-        source: its text.
+        title: the heading above it, else its first line that says something; for people.
         outputs: nbformat 4.
         status: how it ended, as the run's verdict says; empty where there is no verdict.
         seconds: how long it took; None where that is not known.
@@ -31,7 +30,7 @@ class ExecutedCell:
     """
 
     cell: int
-    source: str
+    title: str
     outputs: Sequence[Mapping[str, Any]]
     status: str = ""
     seconds: float | None = None
@@ -45,7 +44,7 @@ class CellComparison:
     Args:
         before: index in the earlier source notebook; None where it is not there.
         after: index in the later one.
-        title: its first line that says something, for people.
+        title: the heading above it, else its first line that says something; for people.
         outcome: how its outputs and its ending compare.
         rules: names of the rules that were needed for `equal after normalising`.
         changes: what differs.
@@ -94,10 +93,9 @@ def executed_cells(data: bytes) -> dict[int, ExecutedCell]:
     Raises:
         NotebookInvalid: it is no sound notebook.
     """
-    node = load_node(data, where="the executed notebook")
-    cells, _ = source_cells(node)
+    notebook = Notebook.parse(data, path="the executed notebook")
     made: dict[int, ExecutedCell] = {}
-    for place, cell in enumerate(cells):
+    for place, cell in enumerate(notebook.raw["cells"]):
         if cell["cell_type"] != "code":
             continue
         ours = cell["metadata"].get("nbprod")
@@ -107,7 +105,7 @@ def executed_cells(data: bytes) -> dict[int, ExecutedCell]:
             continue
         made[number] = ExecutedCell(
             cell=number,
-            source=cell["source"],
+            title=notebook.heading(place) or _first_line(cell["source"]),
             outputs=cell["outputs"],
             status=str(told.get("status", "")),
             seconds=told.get("seconds"),
@@ -159,7 +157,7 @@ def _compared(
         yield CellComparison(
             before=None if first is None else first.cell,
             after=None if second is None else second.cell,
-            title=_title(there.source),
+            title=there.title,
             outcome=outcome,
             rules=rules,
             changes=changes,
@@ -169,7 +167,7 @@ def _compared(
         )
 
 
-def _title(source: str) -> str:
+def _first_line(source: str) -> str:
     """Return a cell's first line that is no comment and no magic, else its first line."""
     lines = [line.strip() for line in source.splitlines() if line.strip()]
     telling = (line for line in lines if not line.startswith(("#", "%")))

@@ -109,6 +109,7 @@ def _changes(
 ) -> Iterator[OutputChange]:
     """Yield what differs, output by output; of several forms of one output the first that differs, and pictures."""
     sources = _pictures_of(raw[0]), _pictures_of(raw[1])
+    glued: list[str] = []
     for first, second in zip_longest(_by_output(plain[0]), _by_output(plain[1]), fillvalue=()):
         forms = {_key(piece): piece for piece in first}, {_key(piece): piece for piece in second}
         told = False
@@ -117,7 +118,13 @@ def _changes(
             if (pair[0] and pair[0].body) == (pair[1] and pair[1].body) or (told and key[1] in _REPEATS):
                 continue
             told = True
-            yield _change(pair, sources)
+            if key[1].startswith(SCRAP):
+                glued += (_glued(piece)[0] for piece in pair if piece is not None)
+            else:
+                yield _change(pair, sources)
+    if glued:
+        names = ", ".join(dict.fromkeys(glued))
+        yield OutputChange(what="scraps", told=f"{names} (see the scraps)")
 
 
 def _by_output(pieces: tuple[Piece, ...]) -> list[tuple[Piece, ...]]:
@@ -145,9 +152,6 @@ def _change(pair: tuple[Piece | None, Piece | None], sources: tuple[_Pictures, _
             what=what, told=_pictures_told(what, raw), pictures=(_address(what, raw[0]), _address(what, raw[1]))
         )
     told = "" if pair[0] and pair[1] else "only before" if pair[0] else "only after"
-    if what.startswith(SCRAP):
-        name = _glued(piece)[0]
-        return OutputChange(what="scrap", told=f"{name}: see the scraps", lines=())
     return OutputChange(what=what, told=told, lines=changed_lines(*bodies))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -38,10 +38,9 @@ def _by_nbdime(before: Notebook, after: Notebook) -> Iterator[Pair]:
     from nbdime.diffing.notebooks import diff_notebooks  # noqa: PLC0415 - optional, and takes a second to import
 
     ops = diff_notebooks(_sources(before), _sources(after))
-    none: Sequence[Any] = ()
-    cells = next((op["diff"] for op in ops if op["key"] == "cells"), none)
+    changed = [op["diff"] for op in ops if op["key"] == "cells"]
     first = second = 0
-    for op in cells:
+    for op in changed[0] if changed else ():
         if op["op"] == "patch":
             continue
         while first < op["key"]:
@@ -61,7 +60,7 @@ def _by_nbdime(before: Notebook, after: Notebook) -> Iterator[Pair]:
 
 def _sources(notebook: Notebook) -> dict[str, Any]:
     """Return what of a notebook is source, as nbformat has it."""
-    cells = [
+    cells: list[dict[str, Any]] = [
         {
             "cell_type": cell.kind,
             "source": cell.source,

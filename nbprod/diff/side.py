@@ -47,12 +47,14 @@ class Side:
         record: what nbprod states about it.
         read: returns the bytes of a digest; raises Erased, NotFound, IntegrityError or StoreUnavailable.
         stream: opens the bytes of a large artifact, seekable; what `read` returns, where it is None.
+        origin: of a run that an earlier one answered, that one's record: its texts are the earlier run's.
         places: further absolute paths that only this run has, and what to call them (see `Own`).
     """
 
     record: RunRecord
     read: Callable[[Digest], bytes]
     stream: Callable[[Digest], BinaryIO] | None = None
+    origin: RunRecord | None = None
     places: Mapping[str, str] = field(default_factory=dict)
 
     def open(self, digest: Digest) -> BinaryIO:
@@ -62,7 +64,7 @@ class Side:
     @property
     def own(self) -> Own:
         """What the run's texts may tell of itself."""
-        record = self.record
+        record = self.record if self.origin is None else self.origin
         given = record.request.parameters.get("output_dir")
         folder = str(untag(given)) if given is not None else ""
         return Own(

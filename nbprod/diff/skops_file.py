@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
 
 from nbprod.diff.archives import Member, compare_members, members_of
 from nbprod.diff.content import Content, TooMuchError
 from nbprod.diff.outcome import Outcome
-from nbprod.diff.trees import changes
+from nbprod.diff.trees import Leaf, changes
 from nbprod.digest import Json
 
 __all__ = ["compare_skops"]
@@ -24,6 +24,9 @@ SKOPS = "skops without addresses and times"
 _SCHEMA = "schema.json"
 _MOST_SCHEMA = 64 << 20
 _SHOWN = 30
+_ARRAYS = 5
+_MOST_CHANGES = 10_000
+_HASH = ", sha256 "
 _ID = "__id__"
 _CLASS, _MODULE, _LOADER = "__class__", "__module__", "__loader__"
 _PLAIN = "JsonNode"
@@ -41,10 +44,9 @@ def compare_skops(before: BinaryIO, after: BinaryIO) -> Content:
         told = [*compare_members(*spare)]
         if trees[0] == trees[1] and _typed(trees[0]) == _typed(trees[1]) and not told:
             return Content(outcome=Outcome.NORMALISED, by=SKOPS)
-        plain = [_plain(tree) for tree in trees]
-        told += [str(leaf) for leaf in islice(changes(*plain), _SHOWN + 1)]
+        told += _in_words(list(islice(changes(*(_plain(tree) for tree in trees)), _MOST_CHANGES)))
         if not told:
-            told = [str(leaf) for leaf in islice(changes(*trees), _SHOWN + 1)]
+            told = _in_words(list(islice(changes(*trees), _MOST_CHANGES)))
     except (
         TooMuchError,
         zipfile.BadZipFile,
@@ -56,8 +58,22 @@ def compare_skops(before: BinaryIO, after: BinaryIO) -> Content:
     ) as error:
         why = f"they are not looked into: {type(error).__name__}: {error}"
         return Content(outcome=Outcome.DIFFERENT, by=SKOPS, told=(why,))
-    few = told if len(told) <= _SHOWN else [*told[:_SHOWN], "… and more"]
-    return Content(outcome=Outcome.DIFFERENT, by=SKOPS, told=tuple(few))
+    return Content(outcome=Outcome.DIFFERENT, by=SKOPS, told=tuple(told))
+
+
+def _in_words(found: Sequence[Leaf]) -> list[str]:
+    """Return what differs: first parameters and single values, then a few of the arrays, and how many there are."""
+    arrays = [leaf for leaf in found if _HASH in leaf.before + leaf.after]
+    told = [str(leaf) for leaf in found if _HASH not in leaf.before + leaf.after]
+    if len(told) > _SHOWN:
+        told = [*told[:_SHOWN], f"… and {len(told) - _SHOWN} more values"]
+    told += [f"{leaf.path}: {_array(leaf.before, leaf.after)}" for leaf in arrays[:_ARRAYS]]
+    return [*told, f"… and {len(arrays) - _ARRAYS} more arrays"] if len(arrays) > _ARRAYS else told
+
+
+def _array(before: str, after: str) -> str:
+    words = [text.partition(_HASH)[0] for text in (before, after)]
+    return f"{words[0]}, other values" if words[0] == words[1] else f"{words[0]} → {words[1]}"
 
 
 def _typed(value: Json) -> str:
@@ -122,7 +138,7 @@ class _Renumbered:
 
     def _named(self, file: str) -> str:
         member = self._members.get(file)
-        return f"missing {file}" if member is None else f"{member}, sha256 {member.digest[:12]}"
+        return f"missing {file}" if member is None else f"{member}{_HASH}{member.digest}"
 
 
 def _plain(node: Json) -> Json:  # noqa: PLR0911 - a table of kinds

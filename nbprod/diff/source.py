@@ -8,7 +8,7 @@ from typing import Any
 
 from nbprod.diff.lines import changed_lines
 from nbprod.diff.pairs import Pair
-from nbprod.notebook import Notebook
+from nbprod.notebook import Cell, Notebook
 
 __all__ = ["SourceChange", "compare_sources"]
 
@@ -56,12 +56,9 @@ def _compared(before: Notebook, after: Notebook, pairs: Sequence[Pair]) -> Itera
         first = None if pair.before is None else before.cells[pair.before]
         second = None if pair.after is None else after.cells[pair.after]
         if first is not None and second is not None:
-            if (first.source, sorted(set(first.tags))) == (second.source, sorted(set(second.tags))):
-                continue
-            lines = () if first.source == second.source else changed_lines(first.source, second.source)
-            if sorted(set(first.tags)) != sorted(set(second.tags)):
-                lines = (*_tags("-", first.tags), *_tags("+", second.tags), *lines)
-            yield SourceChange(change="changed", kind=first.kind, before=pair.before, after=pair.after, lines=lines)
+            lines = tuple(_lines(first, second))
+            if lines:
+                yield SourceChange(change="changed", kind=first.kind, before=pair.before, after=pair.after, lines=lines)
         elif first is not None:
             lines = changed_lines(first.source, "")
             yield SourceChange(change="removed", kind=first.kind, before=pair.before, after=None, lines=lines)
@@ -70,5 +67,11 @@ def _compared(before: Notebook, after: Notebook, pairs: Sequence[Pair]) -> Itera
             yield SourceChange(change="added", kind=second.kind, before=None, after=pair.after, lines=lines)
 
 
-def _tags(sign: str, tags: Sequence[str]) -> tuple[str, ...]:
-    return (f"{sign} tags: {', '.join(sorted(set(tags)))}",) if tags else (f"{sign} no tags",)
+def _lines(before: Cell, after: Cell) -> Iterator[str]:
+    if before.kind != after.kind:
+        yield from (f"- a {before.kind} cell", f"+ a {after.kind} cell")
+    tags = [sorted(set(cell.tags)) for cell in (before, after)]
+    if tags[0] != tags[1]:
+        yield from (f"{sign} tags: {', '.join(each) or 'none'}" for sign, each in zip("-+", tags, strict=True))
+    if before.source != after.source:
+        yield from changed_lines(before.source, after.source)

@@ -10,7 +10,7 @@ from nbprod.errors import CallerError
 
 __all__ = ["EXACT", "Margin", "Tolerance"]
 
-_EXPECTED = "a number not below 0, `rel:NUMBER`, or percents: 0.01, rel:1e-6, 1%"
+_EXPECTED = "a number not below 0, `rel:NUMBER`, percents or `any`: 0.01, rel:1e-6, 1%, any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +35,22 @@ class Margin:
 
     def __str__(self) -> str:
         """Return it as people write it."""
+        if math.isinf(self.absolute):
+            return "any number"
         parts = [f"±{self.absolute:g}"] if self.absolute else []
         parts += [f"±{self.relative:g} of the value"] if self.relative else []
         return " or ".join(parts) or "exact"
 
     @classmethod
     def parse(cls, text: str) -> Margin:
-        """Read `0.01` (absolute), `rel:0.01` or `1%` (relative).
+        """Read `0.01` (absolute), `rel:0.01` or `1%` (relative), or `any`, for what is measured anew each time.
 
         Raises:
             CallerError: it is neither.
         """
         try:
+            if text == "any":
+                return cls(absolute=math.inf)
             if text.endswith("%"):
                 return cls(relative=_amount(text[:-1]) / 100)
             if text.startswith("rel:"):

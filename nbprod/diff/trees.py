@@ -107,9 +107,11 @@ def _close(before: float, after: float, floats: Margin, ints: Margin | None) -> 
     kinds = isinstance(before, int), isinstance(after, int)
     if ints is not None and kinds[0] is not kinds[1]:
         return False
-    margin = ints if ints is not None and kinds[0] else floats
     try:
-        return before == after or margin.holds(float(before), float(after))
+        if ints is not None and kinds[0]:
+            apart, greater = abs(before - after), max(abs(before), abs(after))
+            return apart <= ints.absolute or apart <= ints.relative * greater
+        return floats.holds(float(before), float(after))
     except OverflowError:
         return False
 

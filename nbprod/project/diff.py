@@ -8,6 +8,7 @@ from typing import BinaryIO
 from nbprod.diff import Comparison, Side, Tolerance, compare
 from nbprod.digest import Digest
 from nbprod.project.run import Run
+from nbprod.record.run_record import RunRecord
 
 __all__ = ["compare_runs", "side_of"]
 
@@ -28,7 +29,14 @@ def side_of(run: Run) -> Side:
             return io.BytesIO(read(digest))
         return run.home.view(digest, artifact.name, run.id).open("rb")
 
-    return Side(record=run.record, read=read, stream=stream)
+    return Side(record=run.record, read=read, stream=stream, origin=_origin(run))
+
+
+def _origin(run: Run) -> RunRecord | None:
+    if run.record.of is None:
+        return None
+    row = run.home.ledger.run(run.record.of)
+    return None if row.record is None else RunRecord.from_bytes(run.home.read(row.record, row.run_id))
 
 
 def compare_runs(before: Run, after: Run, *, tolerance: Tolerance | None = None) -> Comparison:

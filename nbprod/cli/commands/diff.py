@@ -25,7 +25,7 @@ __all__ = ["diff"]
     "--tolerance",
     multiple=True,
     metavar="[SCRAP=]MARGIN",
-    help="How far apart numbers may be: `0.01`, `1%`, `auc=0.005`, `auc=rel:1e-6`.",
+    help="How far apart numbers may be: `0.01`, `1%`, `auc=0.005`, `auc=rel:1e-6`, `seconds=any`.",
 )
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a page.")
 @click.option("--exit-code", "by_code", is_flag=True, help="Exit with 1 if there is a difference that counts.")
