@@ -61,10 +61,10 @@ def reproduce(
     home: Path | None,
     as_json: bool,
 ) -> int:
-    """Execute a run again from what is kept of it, and say how much came out the same.
+    """Execute a run again, and say how much comes out the same.
 
-    The run is verified, its source, inputs and modules are laid out in a fresh folder by their digests, and a kernel
-    that nothing is shared with executes it. The new run is recorded like any other, and what came of comparing the
+    The run is verified; its source, inputs and modules are laid out in a fresh folder by their digests, from what is
+    kept; a fresh kernel executes it. The new run is recorded like any other, and what came of comparing the
     two is kept with both. The exit code is 0 if the level that was asked for is reached, 23 if it is not, and that of
     `verify` if the run cannot be trusted.
     """
