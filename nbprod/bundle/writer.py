@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbprod.bundle.archive import DEFLATED_ALL, DEFLATED_MOST
+from nbprod.bundle.archive import DEFLATED_ALL, DEFLATED_MOST, MEMBERS
 from nbprod.bundle.form import INDEX, Absent, Index, Member, RunEntry
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, EnvironmentFault
@@ -26,7 +26,9 @@ _MOMENT = (1980, 1, 1, 0, 0, 0)
 _IN_MEMORY = 4 << 20
 """Bytes up to which an object is read at once; a larger one goes by way of a temporary file."""
 _BLOCK = 1 << 20
-_LONGEST = 80
+_LONGEST = 60
+_FIRST, _LAST = 3, 5
+"""Parts of a name that stay; of a deeper one, those between go."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -85,7 +87,7 @@ class Contents:
 def _plain(name: str, taken: set[str]) -> str:
     """Return a name of ASCII letters, digits and `._-` in each part, that differs from others in more than case."""
     parts = [_UNSAFE.sub("_", part).strip(". ")[:_LONGEST].rstrip(".") or "_" for part in name.split("/") if part]
-    plain = "/".join(parts[-6:] if len(parts) > 6 else parts)  # noqa: PLR2004 - enough to know it by
+    plain = "/".join((*parts[:_FIRST], *parts[_FIRST:][-_LAST:]))
     stem, dot, ending = plain.rpartition(".")
     stem, ending = (stem, dot + ending) if dot and "/" not in ending and stem else (plain, "")
     count = 1
@@ -112,6 +114,13 @@ def write_bundle(path: Path, contents: Contents, store: Store, *, force: bool = 
     """
     if not force and os.path.lexists(path):
         raise CallerError(f"there is a file {path} already", hint="Name another one, or say --force.")
+    if len(contents.made) + len(contents.kept) >= MEMBERS:
+        raise CallerError(
+            "these are too many files for a bundle",
+            expected=f"{MEMBERS:,} at most",
+            found=f"{len(contents.made) + len(contents.kept):,}",
+            hint="Say --without-inputs.",
+        )
     if not path.parent.is_dir():
         raise CallerError(f"the bundle cannot be written to {path}", found="its folder is not there")
     partial = path.parent / f".nbprod-{secrets.token_hex(8)}.part"

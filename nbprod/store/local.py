@@ -34,7 +34,7 @@ from nbprod.store.store import FRESH, STALE
 
 __all__ = ["LocalStore"]
 
-_JUST_NOW = timedelta(minutes=1)
+_JUST_NOW = timedelta(seconds=10)
 """Time in which whoever put an object may not have made its name durable yet."""
 
 
