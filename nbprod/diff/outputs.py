@@ -14,7 +14,7 @@ from nbprod.diff.lines import changed_lines
 from nbprod.diff.outcome import Outcome
 from nbprod.diff.pictures import pixels_apart
 from nbprod.diff.pieces import SCRAP, Piece, pieces_of
-from nbprod.diff.rules import normalised, rules_needed
+from nbprod.diff.rules import RULES, normalised, rules_needed
 from nbprod.diff.scraps import TOLERANCE, compare_data
 from nbprod.diff.side import Own
 from nbprod.diff.tolerance import Tolerance
@@ -131,12 +131,11 @@ def _by_output(pieces: tuple[Piece, ...]) -> list[tuple[Piece, ...]]:
     return [tuple(each) for _, each in groupby(pieces, key=lambda piece: piece.output)]
 
 
-def _key(piece: Piece) -> tuple[str, str, str]:
-    # An error has two texts: what was raised, and where.
-    return piece.kind, piece.mime, "frames" if piece.kind == "error" and "\n" in piece.body else ""
+def _key(piece: Piece) -> tuple[str, str]:
+    return piece.kind, piece.mime
 
 
-def _rank(key: tuple[str, str, str]) -> tuple[int, tuple[str, str, str]]:
+def _rank(key: tuple[str, str]) -> tuple[int, tuple[str, str]]:
     order = (*_PICTURES, "text/plain", "text/html")
     return (order.index(key[1]) if key[1] in order else len(order), key)
 
@@ -160,8 +159,6 @@ _Pictures = Mapping[tuple[int, str], str]
 
 def _pictures_of(pieces: tuple[Piece, ...]) -> _Pictures:
     # Streams were put in order since, so that outputs' numbers are those of the normalised pieces.
-    from nbprod.diff.rules import RULES  # noqa: PLC0415
-
     ordered = RULES[0].apply(pieces, Own())
     return {(piece.output, piece.mime): piece.body for piece in ordered if piece.mime in _PICTURES}
 

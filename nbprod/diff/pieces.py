@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ class Piece:
 
     Args:
         output: which output of the cell it belongs to, from 0, streams that follow each other counted as one.
-        kind: `stdout`, `stderr`, `execute_result`, `display_data`, `error` or `metadata`.
+        kind: `stdout`, `stderr`, `execute_result`, `display_data`, `error`, `traceback` or `metadata`.
         mime: the MIME type of what is displayed; empty for the others.
         body: the text; JSON in one form, a picture in base64.
     """
@@ -64,7 +64,9 @@ def pieces_of(outputs: Iterable[Mapping[str, Any]]) -> tuple[Piece, ...]:
             continue
         number += 1
         if kind == "error":
-            made += (Piece(output=number, kind=kind, body=body) for body in _error(output))
+            raised = f"{output.get('ename', '')}: {output.get('evalue', '')}"
+            made.append(Piece(output=number, kind="error", body=raised))
+            made.append(Piece(output=number, kind="traceback", body="\n".join(map(str, output.get("traceback") or ()))))
             continue
         for mime, body in sorted(output.get("data", {}).items()):
             made.append(Piece(output=number, kind=kind, mime=mime, body=_body(mime, body)))
@@ -72,11 +74,6 @@ def pieces_of(outputs: Iterable[Mapping[str, Any]]) -> tuple[Piece, ...]:
         if about:
             made.append(Piece(output=number, kind="metadata", body=_json(about)))
     return tuple(made)
-
-
-def _error(output: Mapping[str, Any]) -> Sequence[str]:
-    frames = output.get("traceback") or ()
-    return (f"{output.get('ename', '')}: {output.get('evalue', '')}", "\n".join(map(str, frames)))
 
 
 def _body(mime: str, body: Any) -> str:

@@ -148,7 +148,8 @@ def _without_times(pieces: Pieces, own: Own) -> Pieces:
 
 def _without_counts(pieces: Pieces, own: Own) -> Pieces:  # noqa: ARG001 - rules are called alike
     return tuple(
-        piece.with_body(lambda body: _COUNT.sub(r"\1#\2", body)) if piece.kind == "error" else piece for piece in pieces
+        piece.with_body(lambda body: _COUNT.sub(r"\1#\2", body)) if piece.kind in ("error", "traceback") else piece
+        for piece in pieces
     )
 
 

@@ -218,6 +218,13 @@ def test_execution_counts_of_results_do_not_count():
     assert compare(outputs[:1], outputs[1:]) == (Outcome.EQUAL, ())
 
 
+@given(st.text("ab\n", max_size=4), st.text("ab\n", max_size=4))
+def test_of_an_error_both_what_and_where_count(value, frames):
+    error = {"output_type": "error", "ename": "E", "evalue": "a", "traceback": ["b"]}
+    other = {**error, "evalue": value, "traceback": frames.split("\n")}
+    assert compare([error], [other])[0] is (Outcome.EQUAL if (value, frames) == ("a", "b") else Outcome.DIFFERENT)
+
+
 def test_a_scrap_in_an_output_is_held_to_its_tolerance():
     def glued(value: Any) -> list[dict[str, Any]]:
         body = {"name": "auc", "data": value, "encoder": "json", "version": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import re
 import shutil
 import subprocess
@@ -98,6 +99,7 @@ def test_two_runs_of_the_same_do_not_differ(place):
     found = place.runs["first"].diff(place.runs["again"])
     assert found.differing() == ()
     assert found.first_difference is None
+    assert pickle.loads(pickle.dumps(found)) == found
     (volatile,) = [cell for cell in found.cells if cell.outcome is Outcome.NORMALISED]
     always = ("the run's own places", "times during the run", "temporary names")
     assert volatile.rules[:3] == always
