@@ -119,10 +119,9 @@ def conclude(
     kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), keeping()
     looked = Kept(digest=store.put(traced), size=len(traced))
     entries = tuple(_entry(scrap, store) for scrap in scraps)
-    left = (*(each.digest for each in artifacts), *(entry.ref for entry in entries))
-    parts = [kept.digest, journal.digest, *inputs, *left]
-    known = [looked.digest, started.source_file.digest, started.environment_facts, started.request.environment]
-    spooled = waiting(store, (*parts, *known))
+    left = (*(each.digest for each in artifacts), *(entry.ref for entry in entries), looked.digest)
+    known = (started.source_file.digest, started.environment_facts, started.request.environment)
+    spooled = waiting(store, (kept.digest, journal.digest, *inputs, *left, *known))
     record = RunRecord(
         run_id=started.run_id,
         request=started.request,
@@ -152,26 +151,32 @@ def conclude(
     if spooled := (*spooled, *waiting(store, [digest, attestation])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
         ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
-    finished = RunFinished(
-        at=ended.at,
-        run_id=started.run_id,
-        status=verdict.status,
-        reason=verdict.reason,
-        seconds=round(ended.seconds, 6),  # as the record writes it
-        record=digest,
-        notebook=record.notebook.digest,
-        scraps=indexed(entries),
-        attestation=attestation,
+    _append_end(
+        ledger,
+        RunFinished(
+            at=ended.at,
+            run_id=started.run_id,
+            status=verdict.status,
+            reason=verdict.reason,
+            seconds=round(ended.seconds, 6),  # as the record writes it
+            record=digest,
+            notebook=record.notebook.digest,
+            scraps=indexed(entries),
+            attestation=attestation,
+        ),
     )
-    try:
-        ledger.append(finished)
-    except AlreadyFinished:
-        # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
-        late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
-        late |= {} if attestation is None else {"attestation": str(attestation)}
-        ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what=SECOND_ENDING, data=late))
-        raise
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
+
+
+def _append_end(ledger: Ledger, end: RunFinished) -> None:
+    """Append a run's end; where it has one, what we know stands beside it, as an event (law 2)."""
+    try:
+        ledger.append(end)
+    except AlreadyFinished:
+        late = {"status": str(end.status), "reason": end.reason, "record": str(end.record)}
+        late |= {} if end.attestation is None else {"attestation": str(end.attestation)}
+        ledger.append(RunHeard(at=end.at, run_id=end.run_id, what=SECOND_ENDING, data=late))
+        raise
 
 
 def _trace(started: Started, ended: Ended, folder: RunFolder, store: Store) -> tuple[Trace, tuple[Digest, ...]]:
