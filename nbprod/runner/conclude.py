@@ -151,21 +151,22 @@ def conclude(
     if spooled := (*spooled, *waiting(store, [digest, attestation])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
         ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
-    _append_end(
-        ledger,
-        RunFinished(
-            at=ended.at,
-            run_id=started.run_id,
-            status=verdict.status,
-            reason=verdict.reason,
-            seconds=round(ended.seconds, 6),  # as the record writes it
-            record=digest,
-            notebook=record.notebook.digest,
-            scraps=indexed(entries),
-            attestation=attestation,
-        ),
-    )
+    _append_end(ledger, _end_of(record, digest, attestation))
     return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
+
+
+def _end_of(record: RunRecord, digest: Digest, attestation: Digest | None) -> RunFinished:
+    return RunFinished(
+        at=record.finished,
+        run_id=record.run_id,
+        status=record.verdict.status,
+        reason=record.verdict.reason,
+        seconds=round(record.seconds, 6),  # as the record writes it
+        record=digest,
+        notebook=record.notebook.digest,
+        scraps=indexed(record.scraps),
+        attestation=attestation,
+    )
 
 
 def _append_end(ledger: Ledger, end: RunFinished) -> None:
