@@ -244,3 +244,28 @@ def test_nothing_is_written_over_or_too_large(exported: Exported, tmp_path: Path
     assert path.read_bytes() == b"mine"
     export(exported.project, exported.trained, path, force=True)
     assert zipfile.is_zipfile(path)
+
+
+def test_the_command_writes_it_and_says_what_is_in_it(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from nbprod.cli.app import nbprod
+
+    monkeypatch.chdir(exported.project.root)
+    path = tmp_path / "made.zip"
+    words = ["export", str(exported.trained.id), "-o", str(path), "--without-inputs"]
+    done = CliRunner().invoke(nbprod, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["runs"], told["root"], told["covered"]) == ([str(exported.trained.id)], exported.root, True)
+    assert told["size"] == path.stat().st_size
+    assert told["members"] == len(members_of(path))
+    assert [each["what"].rpartition("/")[2] for each in told["absent"]] == ["clean.csv"]
+    assert CliRunner().invoke(nbprod, words).exit_code == CallerError.exit_code  # it is there already
+    done = CliRunner().invoke(nbprod, [*words, "--force", "--max-size", "1 GiB"])
+    assert done.exit_code == 0, done.output
+    assert exported.root in done.output
+    assert CliRunner().invoke(nbprod, ["verify", str(path), "--seen", str(tmp_path / "seen")]).exit_code == 0
+    assert CliRunner().invoke(nbprod, ["verify", str(tmp_path / "none.zip")]).exit_code == CallerError.exit_code
