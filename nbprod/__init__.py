@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbprod.api import Runs, compare, run, runs, sweep
+    from nbprod.api import Runs, compare, reproduce, run, runs, sweep
     from nbprod.project import Project, Run
     from nbprod.project.swept import Sweep
 
-__all__ = ["Project", "Run", "Runs", "Sweep", "__version__", "compare", "run", "runs", "sweep"]
+__all__ = ["Project", "Run", "Runs", "Sweep", "__version__", "compare", "reproduce", "run", "runs", "sweep"]
 
 __version__ = "0.1.0"
 
@@ -19,6 +19,7 @@ _PLACES = {
     "Runs": "api",
     "Sweep": "project.swept",
     "compare": "api",
+    "reproduce": "api",
     "run": "api",
     "runs": "api",
     "sweep": "api",

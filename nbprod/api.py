@@ -1,4 +1,4 @@
-"""The Python face: `nbprod.run(...)`, `nbprod.sweep(...)`, `nbprod.runs(...)` and `nbprod.compare(...)`."""
+"""The Python face: `nbprod.run(...)`, `nbprod.sweep(...)`, `nbprod.runs(...)`, `compare(...)` and `reproduce(...)`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from nbprod.scraps import Scrap
 
 if TYPE_CHECKING:
     from nbprod.diff import Comparison, Tolerance
+    from nbprod.project.reproduce import Reproduction
 
-__all__ = ["Runs", "compare", "run", "runs", "sweep"]
+__all__ = ["Runs", "compare", "reproduce", "run", "runs", "sweep"]
 
 
 def run(
@@ -280,3 +281,54 @@ def compare(
     """
     runs = [each if isinstance(each, Run) else (project or Project.find()).run(each) for each in (before, after)]
     return runs[0].diff(runs[1], tolerance=tolerance)
+
+
+def reproduce(
+    run: Run | str | os.PathLike[str],
+    *,
+    inputs: Mapping[str, str | os.PathLike[str]] | None = None,
+    allow_missing: bool = False,
+    anyway: bool = False,
+    strict_environment: bool = False,
+    rebuild_environment: bool = False,
+    tolerance: Tolerance | None = None,
+    keep: bool = False,
+    project: Project | None = None,
+) -> Reproduction:
+    """Execute a run again from what is kept of it, and say how much came out the same.
+
+    Args:
+        run: the run, as commands name it, or the path of a bundle.
+        inputs: files and folders that were not kept, by the parameter or the path that names them.
+        allow_missing: go on without what is not to be had.
+        anyway: go on although the run was altered.
+        strict_environment: refuse where the environment is not the recorded one.
+        rebuild_environment: install the recorded packages into an environment of their own.
+        tolerance: for the numbers of scraps (see `compare`).
+        keep: leave the folder in which it was executed.
+        project: takes the new run; found from the current folder by default.
+
+    Raises:
+        NotReproducible: something that it needs is not to be had; the error lists all of it.
+        IntegrityError: the run was altered, or bytes of it are not what they were.
+    """
+    from nbprod.bundle import open_bundle  # noqa: PLC0415 - rarely needed
+    from nbprod.diff import Tolerance  # noqa: PLC0415
+    from nbprod.project import reproduce as again  # noqa: PLC0415
+    from nbprod.project.origin import origin_of, origins_in  # noqa: PLC0415
+
+    project = Project.find() if project is None else project
+    how = again.How(
+        given={name: Path(path) for name, path in (inputs or {}).items()},
+        allow_missing=allow_missing,
+        anyway=anyway,
+        strict_environment=strict_environment,
+        rebuild_environment=rebuild_environment,
+        tolerance=Tolerance() if tolerance is None else tolerance,
+        keep=keep,
+    )
+    if isinstance(run, Run) or not Path(run).is_file():
+        found = run if isinstance(run, Run) else project.run(os.fspath(run))
+        return again.reproduce(project, origin_of(project, found), how)
+    with open_bundle(Path(run)) as bundle:
+        return again.reproduce(project, next(origins_in(bundle, project.environ)), how)

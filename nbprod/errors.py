@@ -21,6 +21,7 @@ __all__ = [
     "NbprodError",
     "NotApproved",
     "NotFound",
+    "NotReproducible",
     "NotebookError",
     "NotebookInvalid",
     "ParameterError",
@@ -112,6 +113,18 @@ class Erased(CallerError):
 
 class NotApproved(CallerError):
     """An alias was to point at a version of which people have not said what the settings ask for."""
+
+
+class NotReproducible(CallerError):
+    """A run cannot be executed again as it was: what it needs is not to be had. Nothing was started.
+
+    Args:
+        missing: all that is missing, each in a line that says what to do.
+    """
+
+    def __init__(self, what: str, missing: tuple[str, ...], *, hint: str | None = None) -> None:
+        super().__init__(what, found="".join(f"\n  - {line}" for line in missing) + "\n", hint=hint)
+        self.missing = missing
 
 
 class SettingsError(CallerError):

@@ -149,16 +149,19 @@ def test_every_status_and_event_is_described():
 def test_every_option_of_the_python_face_is_described():
     import inspect
 
-    from nbprod.api import compare, run, runs, sweep
+    from nbprod.api import compare, reproduce, run, runs, sweep
     from nbprod.diff import Comparison
     from nbprod.project import Run
+    from nbprod.project.reproduce import Reproduction
     from nbprod.project.swept import Sweep
 
     described = table_keys(DOCS / "reference" / "python.md")
-    names = {name for function in (compare, run, runs, sweep) for name in inspect.signature(function).parameters}
+    names = {
+        name for function in (compare, reproduce, run, runs, sweep) for name in inspect.signature(function).parameters
+    }
     attributes = {name for name in vars(Run) if not name.startswith("_")} - {"home", "raise_for_status"}
     attributes |= {name for name in (*vars(Sweep), "id", "step", "points") if not name.startswith("_")}
-    attributes |= {entry.name for entry in fields(Comparison)}
+    attributes |= {entry.name for kind in (Comparison, Reproduction) for entry in fields(kind)}
     assert (names | attributes) - described == set()
 
 

@@ -30,6 +30,7 @@ COMMANDS = (
     "diff",
     "explain",
     "rerun",
+    "reproduce",
     "steps",
     "publish",
     "step",

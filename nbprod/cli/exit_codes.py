@@ -18,6 +18,7 @@ __all__ = [
     "DIFFERENT",
     "EXIT_CODES",
     "INTERRUPTED",
+    "NOT_REPRODUCED",
     "REFUSED",
     "of_conclusion",
     "of_many",
@@ -60,12 +61,15 @@ EXIT_CODES: Mapping[int, str] = {
     20: "`verify`: something is missing that the record names.",
     21: "`verify`: the run is not signed.",
     22: "`verify`: it fits together, and nothing that you trust vouches for it.",
+    23: "`reproduce`: the run was executed again, and less came out the same than was asked for.",
     129: "The run was cancelled because the terminal was closed (SIGHUP).",
     130: "Ctrl-C (SIGINT): the run was cancelled, or the command was interrupted.",
     143: "The run was cancelled by SIGTERM.",
 }
 
 INTERRUPTED = 130
+NOT_REPRODUCED = 23
+"""What `reproduce` returns below the level that was asked for."""
 
 
 def of_status(status: Status) -> int:

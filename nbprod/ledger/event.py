@@ -1,4 +1,4 @@
-"""What all events have in common (see `nbprod.ledger.events`)."""
+"""What every event of the ledger has: a moment, and a run or a step that it is about."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from nbprod.ledger.moment import moment_text, parse_moment
 from nbprod.ledger.review_events import RunReviewed, StepReviewed
 from nbprod.ledger.step_events import AliasMoved, StepPublished
 from nbprod.record.ids import RunId
+from nbprod.record.reproduced import Reproduced
 from nbprod.record.review import Decision
 from nbprod.record.status import Status
 from nbprod.record.tombstone import ErasedObject, Tombstone
@@ -31,6 +32,7 @@ __all__ = [
     "RunHeard",
     "RunNamed",
     "RunNoted",
+    "RunReproduced",
     "RunReviewed",
     "RunStarted",
     "RunTagged",
@@ -66,6 +68,7 @@ class RunStarted(RunEvent):
         occasion: what this run is for, so that a second call for the same finds it: a text that the caller makes.
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to, as the flow's runner names it.
+        reproduces: the run that this one executes again, to be compared with it; it may be of another ledger.
         shared: whether those who ask for the same meanwhile wait for this run instead of starting another.
         caller: what the caller needs to find its own way back from the run: texts and numbers that it makes.
     """
@@ -85,6 +88,7 @@ class RunStarted(RunEvent):
     occasion: str | None = None
     retry_of: RunId | None = None
     flow_run: str | None = None
+    reproduces: RunId | None = None
     shared: bool = False
     caller: Mapping[str, Json] = field(default_factory=dict)
 
@@ -209,6 +213,38 @@ class BytesErased(RunEvent):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReproduced(RunEvent):
+    """A run was executed again from what is kept of it, and the two were compared; said of each that is in the ledger.
+
+    Args:
+        first: the run as it was.
+        second: the run that executed it again.
+        level: how much of it came out the same, 0 to 3; None: not even its ending did.
+        statement: the digest of what states all this in the store, with what differs.
+        attestation: the signed envelope of the statement; None: it is not signed.
+    """
+
+    first: RunId
+    second: RunId
+    level: int | None
+    statement: Digest
+    attestation: Digest | None = None
+
+    @classmethod
+    def of(cls, stated: Reproduced, run_id: RunId, statement: Digest, attestation: Digest | None) -> RunReproduced:
+        """Make the event that a statement proves, told of one of its two runs."""
+        return cls(
+            at=stated.at,
+            run_id=run_id,
+            first=stated.first,
+            second=stated.second,
+            level=stated.level,
+            statement=statement,
+            attestation=attestation,
+        )
+
+
 _KINDS: Mapping[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
@@ -221,6 +257,7 @@ _KINDS: Mapping[str, type[Event]] = {
         RunHeard,
         RunCancelRequested,
         BytesErased,
+        RunReproduced,
         RunReviewed,
         StepPublished,
         AliasMoved,
@@ -297,7 +334,9 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
     for kind in _KINDS.values()
 }
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement", "attestation", "log"})
+_LATER = frozenset(
+    {"occasion", "retry_of", "flow_run", "reproduces", "shared", "caller", "of", "statement", "attestation", "log"}
+)
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

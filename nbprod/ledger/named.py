@@ -12,6 +12,7 @@ from nbprod.ledger.events import (
     Event,
     RunFinished,
     RunHeard,
+    RunReproduced,
     RunReviewed,
     StepPublished,
     StepReviewed,
@@ -38,6 +39,9 @@ def names_of(event: Event) -> list[tuple[Digest, str]]:
     elif isinstance(event, BytesErased):
         stones = (event.statement, event.attestation)
         named += [(digest, f"the tombstone of run {event.run_id}") for digest in stones if digest is not None]
+    elif isinstance(event, RunReproduced):
+        kept = (event.statement, event.attestation)
+        named += [(digest, f"the reproduction of run {event.first}") for digest in kept if digest is not None]
     elif isinstance(event, RunReviewed | StepReviewed):
         named.append((event.attestation, f"the {event.review.name} of {event.review.of}"))
     elif isinstance(event, AliasMoved) and event.attestation is not None:

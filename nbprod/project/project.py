@@ -16,7 +16,7 @@ from nbprod.environment.probe import EnvironmentProbe
 from nbprod.errors import CallerError, NotFound
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
-from nbprod.execution.fork_servers import ForkServers
+from nbprod.execution.fork_servers import ForkServers, Warmth
 from nbprod.execution.head_start import HeadStart
 from nbprod.execution.supervisor import Supervisor
 from nbprod.ledger import RunQuery, RunRow
@@ -259,6 +259,10 @@ class Project:
         self.home.deliver()  # what an earlier run left waiting goes first
         record = runner.run(job, cancel=cancel, listener=listener, on_start=on_start)
         return Run(record, self.home)
+
+    def ports_in(self, root: Path, environ: Mapping[str, str], zone: str) -> Ports:
+        """Return what a runner needs in another folder: this project's store, ledger and keys; no kernel is forked."""
+        return replace(self._runner().ports, root=root, environ=environ, zone=zone, warmth=Warmth(on=False))
 
     def foresee(self, job: Job) -> RunRequest:
         """Return what a job would ask for if it were run; nothing is started, and nothing of it is left."""

@@ -17,6 +17,7 @@ from nbprod.ledger.events import (
     Event,
     RunFinished,
     RunHeard,
+    RunReproduced,
     RunReviewed,
     RunStarted,
     StepPublished,
@@ -31,6 +32,7 @@ from nbprod.ledger.review_events import reviewed
 from nbprod.ledger.transfer import take_over
 from nbprod.ledger.values import read_json
 from nbprod.record.publication import PUBLICATION_TYPE, VersionStatement
+from nbprod.record.reproduced import REPRODUCTION_TYPE, Reproduced
 from nbprod.record.review import Review
 from nbprod.record.run_record import PREDICATE_TYPE, STATEMENT_TYPE, RunRecord
 from nbprod.record.tombstone import ERASURE_TYPE, Tombstone
@@ -80,7 +82,7 @@ class _Proofs:
         self._database = sqlite3.connect("")  # of SQLite's own temporary files, gone when it is closed
         self._database.execute("CREATE TABLE runs (run TEXT, started TEXT, finished TEXT, record TEXT, a TEXT, b TEXT)")
         self._database.execute("CREATE TABLE steps (at TEXT, body TEXT)")
-        self._database.execute("CREATE TABLE erasures (run TEXT, at TEXT, body TEXT)")
+        self._database.execute("CREATE TABLE beside (run TEXT, at TEXT, body TEXT)")
         self._database.execute("CREATE TABLE reviews (run TEXT, at TEXT, body TEXT)")
         self._database.execute("CREATE TABLE erased (run TEXT, digest TEXT)")
         self._database.execute("CREATE TABLE lost (run TEXT, digest TEXT)")
@@ -101,11 +103,15 @@ class _Proofs:
         """Keep what a statement proves, to be told at a moment."""
         self._database.execute("INSERT INTO steps VALUES (?, ?)", (at, _body(event)))
 
+    def add_beside(self, event: BytesErased | RunReproduced) -> None:
+        """Keep what a statement beside a run proves."""
+        values = (str(event.run_id), moment_text(event.at), _body(event))
+        self._database.execute("INSERT INTO beside VALUES (?, ?, ?)", values)
+
     def add_erasure(self, event: BytesErased) -> None:
         """Keep what a tombstone proves."""
-        run = str(event.run_id)
-        self._database.execute("INSERT INTO erasures VALUES (?, ?, ?)", (run, moment_text(event.at), _body(event)))
-        objects = [(run, str(each.digest)) for each in event.objects if each.there]
+        self.add_beside(event)
+        objects = [(str(event.run_id), str(each.digest)) for each in event.objects if each.there]
         self._database.executemany("INSERT INTO erased VALUES (?, ?)", objects)
 
     def add_lost(self, record: RunRecord) -> None:
@@ -119,7 +125,7 @@ class _Proofs:
         self._database.execute("INSERT OR IGNORE INTO signed VALUES (?, ?)", values)
 
     def _signed(self, event: Event) -> Event:
-        if not isinstance(event, RunFinished | StepPublished | BytesErased):
+        if not isinstance(event, RunFinished | StepPublished | BytesErased | RunReproduced):
             return event
         signed = event.record if isinstance(event, RunFinished) else event.statement
         query = "SELECT attestation FROM signed WHERE record = ?"
@@ -145,8 +151,8 @@ class _Proofs:
             SELECT started AS at, 0 AS turn, run, a AS body, 1 AS place FROM ranked WHERE place = 1
             UNION ALL SELECT max(started, finished), 1, run, b, place FROM ranked
             UNION ALL SELECT at, 2, '', body, 1 FROM steps
-            UNION ALL SELECT max(at, (SELECT max(started, finished) FROM ranked WHERE ranked.run = erasures.run
-                AND place = 1)), 3, run, body, 1 FROM erasures WHERE run IN (SELECT run FROM runs)
+            UNION ALL SELECT max(at, (SELECT max(started, finished) FROM ranked WHERE ranked.run = beside.run
+                AND place = 1)), 3, run, body, 1 FROM beside WHERE run IN (SELECT run FROM runs)
             UNION ALL SELECT max(at, (SELECT max(started, finished) FROM ranked WHERE ranked.run = reviews.run
                 AND place = 1)), 4, run, body, 1 FROM reviews WHERE run IN (SELECT run FROM runs)
             UNION ALL SELECT max(at, (SELECT max(at) FROM steps)), 5, '', body, 1 FROM reviews WHERE run = ''
@@ -212,11 +218,10 @@ def _read(
                 _add_envelopes(look.data, look.digest, proofs)
                 continue
             kind = _kind(look.data)
-            if kind.startswith(PREDICATE_TYPE.rpartition("/")[0]):
-                record = RunRecord.from_bytes(look.data)
-                proofs.add_run(record, look.digest)
-                if not store.has(record.notebook.digest):
-                    proofs.add_lost(record)
+            if kind.startswith(REPRODUCTION_TYPE.rpartition("/")[0]):
+                _add_reproduction(Reproduced.from_bytes(look.data), look.digest, proofs)
+            elif kind.startswith(PREDICATE_TYPE.rpartition("/")[0]):
+                _add_run(RunRecord.from_bytes(look.data), look.digest, proofs, store)
             elif kind.startswith(ERASURE_TYPE.rpartition("/")[0]):
                 _add_erasure(BytesErased.of(Tombstone.from_bytes(look.data), look.digest), proofs, store, made)
             elif kind.startswith(PUBLICATION_TYPE.rpartition("/")[0]):
@@ -235,12 +240,24 @@ def _add_envelopes(data: bytes, digest: Digest, proofs: _Proofs) -> None:
         proofs.add_review(reviewed(said, digest))
 
 
+def _add_run(record: RunRecord, digest: Digest, proofs: _Proofs, store: Store) -> None:
+    proofs.add_run(record, digest)
+    if not store.has(record.notebook.digest):
+        proofs.add_lost(record)
+
+
 def _add_erasure(event: BytesErased, proofs: _Proofs, store: Store, made: Rebuilt) -> None:
     """Keep a tombstone's event, unless nothing is gone: whoever wrote it was stopped, or it was put again."""
     if all(store.has(each.digest) for each in event.objects):
         made.aside.append(f"{event.statement} says that bytes of run {event.run_id} were erased: they are all there")
     else:
         proofs.add_erasure(event)
+
+
+def _add_reproduction(stated: Reproduced, digest: Digest, proofs: _Proofs) -> None:
+    """Keep what is told of both runs; one of them may be of another ledger, and has no record here."""
+    for run_id in (stated.first, stated.second):
+        proofs.add_beside(RunReproduced.of(stated, run_id, digest, None))
 
 
 def _kind(data: bytes) -> str:
@@ -324,6 +341,7 @@ def _started(record: RunRecord) -> RunStarted:
         occasion=labels.occasion,
         retry_of=labels.retry_of,
         flow_run=labels.flow_run,
+        reproduces=labels.reproduces,
     )
 
 

@@ -8,15 +8,14 @@ from typing import Any
 
 from nbprod.errors import CallerError, NotFound
 from nbprod.ledger import Order, RunQuery
-from nbprod.notebook import OUTPUT_DIR, Notebook
+from nbprod.notebook import OUTPUT_DIR
 from nbprod.project.project import Project, RunOptions
 from nbprod.project.run import ArtifactFile, Run
 from nbprod.publish import frozen_step
 from nbprod.record.ids import RunId
+from nbprod.reproduce.job import recorded_settings, recorded_step
 from nbprod.runner import Job
-from nbprod.step.contract import Contract
-from nbprod.step.secret import SecretReference
-from nbprod.step.step import Step, StepSettings
+from nbprod.step.step import Step
 
 __all__ = ["Again", "flow_run_of", "rerun_flow_run", "rerun_job"]
 
@@ -63,30 +62,12 @@ def _step(project: Project, run: Run) -> Step:
         trees = project.home.folder / "steps"
         return frozen_step(request.notebook, request.published, store=project.home.store, trees=trees)
     data = project.home.read(run.record.source_file.digest, run.id)
-    limits = {key: value for key, value in request.limits.items() if value is not None}
-    settings = StepSettings(
-        notebook=None,
-        kernel=request.kernel,
-        secrets=tuple(
-            SecretReference.parse(name, request.secret_references.get(name, f"env:{name}"), "secrets of the run")
-            for name in request.secrets
-        ),
-        expect=Contract.parse(request.contract, "the contract"),
-        **limits,
-    )
     path = project.root / request.notebook
     known = project.settings.steps.get(run.step)
     folder = path.parent if known is None or known.cwd is None else project.root / known.cwd
     there = path if path.is_file() else None
-    return Step(
-        name=run.step,
-        notebook=Notebook.parse(data, path=there),
-        data=data,
-        path=there,
-        folder=folder if folder.is_dir() else project.root,
-        settings=settings,
-        origin=request.notebook if "://" in request.notebook else None,
-    )
+    where = folder if folder.is_dir() else project.root
+    return recorded_step(run.record, data, path=there, folder=where, settings=recorded_settings(request))
 
 
 def _replaced(value: Any, replaced: Mapping[RunId, Run]) -> Any:

@@ -25,6 +25,8 @@ from nbprod.scraps import Scrap
 
 if TYPE_CHECKING:
     from nbprod.diff import Comparison, Tolerance
+    from nbprod.project.project import Project
+    from nbprod.project.reproduce import How, Reproduction
 
 __all__ = ["ArtifactFile", "Artifacts", "Run", "Scraps"]
 
@@ -266,6 +268,24 @@ class Run:
         from nbprod.project.diff import compare_runs  # noqa: PLC0415 - rarely needed
 
         return compare_runs(self, other, tolerance=tolerance)
+
+    def reproduce(self, how: How | None = None, *, project: Project | None = None) -> Reproduction:
+        """Execute it again from what is kept of it, and compare.
+
+        Args:
+            how: what is to be done where something is not as it was.
+            project: takes the new run; the one that this run is of by default.
+
+        Raises:
+            NotReproducible: something that it needs is not to be had; the error lists all of it.
+            IntegrityError: it was altered, or bytes of it are not what they were.
+        """
+        from nbprod.project.origin import origin_of  # noqa: PLC0415 - rarely needed
+        from nbprod.project.project import Project  # noqa: PLC0415
+        from nbprod.project.reproduce import reproduce  # noqa: PLC0415
+
+        project = Project.find(self.home.root) if project is None else project
+        return reproduce(project, origin_of(project, self), how)
 
     def __bool__(self) -> bool:
         """Return whether its results may be used."""

@@ -23,6 +23,7 @@ class Labels:
         occasion: what the run is for: a text that the caller makes.
         retry_of: the run that it tries again.
         flow_run: the flow run that it belongs to.
+        reproduces: the run that was executed again to see whether the same comes out.
     """
 
     name: str | None = None
@@ -31,6 +32,7 @@ class Labels:
     occasion: str | None = None
     retry_of: RunId | None = None
     flow_run: str | None = None
+    reproduces: RunId | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form: only what was said."""
@@ -41,6 +43,7 @@ class Labels:
             "occasion": self.occasion,
             "retry_of": None if self.retry_of is None else str(self.retry_of),
             "flow_run": self.flow_run,
+            "reproduces": None if self.reproduces is None else str(self.reproduces),
         }
         return {key: value for key, value in said.items() if value}
 
@@ -54,4 +57,5 @@ class Labels:
             occasion=data.get("occasion"),
             retry_of=None if data.get("retry_of") is None else RunId(data["retry_of"]),
             flow_run=data.get("flow_run"),
+            reproduces=None if data.get("reproduces") is None else RunId(data["reproduces"]),
         )

@@ -76,6 +76,8 @@ class RunRecord:
         notes: what a reader should know (an input that was unpinned, output that was cut).
         trace: what it touched (see `nbprod.record.trace`); None in records of before there was one.
         labels: what it was called at the start, and what it was for.
+        cwd: where its kernel ran, as `path_text` has it: relative to the project's root where it lies below it; None in
+            records of before it was told, and where its name may hold a secret.
         launch: how its kernel came into being; None if none did, or in records of before it was told.
         masked: which secrets stood in what it put out, and were masked.
         extra: fields of the predicate that this version does not know; kept and written back.
@@ -101,6 +103,7 @@ class RunRecord:
     of: RunId | None = None
     trace: Kept | None = None
     labels: Labels = field(default_factory=Labels)
+    cwd: str | None = None
     launch: Launch | None = None
     masked: tuple[Masked, ...] = ()
     extra: Mapping[str, Json] = field(default_factory=dict)
@@ -141,6 +144,7 @@ class RunRecord:
             "notes": list(self.notes),
             **({} if self.trace is None else {"trace": _kept(self.trace)}),
             **({"labels": labels} if (labels := self.labels.to_json()) else {}),
+            **({} if self.cwd is None else {"cwd": self.cwd}),
             **({} if self.launch is None else {"launch": self.launch.to_json()}),
             **({"masked": [entry.to_json() for entry in self.masked]} if self.masked else {}),
         }
@@ -201,6 +205,7 @@ class RunRecord:
             of=None if predicate.get("of") is None else RunId(predicate["of"]),
             trace=None if trace is None else _read_kept(trace),
             labels=Labels.from_json(predicate.get("labels", {})),
+            cwd=None if predicate.get("cwd") is None else str(predicate["cwd"]),
             launch=None if "launch" not in predicate else Launch.from_json(predicate["launch"]),
             masked=tuple(Masked.from_json(entry) for entry in predicate.get("masked", ())),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
@@ -229,6 +234,7 @@ _KNOWN = frozenset(
         "of",
         "trace",
         "labels",
+        "cwd",
         "launch",
         "masked",
     ]

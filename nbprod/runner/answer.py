@@ -195,6 +195,7 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
         of=of.run_id,
         trace=of.trace,
         labels=started.labels,
+        cwd=of.cwd,
     )
     data = record.to_bytes()
     digest = ports.store.put(data)

@@ -61,6 +61,7 @@ def begin(
             occasion=job.occasion,
             retry_of=job.retry_of or retry_of,
             flow_run=job.flow_run,
+            reproduces=job.reproduces,
             shared=shared,
             caller=prepared.masker.mask_json(dict(job.caller)),  # made by a program
         )
@@ -78,4 +79,5 @@ def _labels(prepared: Prepared, retry_of: RunId | None) -> Labels:
         occasion=None if job.occasion is None else prepared.masker.mask_text(job.occasion),  # made by a program
         retry_of=retry_of,
         flow_run=job.flow_run,
+        reproduces=job.reproduces,
     )

@@ -23,7 +23,7 @@ from nbprod.notebook.layout import file_bytes
 from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
-from nbprod.record.trace import Trace
+from nbprod.record.trace import Trace, path_text
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.artifacts import keep_artifacts
 from nbprod.runner.copies import LARGE, Aside
@@ -122,10 +122,9 @@ def conclude(
     kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), keeping()
     looked = Kept(digest=store.put(traced), size=len(traced))
     entries = tuple(_entry(scrap, store) for scrap in scraps)
-    left = (*(each.digest for each in artifacts), *(entry.ref for entry in entries))
-    parts = [kept.digest, journal.digest, *inputs, *left]
-    known = [looked.digest, started.source_file.digest, started.environment_facts, started.request.environment]
-    spooled = waiting(store, (*parts, *known))
+    left = (*(each.digest for each in artifacts), *(entry.ref for entry in entries), looked.digest)
+    known = (started.source_file.digest, started.environment_facts, started.request.environment)
+    spooled = waiting(store, (kept.digest, journal.digest, *inputs, *left, *known))
     record = RunRecord(
         run_id=started.run_id,
         request=started.request,
@@ -146,6 +145,7 @@ def conclude(
         notes=(*started.notes, *_told_of(spooled, store, started.host)),
         trace=looked,
         labels=started.labels,
+        cwd=_cwd(started, ended),
         launch=ended.launch,
         masked=masked,
     )
@@ -162,35 +162,41 @@ def _commit(record: RunRecord, keys: str | None, spooled: Sequence[Digest], stor
         store: takes the bytes.
         ledger: takes the verdict.
     """
-    at, run_id, verdict = record.finished, record.run_id, record.verdict
     data = record.to_bytes()
     digest = store.put(data)
     attestation = keep_signed(record, data, digest, store, keys)
     if spooled := (*spooled, *waiting(store, [digest, attestation])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
-        ledger.append(bytes_wait(at, run_id, record.host, len(spooled)))
-    finished = RunFinished(
-        at=at,
-        run_id=run_id,
-        status=verdict.status,
-        reason=verdict.reason,
+        ledger.append(bytes_wait(record.finished, record.run_id, record.host, len(spooled)))
+    if record.masked:  # before the verdict: whoever finds the run finds that
+        ledger.append(RunTagged(at=record.finished, run_id=record.run_id, tag=MASKED))
+    _append_end(ledger, _end_of(record, digest, attestation))
+    return RunRecord.from_bytes(data)
+
+
+def _end_of(record: RunRecord, digest: Digest, attestation: Digest | None) -> RunFinished:
+    return RunFinished(
+        at=record.finished,
+        run_id=record.run_id,
+        status=record.verdict.status,
+        reason=record.verdict.reason,
         seconds=round(record.seconds, 6),  # as the record writes it
         record=digest,
         notebook=record.notebook.digest,
         scraps=indexed(record.scraps),
         attestation=attestation,
     )
+
+
+def _append_end(ledger: Ledger, end: RunFinished) -> None:
+    """Append a run's end; where it has one, what we know stands beside it, as an event (law 2)."""
     try:
-        if record.masked:  # before the verdict: whoever finds the run finds that
-            ledger.append(RunTagged(at=at, run_id=run_id, tag=MASKED))
-        ledger.append(finished)
+        ledger.append(end)
     except AlreadyFinished:
-        # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
-        late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
-        late |= {} if attestation is None else {"attestation": str(attestation)}
-        ledger.append(RunHeard(at=at, run_id=run_id, what=SECOND_ENDING, data=late))
+        late = {"status": str(end.status), "reason": end.reason, "record": str(end.record)}
+        late |= {} if end.attestation is None else {"attestation": str(end.attestation)}
+        ledger.append(RunHeard(at=end.at, run_id=end.run_id, what=SECOND_ENDING, data=late))
         raise
-    return RunRecord.from_bytes(data)
 
 
 def _trace(started: Started, ended: Ended, folder: RunFolder, store: Store) -> tuple[Trace, tuple[Digest, ...]]:
@@ -204,6 +210,14 @@ def _trace(started: Started, ended: Ended, folder: RunFolder, store: Store) -> t
         return found, ()
     keeper = InputKeeper(scope, folder, store, masker)
     return keeper.keep(found), tuple(keeper.kept)
+
+
+def _cwd(started: Started, ended: Ended) -> str | None:
+    """Return where the kernel ran, unless a secret is in the name, or may be (law 7)."""
+    if started.scope is None or (ended.masker is None and started.request.secrets):
+        return None
+    plain = path_text(started.scope.cwd, started.scope.root)
+    return plain if ended.masker is None or ended.masker.mask_text(plain) == plain else None
 
 
 def _told_of(spooled: Sequence[Digest], store: Store, host: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbprod.digest import Digest, Json
+from nbprod.kernels.spec import KernelSpec
 from nbprod.parameters import Parameters
 from nbprod.record.ids import RunId
 from nbprod.record.launch import LEAN
@@ -52,8 +53,10 @@ class Job:
             the first one's run.
         retry_of: the run that this one tries again.
         flow_run: the flow run that it belongs to.
+        reproduces: the run that this one executes again, to be compared with it.
         caller: what its caller needs to find its way back from the run (see `RunStarted.caller`).
         driver: who executes its cells: `lean` or `nbclient`.
+        spec: the kernel spec to launch, of the name that the step asks for; None: the one that is installed.
     """
 
     step: Step
@@ -69,5 +72,7 @@ class Job:
     occasion: str | None = None
     retry_of: RunId | None = None
     flow_run: str | None = None
+    reproduces: RunId | None = None
     caller: Mapping[str, Json] = field(default_factory=dict)
     driver: str = LEAN
+    spec: KernelSpec | None = None

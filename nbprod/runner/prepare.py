@@ -51,7 +51,7 @@ class Prepared:
 
 def prepare(job: Job, ports: Ports) -> Prepared:
     """Check everything that can be checked before a process is started."""
-    spec = find_kernel_spec(job.step.kernel_name)
+    spec = job.spec or find_kernel_spec(job.step.kernel_name)
     at = ports.now()
     run_id = RunId.new(at, ports.random(10))
     folder = RunFolder(ports.runs / str(run_id))

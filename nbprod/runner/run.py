@@ -85,6 +85,11 @@ class Runner:
             if cancel is None:
                 token.close()
 
+    @property
+    def ports(self) -> Ports:
+        """The outside world that it works with."""
+        return self._ports
+
     def foresee(self, job: Job) -> Started:
         """Return what would be known of a run at its start; nothing is started, and nothing of it is left.
 

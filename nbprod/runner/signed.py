@@ -58,7 +58,16 @@ def keep_signed(record: RunRecord, data: bytes, digest: Digest, store: Store, fo
 
 
 def keep_signed_statement(statement: bytes, store: Store, folder: str | None) -> Digest | None:
-    """Sign another statement with the runner's key, and keep the envelope (see `keep_signed`)."""
+    """Sign a statement beside runs, and keep the envelope; return its digest, None without a key.
+
+    Args:
+        statement: the statement's bytes.
+        store: keeps the envelope.
+        folder: of the keys.
+
+    Raises:
+        StoreUnavailable: it could not be kept.
+    """
     key = runner_key(folder)
     return None if key is None else store.put(to_lines([sign(statement, IN_TOTO, key)]))
 

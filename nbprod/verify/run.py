@@ -19,6 +19,7 @@ from nbprod.verify.erasures import judge_tombstones
 from nbprod.verify.included import check_included
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known, Policy
+from nbprod.verify.reproduced import check_reproductions
 from nbprod.verify.reviews import Author, Spoken, judge_reviews, standing
 from nbprod.verify.said import Court
 from nbprod.verify.signature import SignedBy, check_key, check_signature
@@ -175,6 +176,7 @@ def _recorded(
         *judge_tombstones(buried, evidence.court),
         *check_events(read.events, record, read.row, before=read.before),
         *check_second_endings(read.events, store),
+        *check_reproductions(read.events, store, trust),
     ]
     return signed, record, checks
 

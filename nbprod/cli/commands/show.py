@@ -66,6 +66,7 @@ def _beside(run: Run) -> dict[str, Any]:
     """Return what stands beside the record: what was touched, and what was erased."""
     from nbprod.errors import Erased  # noqa: PLC0415
     from nbprod.ledger.events import to_json  # noqa: PLC0415
+    from nbprod.ledger.reproduced import reproductions  # noqa: PLC0415
 
     beside: dict[str, Any] = {}
     with suppress(Erased):
@@ -73,4 +74,6 @@ def _beside(run: Run) -> dict[str, Any]:
             beside["touched"] = trace.to_json()
     if stones := run.erased:
         beside["erased"] = [to_json(stone) for stone in stones]
+    if told := reproductions(run.home.ledger, run.id):
+        beside["reproduced"] = [to_json(each) for each in told]
     return beside

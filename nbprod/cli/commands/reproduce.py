@@ -1,0 +1,153 @@
+"""`nbprod reproduce`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from nbprod.project import Project
+    from nbprod.project.origin import Origin
+    from nbprod.project.reproduce import How, Reproduction
+
+__all__ = ["reproduce"]
+
+
+@click.command()
+@click.argument("what", metavar="RUN|BUNDLE")
+@click.option(
+    "--level",
+    type=click.IntRange(0, 3),
+    default=3,
+    show_default=True,
+    help="What is asked for: 0 it runs, 1 equal scraps, 2 equal outputs, 3 equal artifacts.",
+)
+@click.option(
+    "--input", "inputs", multiple=True, metavar="NAME=PATH", help="A file or folder that was not kept; may be repeated."
+)
+@click.option("--allow-missing", is_flag=True, help="Go on without what is not to be had.")
+@click.option("--anyway", is_flag=True, help="Go on although the run was altered.")
+@click.option("--strict-env", is_flag=True, help="Refuse where the environment is not the recorded one.")
+@click.option("--rebuild-env", is_flag=True, help="Install the recorded packages into an environment of their own.")
+@click.option(
+    "--tolerance", "tolerances", multiple=True, metavar="[SCRAP=]MARGIN", help="How far scraps may be apart: 1e-6, 1%."
+)
+@click.option("--upstream", is_flag=True, help="Before it, also the runs whose artifacts it was handed, and theirs.")
+@click.option("--keep", is_flag=True, help="Leave the folder in which it was executed, and say where it is.")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Of a BUNDLE: the project that takes the new run.  [default: that of the current folder, else a new one]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write what is stated of it as JSON.")
+def reproduce(
+    what: str,
+    *,
+    level: int,
+    inputs: tuple[str, ...],
+    allow_missing: bool,
+    anyway: bool,
+    strict_env: bool,
+    rebuild_env: bool,
+    tolerances: tuple[str, ...],
+    upstream: bool,
+    keep: bool,
+    home: Path | None,
+    as_json: bool,
+) -> int:
+    """Execute a run again, and say how much comes out the same.
+
+    The run is verified; its source, inputs and modules are laid out in a fresh folder by their digests, from what is
+    kept; a fresh kernel executes it. The new run is recorded like any other, and what came of comparing the
+    two is kept with both. The exit code is 0 if the level that was asked for is reached, 23 if it is not, and that of
+    `verify` if the run cannot be trusted.
+    """
+    from nbprod.cli import exit_codes  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.cli.reproduced import show_reproduction  # noqa: PLC0415
+    from nbprod.cli.screen import output, print_json  # noqa: PLC0415
+    from nbprod.diff import Tolerance  # noqa: PLC0415
+    from nbprod.project.reproduce import How  # noqa: PLC0415
+
+    how = How(
+        given=_given(inputs),
+        allow_missing=allow_missing,
+        anyway=anyway,
+        strict_environment=strict_env,
+        rebuild_environment=rebuild_env,
+        tolerance=Tolerance.parse(tolerances),
+        keep=keep,
+    )
+    reached: list[int] = []
+    with _opened(what, home, upstream=upstream) as (project, origins):
+        for origin in origins:
+            found = _execute(project, origin, how, quiet=as_json)
+            reached.append(-1 if found.level is None else found.level)
+            if as_json:
+                print_json(found.to_json())
+            else:
+                show_reproduction(output(), found, asked=level)
+    return 0 if min(reached) >= level else exit_codes.NOT_REPRODUCED
+
+
+def _given(inputs: tuple[str, ...]) -> dict[str, Path]:
+    given: dict[str, Path] = {}
+    for text in inputs:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise click.BadParameter(f"{text!r} is not NAME=PATH.", param_hint="--input")
+        given[name] = Path(path)
+    return given
+
+
+@contextmanager
+def _opened(what: str, home: Path | None, *, upstream: bool) -> Iterator[tuple[Project, Iterator[Origin]]]:
+    """Give the project that takes the new runs, and the runs to be executed again."""
+    from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
+    from nbprod.project.origin import origins_in, origins_of  # noqa: PLC0415
+
+    if what.endswith(".zip") or Path(what).is_file():
+        from nbprod.bundle import open_bundle  # noqa: PLC0415
+
+        with open_bundle(Path(what)) as bundle:
+            project = _taker(home)
+            yield project, origins_in(bundle, project.environ, upstream=upstream)
+        return
+    if home is not None:
+        raise click.UsageError("--home is for bundles: a run of a project is executed again in that project.")
+    project = open_project()
+    yield project, origins_of(project, finished_run(project, what), upstream=upstream)
+
+
+def _taker(home: Path | None) -> Project:
+    """Return the project that takes the runs of a bundle: the one that was named, or is here, or a new one."""
+    from nbprod.project import Project  # noqa: PLC0415
+    from nbprod.project.reproduce import project_at  # noqa: PLC0415
+
+    if home is None:
+        here = Project.find()
+        if here.exists():
+            return here
+        home = Path(tempfile.mkdtemp(prefix="nbprod-home-"))
+        click.echo(f"There is no project here: the new runs are kept in {home}", err=True)
+    return project_at(home, os.environ)
+
+
+def _execute(project: Project, origin: Origin, how: How, *, quiet: bool) -> Reproduction:
+    from nbprod.cli.interrupts import Interrupts  # noqa: PLC0415
+    from nbprod.cli.live import LiveRun  # noqa: PLC0415
+    from nbprod.cli.screen import errors  # noqa: PLC0415
+    from nbprod.execution.cancel import CancelToken  # noqa: PLC0415
+    from nbprod.project.reproduce import reproduce as again  # noqa: PLC0415
+
+    console = errors()
+    shown = console.is_terminal and not quiet
+    live = LiveRun(console, lines=shown, bar=shown, stdout=None, stderr=None)
+    interrupts = Interrupts(CancelToken(), live.say)
+    with interrupts.caught(), live.shown(origin.record.request.step):
+        return again(project, origin, how, cancel=interrupts.token, listener=live)

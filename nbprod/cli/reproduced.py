@@ -1,0 +1,118 @@
+"""What came of executing a run again, for a person in a terminal who need not read code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from nbprod.cli.screen import text as escaped
+from nbprod.cli.values import moment, plain_text
+from nbprod.record.reproduced import level_text
+
+if TYPE_CHECKING:
+    from nbprod.diff import Outcome
+    from nbprod.diff.artifacts import ArtifactComparison
+    from nbprod.diff.cells import CellComparison
+    from nbprod.diff.scraps import ScrapComparison
+    from nbprod.ledger.events import RunReproduced
+    from nbprod.project.reproduce import Reproduction
+    from nbprod.record.ids import RunId
+
+__all__ = ["reproduction_lines", "show_reproduction"]
+
+_TOLD = 5
+"""Lines of a difference that are shown; `--json` and `nbprod diff` have all."""
+_WIDTH = 110
+_MOST = 8
+
+
+def show_reproduction(console: Console, found: Reproduction, *, asked: int) -> None:
+    """Show a reproduction: before it, then cell by cell, scraps, artifacts, and the level in plain words.
+
+    Args:
+        console: where.
+        found: what came of it.
+        asked: the level that was asked for.
+    """
+    stated, compared = found.stated, found.comparison
+    console.print(f"[bold]{_safe(found.run.step)}[/]  run {stated.first} executed again as run {stated.second}")
+    console.print(f"  the first run is {_safe(stated.verified)}", soft_wrap=True)
+    _some(console, "environment", [str(each) for each in stated.environment], "the same, package by package")
+    if stated.rebuilt:
+        console.print("  [dim]environment[/]  installed anew from the record")
+    _some(console, "machine", [str(each) for each in stated.machine])
+    _some(console, "missing", stated.missing)
+    _some(console, "note", stated.notes)
+    console.print("\n[bold]Cells[/]")
+    for cell in compared.cells:
+        _line(console, f"{cell.cell:>4}  {_safe(cell.title[:48]):<48}", cell.outcome, cell.rules, _cell_changes(cell))
+    if compared.scraps:
+        console.print("\n[bold]Scraps[/]")
+    for scrap in compared.scraps:
+        _line(console, f"  {_safe(scrap.name):<52}", scrap.outcome, (), _scrap_changes(scrap))
+    if compared.artifacts:
+        console.print("\n[bold]Artifacts[/]")
+    for each in compared.artifacts:
+        _line(console, f"  {_safe(each.name):<52}", each.outcome, (each.by,) if each.by else (), _told(each))
+    reached = stated.level if stated.level is not None else -1
+    console.print(f"\n[bold {'green' if reached >= asked else 'red'}]{level_text(stated.level)}[/]", soft_wrap=True)
+    for reason in found.reached.why_not[:_MOST]:
+        console.print(f"  no more, because: {_safe(reason)}", soft_wrap=True)
+    if reached < asked:
+        console.print(f"Asked for was L{asked}.")
+    if found.folder is not None:
+        console.print(f"  folder  {_safe(str(found.folder))}", soft_wrap=True)
+    console.print(f"  [dim]nbprod show {stated.second.short}[/]  [dim]nbprod diff {stated.first.short} …[/]")
+
+
+def _line(console: Console, head: str, outcome: Outcome, rules: Sequence[str], changes: Iterable[str]) -> None:
+    style = "green" if outcome.same else "red"
+    by = f"  [dim]({_safe(', '.join(rules))})[/]" if rules else ""
+    console.print(f"{head}  [{style}]{outcome}[/]{by}", soft_wrap=True)
+    if outcome.same:
+        return
+    for number, told in enumerate(changes):
+        if number == _TOLD:
+            console.print("          …")
+            break
+        console.print(f"          {_safe(told[:_WIDTH])}", soft_wrap=True)
+
+
+def _cell_changes(cell: CellComparison) -> Iterable[str]:
+    for change in cell.changes:
+        lines = change.told.splitlines() or [""]
+        yield f"{change.what}: {lines[0]}"
+        yield from lines[1:]
+
+
+def _scrap_changes(scrap: ScrapComparison) -> Iterable[str]:
+    yield f"{scrap.before} → {scrap.after}"
+    yield from scrap.told
+
+
+def _told(each: ArtifactComparison) -> Iterable[str]:
+    return each.told
+
+
+def _some(console: Console, what: str, lines: Sequence[str], none: str = "") -> None:
+    if not lines and none:
+        console.print(f"  [dim]{what}[/]  {none}")
+    for line in lines[:_MOST]:
+        console.print(f"  [dim]{what}[/]  {_safe(line)}", soft_wrap=True)
+    if len(lines) > _MOST:
+        console.print(f"  [dim]{what}[/]  and {len(lines) - _MOST} more: --json has all")
+
+
+def reproduction_lines(events: Iterable[RunReproduced], run_id: RunId) -> Iterable[tuple[str, str]]:
+    """Yield, for the head of a run's record, what is told of its being executed again."""
+    for event in events:
+        if event.first == run_id:
+            yield "reproduced", f"by run {event.second.short}, {moment(event.at)}: {level_text(event.level)}"
+        else:
+            yield "reproduces", f"run {event.first}: {level_text(event.level)}"
+
+
+def _safe(text: str) -> str:
+    return escaped(plain_text(text))

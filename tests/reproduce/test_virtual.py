@@ -1,0 +1,105 @@
+"""Environments made anew from a record: real installs of wheels from a folder, nothing from anywhere else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbprod.environment.probe import environment_of
+from nbprod.errors import EnvironmentFault
+from nbprod.project.reproduce import How
+from nbprod.record.compare import compare_environments
+from nbprod.reproduce.virtual import install_command, make_environment, requirements
+from tests.reproduce.conftest import Place
+
+SPEC = {"argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python"}
+
+
+def wheel(folder: Path, name: str, version: str) -> None:
+    """Write a wheel of one module by hand."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    rows = []
+    for path, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        rows.append(f"{path},sha256={digest},{len(text)}")
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> dict[str, str]:
+    """The variables of an installer that sees one folder and no index."""
+    (tmp_path / "wheels").mkdir()
+    wheel(tmp_path / "wheels", "one", "1.0")
+    wheel(tmp_path / "wheels", "one", "2.0")
+    wheel(tmp_path / "wheels", "two", "0.1")
+    found = {"PIP_FIND_LINKS": str(tmp_path / "wheels"), "PIP_NO_INDEX": "1"}
+    return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **found}
+
+
+def test_an_environment_is_made_anew_with_the_same_key(offline: dict[str, str], tmp_path: Path) -> None:
+    wanted: dict[str, Any] = {
+        "python": {"version": sys.version.split()[0]},
+        "distributions": [
+            {"name": "one", "version": "1.0", "record": None},
+            {"name": "own", "version": "3", "sources": None},
+        ],
+        "kernel": SPEC,
+    }
+    made = make_environment(wanted, tmp_path / "made", offline)
+    assert made.new
+    assert made.left_out == ("own",)
+    key = environment_of(made.python, SPEC, offline).key.to_json()
+    assert [(each["name"], each["version"]) for each in key["distributions"]] == [("one", "1.0")]
+    # From the key that was recorded there, the same key comes about elsewhere.
+    again = make_environment(key, tmp_path / "again", offline)
+    assert compare_environments(key, environment_of(again.python, SPEC, offline).key.to_json()) == ()
+    assert not make_environment(key, tmp_path / "again", {}).new  # it is there already
+
+
+def test_what_no_index_has_is_told_and_nothing_half_made_is_used(offline: dict[str, str], tmp_path: Path) -> None:
+    key = {"python": {"version": sys.version.split()[0]}, "distributions": [{"name": "three", "version": "1"}]}
+    for _ in range(2):
+        with pytest.raises(EnvironmentFault, match="three"):
+            make_environment(key, tmp_path / "made", offline)
+
+
+def test_the_commands_install_wheels_and_nothing_else(tmp_path: Path) -> None:
+    for uv in (None, "/bin/uv"):
+        command = install_command(tmp_path / "bin/python", tmp_path / "r.txt", uv)
+        assert command[-5:] == ["--no-deps", "--only-binary", ":all:", "-r", str(tmp_path / "r.txt")]
+        assert str(tmp_path / "bin/python") in command
+    assert requirements({"distributions": []}) == ((), ())
+
+
+@pytest.mark.kernel
+def test_a_run_is_executed_in_the_environment_that_was_made(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cache" / "nbprod" / "environments" / place.run("next").record.request.environment.hex
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "all.pth").write_text(sysconfig.get_path("purelib"))
+    (folder / ".nbprod-complete").touch()
+    monkeypatch.setitem(place.project.environ, "XDG_CACHE_HOME", str(tmp_path / "cache"))  # type: ignore[arg-type]
+    found = place.run("next").reproduce(How(rebuild_environment=True, strict_environment=True), project=place.project)
+    assert found.level == 3, found.reached.why_not
+    assert found.stated.rebuilt
+    facts = place.project.home.store.get(found.run.record.environment_facts)
+    assert str(folder).encode() in facts
