@@ -28,6 +28,7 @@ COMMANDS = (
     "scraps",
     "describe",
     "explain",
+    "lineage",
     "rerun",
     "steps",
     "publish",

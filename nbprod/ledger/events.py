@@ -17,6 +17,7 @@ from nbprod.ledger.moment import as_utc, moment_text, parse_moment
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 from nbprod.record.tombstone import ErasedObject, Tombstone
+from nbprod.record.uses import Use
 
 __all__ = [
     "AliasMoved",
@@ -128,6 +129,7 @@ class RunFinished(RunEvent):
         scraps: values by name, in tagged form as parameters are.
         of: for a `cached` run, the run that answered.
         attestation: the signed envelopes of the record and of the run's provenance; None: it is not signed.
+        uses: what bytes it used and left (see `nbprod.record.uses`); none in events of before it was told.
     """
 
     status: Status
@@ -138,6 +140,7 @@ class RunFinished(RunEvent):
     scraps: Mapping[str, Json] = field(default_factory=dict)
     of: RunId | None = None
     attestation: Digest | None = None
+    uses: tuple[Use, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +323,10 @@ def _objects(value: Any) -> tuple[ErasedObject, ...]:
     return tuple(ErasedObject.from_json(_of(dict)(item)) for item in _of(list)(value))
 
 
+def _uses(value: Any) -> tuple[Use, ...]:
+    return tuple(Use.from_json(_of(dict)(item)) for item in _of(list)(value))
+
+
 _Codec = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 _CODECS: Mapping[str, _Codec] = {
@@ -338,6 +345,7 @@ _CODECS: Mapping[str, _Codec] = {
     "Status": (str, Status),
     "tuple[str, ...]": (list, _texts),
     "tuple[ErasedObject, ...]": (lambda objects: [each.to_json() for each in objects], _objects),
+    "tuple[Use, ...]": (lambda uses: [each.to_json() for each in uses], _uses),
     "Mapping[str, Json]": (dict, _of(dict)),
     "Json": (_same, _same),
 }
@@ -348,7 +356,7 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
     for kind in _KINDS.values()
 }
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement", "attestation"})
+_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement", "attestation", "uses"})
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

@@ -10,6 +10,7 @@ from nbprod.ledger.events import Event
 from nbprod.ledger.log import EventLog
 from nbprod.ledger.query import RunQuery, RunRow
 from nbprod.ledger.steps import StepVersion
+from nbprod.ledger.uses import AskedUses, RunUse
 from nbprod.record.ids import RunId
 
 __all__ = ["Ledger", "StoredEvent"]
@@ -113,6 +114,14 @@ class Ledger(Protocol):
 
     def step_events(self, step: str) -> Iterator[StoredEvent]:
         """Yield the events of a step in order of arrival."""
+        ...
+
+    def uses(self, asked: AskedUses) -> tuple[RunUse, ...]:
+        """Return what bytes runs used and left: the latest run's first, those of one run by role, digest and name."""
+        ...
+
+    def without_uses(self) -> int:
+        """Return how many finished runs have no uses, as they are of before these were kept."""
         ...
 
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:

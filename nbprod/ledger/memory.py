@@ -15,6 +15,7 @@ from nbprod.ledger.events import (
     Event,
     RunCancelRequested,
     RunEvent,
+    RunFinished,
     RunStarted,
     StepEvent,
     StepPublished,
@@ -28,8 +29,10 @@ from nbprod.ledger.moment import as_utc, utc_now
 from nbprod.ledger.query import Condition, Order, RunQuery, RunRow
 from nbprod.ledger.reference import CANDIDATES, resolve
 from nbprod.ledger.steps import StepVersion, checked_alias, checked_version
+from nbprod.ledger.uses import AskedUses, RunUse
 from nbprod.ledger.values import index_value, read_json, wanted
 from nbprod.record.ids import RunId
+from nbprod.record.uses import Use
 
 __all__ = ["MemoryLedger"]
 
@@ -47,6 +50,7 @@ class MemoryLedger:
         self._events: list[StoredEvent] = []
         self._rows: dict[RunId, RunRow] = {}
         self._cancelled: set[RunId] = set()
+        self._uses: dict[RunId, tuple[Use, ...]] = {}
         self._versions: dict[tuple[str, int], StepVersion] = {}
         self._aliases: dict[tuple[str, str], int] = {}
         self._log = MemoryLog(lambda: self._events)
@@ -81,6 +85,8 @@ class MemoryLedger:
             row = replace(row, lease_until=self._lease(event.lease_seconds))
         if isinstance(event, RunCancelRequested):
             self._cancelled.add(event.run_id)
+        if isinstance(event, RunFinished) and event.uses:
+            self._uses[event.run_id] = tuple(dict.fromkeys(event.uses))
         self._rows[event.run_id] = row
 
     def _refuse_second(self, event: RunStarted) -> None:
@@ -168,6 +174,23 @@ class MemoryLedger:
             each for each in list(self._events) if isinstance(each.event, StepEvent) and each.event.step == step
         )
 
+    def uses(self, asked: AskedUses) -> tuple[RunUse, ...]:
+        """Return what bytes runs used and left (see `Ledger.uses`)."""
+        with self._lock:
+            kept = sorted(self._uses.items(), reverse=True)
+        found = [
+            RunUse(run_id=run_id, use=use)
+            for run_id, uses in kept
+            for use in sorted(uses, key=lambda use: (use.role, use.digest, use.name))
+            if asked.fits(run_id, use)
+        ]
+        return tuple(found[: asked.limit])
+
+    def without_uses(self) -> int:
+        """Return how many runs are of before uses were kept (see `Ledger.without_uses`)."""
+        with self._lock:
+            return sum(row.status is not None and run_id not in self._uses for run_id, row in self._rows.items())
+
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
         """Ask for a run to be cancelled (see `Ledger.request_cancel`)."""
         with self._lock:
@@ -218,6 +241,8 @@ def _matches(row: RunRow, query: RunQuery) -> bool:
         and (query.request is None or row.request_digest == query.request)
         and (query.occasion is None or row.occasion == query.occasion)
         and (query.flow_run is None or row.flow_run == query.flow_run)
+        and (query.of is None or row.of == query.of)
+        and (query.retry_of is None or row.retry_of == query.retry_of)
         and set(query.tags) <= set(row.tags)
         and (query.text is None or sought_text(query.text) in search_text(row))
         and all(_fulfils(row, condition) for condition in query.where)

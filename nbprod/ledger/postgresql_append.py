@@ -22,6 +22,7 @@ from nbprod.ledger.moment import moment_text
 from nbprod.ledger.rows import to_columns, value_columns
 from nbprod.ledger.tables import events, runs
 from nbprod.ledger.under_way import under_way
+from nbprod.ledger.use_index import use_columns
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 
@@ -65,6 +66,12 @@ WITH open AS (
     INSERT INTO run_values (run_id, kind, name, num, text)
     SELECT %(run_id)s, 'scrap', u.name, u.num, u.text
     FROM e, unnest(%(names)s::text[], %(nums)s::float8[], %(texts)s::text[]) AS u (name, num, text)
+), b AS (
+    INSERT INTO run_uses (run_id, role, digest, name, of_run)
+    SELECT %(run_id)s, u.role, u.digest, u.name, u.of_run
+    FROM e, unnest(
+        %(use_role)s::text[], %(use_digest)s::text[], %(use_name)s::text[], %(use_of_run)s::text[]
+    ) AS u (role, digest, name, of_run)
 )
 SELECT seq FROM e
 """
@@ -98,7 +105,7 @@ class Once:
             self._values = about | values | _indexed(event.run_id, "parameter", event.parameters)
         else:
             self._statement = _FINISHED
-            self._values = about | _verdict(event) | _indexed(event.run_id, "scrap", event.scraps)
+            self._values = about | _verdict(event) | _indexed(event.run_id, "scrap", event.scraps) | _used(event)
 
     def keep(self, connection: Connection) -> int:
         """Keep the event; return its number. The connection commits each statement.
@@ -160,6 +167,11 @@ def _verdict(event: RunFinished) -> dict[str, Any]:
 def _indexed(run_id: RunId, kind: str, values: Mapping[str, Json]) -> dict[str, list[Any]]:
     rows = [value_columns(run_id, kind, name, value) for name, value in values.items()]
     return {to: [row[key] for row in rows] for to, key in (("names", "name"), ("nums", "num"), ("texts", "text"))}
+
+
+def _used(event: RunFinished) -> dict[str, list[Any]]:
+    rows = use_columns(event.run_id, event.uses)
+    return {f"use_{key}": [row[key] for row in rows] for key in ("role", "digest", "name", "of_run")}
 
 
 def _is_shared_twice(error: SQLAlchemyError) -> bool:

@@ -170,6 +170,8 @@ class RunQuery:
         request: only those that asked for this.
         occasion: only those that were for this.
         flow_run: only those of this flow run.
+        of: only those that this run answered.
+        retry_of: only those that tried this run again.
         text: found, in any case, in step, notebook path, name, note, reason or a tag.
         order: the order.
         limit: at most so many.
@@ -185,6 +187,8 @@ class RunQuery:
     request: Digest | None = None
     occasion: str | None = None
     flow_run: str | None = None
+    of: RunId | None = None
+    retry_of: RunId | None = None
     text: str | None = None
     order: Order = field(default_factory=Order)
     limit: int | None = None

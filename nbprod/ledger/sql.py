@@ -34,8 +34,10 @@ from nbprod.ledger.shortlist import is_asked_for, shortlist
 from nbprod.ledger.sql_log import SqlLog
 from nbprod.ledger.step_index import index_step, versions_of
 from nbprod.ledger.steps import StepVersion
-from nbprod.ledger.tables import events, run_tags, run_values, runs
+from nbprod.ledger.tables import events, run_tags, run_uses, run_values, runs
 from nbprod.ledger.under_way import under_way
+from nbprod.ledger.use_index import count_untold, find_uses, use_columns
+from nbprod.ledger.uses import AskedUses, RunUse
 from nbprod.ledger.values import read_json
 from nbprod.record.ids import RunId
 
@@ -193,6 +195,14 @@ class SqlLedger:
         """Return the versions of steps (see `Ledger.published`)."""
         return self._connections.read(lambda connection: versions_of(connection, step))
 
+    def uses(self, asked: AskedUses) -> tuple[RunUse, ...]:
+        """Return what bytes runs used and left (see `Ledger.uses`)."""
+        return self._connections.read(lambda connection: find_uses(connection, asked))
+
+    def without_uses(self) -> int:
+        """Return how many runs are of before uses were kept (see `Ledger.without_uses`)."""
+        return self._connections.read(count_untold)
+
     def restore(self, stored: Sequence[StoredEvent]) -> int:
         """Take over events of another ledger, with their numbers and in their order, in one transaction.
 
@@ -293,6 +303,8 @@ class SqlLedger:
             if isinstance(event, RunFinished):
                 changed["lease_until"] = None
                 _keep_values(connection, event.run_id, "scrap", event.scraps)
+                if rows := use_columns(event.run_id, event.uses):
+                    connection.execute(insert(run_uses), rows)
             if changed:
                 connection.execute(update(runs).where(here).values(**changed))
             if isinstance(event, RunCancelRequested):

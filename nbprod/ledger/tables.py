@@ -12,6 +12,7 @@ __all__ = [
     "log_notes",
     "metadata",
     "run_tags",
+    "run_uses",
     "run_values",
     "runs",
     "step_aliases",
@@ -83,6 +84,16 @@ run_values = Table(
     Column("name", Text, primary_key=True),
     Column("num", Float),
     Column("text", Text),
+)
+
+run_uses = Table(
+    "run_uses",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.run_id"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("of_run", Text),
 )
 
 step_versions = Table(

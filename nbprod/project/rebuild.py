@@ -29,7 +29,10 @@ from nbprod.ledger.values import read_json
 from nbprod.publish.statement import PUBLICATION_TYPE, VersionStatement
 from nbprod.record.run_record import PREDICATE_TYPE, STATEMENT_TYPE, RunRecord
 from nbprod.record.tombstone import ERASURE_TYPE, Tombstone
+from nbprod.record.trace import Trace
+from nbprod.record.uses import uses_of
 from nbprod.runner.conclude import indexed
+from nbprod.runner.unchanged import trace_of
 from nbprod.store import Store, objects_beginning
 
 __all__ = ["LOST", "Rebuilt", "rebuild"]
@@ -84,10 +87,10 @@ class _Proofs:
         """Forget all."""
         self._database.close()
 
-    def add_run(self, record: RunRecord, digest: Digest) -> None:
-        """Keep what a record proves."""
+    def add_run(self, record: RunRecord, digest: Digest, trace: Trace | None) -> None:
+        """Keep what a record, and the trace that it names, prove."""
         moments = (moment_text(record.started), moment_text(record.finished))
-        bodies = (_body(_started(record)), _body(_finished(record, digest)))
+        bodies = (_body(_started(record)), _body(_finished(record, digest, trace)))
         values = (str(record.run_id), *moments, str(digest), *bodies)
         self._database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", values)
 
@@ -198,7 +201,7 @@ def _read(
             kind = _kind(look.data)
             if kind.startswith(PREDICATE_TYPE.rpartition("/")[0]):
                 record = RunRecord.from_bytes(look.data)
-                proofs.add_run(record, look.digest)
+                proofs.add_run(record, look.digest, _trace(record, store))
                 if not store.has(record.notebook.digest):
                     proofs.add_lost(record)
             elif kind.startswith(ERASURE_TYPE.rpartition("/")[0]):
@@ -207,6 +210,14 @@ def _read(
                 yield look.digest, VersionStatement.from_bytes(look.data)
         except (IntegrityError, UnsupportedVersion, CallerError) as error:
             made.faults.append(f"{look.digest} cannot be read: {error}")
+
+
+def _trace(record: RunRecord, store: Store) -> Trace | None:
+    """Return what a run touched; None where that is not there, or cannot be read: the record says all the rest."""
+    try:
+        return trace_of(record, store)
+    except (NotFound, IntegrityError, UnsupportedVersion):
+        return None
 
 
 def _add_erasure(event: BytesErased, proofs: _Proofs, store: Store, made: Rebuilt) -> None:
@@ -301,7 +312,7 @@ def _started(record: RunRecord) -> RunStarted:
     )
 
 
-def _finished(record: RunRecord, digest: Digest) -> RunFinished:
+def _finished(record: RunRecord, digest: Digest, trace: Trace | None) -> RunFinished:
     return RunFinished(
         at=record.finished,
         run_id=record.run_id,
@@ -312,6 +323,7 @@ def _finished(record: RunRecord, digest: Digest) -> RunFinished:
         notebook=record.notebook.digest,
         scraps=indexed(record.scraps),
         of=record.of,
+        uses=uses_of(record, trace),
     )
 
 

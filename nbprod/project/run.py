@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbprod.digest import Digest, digest_file
 from nbprod.errors import NotFound, RunNotSuccessful
@@ -22,6 +22,9 @@ from nbprod.record.trace import Trace
 from nbprod.runner import Upstream
 from nbprod.runner.started import RunFolder
 from nbprod.scraps import Scrap
+
+if TYPE_CHECKING:
+    from nbprod.project.walk import Lineage
 
 __all__ = ["ArtifactFile", "Artifacts", "Run", "Scraps"]
 
@@ -249,6 +252,17 @@ class Run:
             return path.is_file() and path.stat().st_size == kept.size and digest_file(path)[0] == kept.digest
         except OSError:
             return False
+
+    def lineage(self, *, up: bool = True, depth: int | None = None) -> Lineage:
+        """Return what made this run, or what it made (see `nbprod.project.lineage.lineage_of`).
+
+        Args:
+            up: towards what made it, or towards what it made.
+            depth: how many runs away to go; None: as far as it goes.
+        """
+        from nbprod.project.lineage import lineage_of  # noqa: PLC0415 - no run needs it
+
+        return lineage_of(self.home, str(self.id), up=up, depth=depth)
 
     def __bool__(self) -> bool:
         """Return whether its results may be used."""

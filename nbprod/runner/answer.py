@@ -18,6 +18,7 @@ from nbprod.record.parts import parts_of
 from nbprod.record.run_record import Kept, RunRecord
 from nbprod.record.status import Status
 from nbprod.record.tombstone import Tombstone
+from nbprod.record.uses import uses_of
 from nbprod.record.verdict import Verdict
 from nbprod.runner.begin import begin
 from nbprod.runner.files import leave_output
@@ -213,6 +214,7 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
             scraps=earlier.scraps,
             of=of.run_id,
             attestation=attestation,
+            uses=uses_of(record, None),
         )
     )
     shutil.rmtree(prepared.folder.path, ignore_errors=True)

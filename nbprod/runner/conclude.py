@@ -24,6 +24,7 @@ from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
+from nbprod.record.uses import uses_of
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.record_cell import record_cell
 from nbprod.runner.signed import keep_signed
@@ -138,6 +139,7 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         notebook=record.notebook.digest,
         scraps=indexed(entries),
         attestation=attestation,
+        uses=uses_of(record, trace),
     )
     try:
         ledger.append(finished)

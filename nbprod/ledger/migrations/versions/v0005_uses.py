@@ -1,0 +1,15 @@
+"""What bytes runs used and left, for lineage."""
+
+from __future__ import annotations
+
+from nbprod.ledger.migrations.script import run_script
+
+revision = "0005"
+down_revision = "0004"
+
+__all__ = ["down_revision", "revision", "upgrade"]
+
+
+def upgrade() -> None:
+    """Bring the tables from version 0004 to 0005; runs that ended before have no rows."""
+    run_script(revision)
