@@ -130,6 +130,7 @@ class RunFinished(RunEvent):
         of: for a `cached` run, the run that answered.
         attestation: the signed envelopes of the record and of the run's provenance; None: it is not signed.
         uses: what bytes it used and left (see `nbprod.record.uses`); none in events of before it was told.
+        fence: the token by which it was closed (see `Ledger.take_over`); 0: by its own runner.
     """
 
     status: Status
@@ -141,6 +142,7 @@ class RunFinished(RunEvent):
     of: RunId | None = None
     attestation: Digest | None = None
     uses: tuple[Use, ...] = ()
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,7 +358,9 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
     for kind in _KINDS.values()
 }
 
-_LATER = frozenset({"occasion", "retry_of", "flow_run", "shared", "caller", "of", "statement", "attestation", "uses"})
+_LATER = frozenset(
+    "occasion retry_of flow_run shared caller of statement attestation uses fence".split()  # noqa: SIM905 - one line
+)
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 
 

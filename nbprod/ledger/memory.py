@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nbprod.digest import canonical
-from nbprod.ledger.errors import AlreadyUnderWay
+from nbprod.ledger.errors import AlreadyUnderWay, Fenced
 from nbprod.ledger.events import (
     AliasMoved,
     Event,
@@ -50,6 +50,7 @@ class MemoryLedger:
         self._events: list[StoredEvent] = []
         self._rows: dict[RunId, RunRow] = {}
         self._cancelled: set[RunId] = set()
+        self._fences: dict[RunId, int] = {}
         self._uses: dict[RunId, tuple[Use, ...]] = {}
         self._versions: dict[tuple[str, int], StepVersion] = {}
         self._aliases: dict[tuple[str, str], int] = {}
@@ -85,6 +86,8 @@ class MemoryLedger:
             row = replace(row, lease_until=self._lease(event.lease_seconds))
         if isinstance(event, RunCancelRequested):
             self._cancelled.add(event.run_id)
+        if isinstance(event, RunFinished) and event.fence != self._fences.get(event.run_id, 0):
+            raise Fenced(event.run_id)
         if isinstance(event, RunFinished) and event.uses:
             self._uses[event.run_id] = tuple(dict.fromkeys(event.uses))
         self._rows[event.run_id] = row
@@ -115,14 +118,28 @@ class MemoryLedger:
             else:
                 self._aliases[event.step, event.alias] = event.number
 
-    def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
+    def renew(self, run_id: RunId, *, lease_seconds: float, fence: int = 0) -> bool:
         """Prolong a lease (see `Ledger.renew`)."""
         with self._lock:
             row = self.run(run_id)
-            if row.status is not None:
+            if row.status is not None or self._fences.get(run_id, 0) != fence:
                 return False
             self._rows[run_id] = replace(row, lease_until=self._lease(lease_seconds))
             return True
+
+    def take_over(self, run_id: RunId, *, lease_seconds: float, lapsed: bool) -> int | None:
+        """Take over a run to close it (see `Ledger.take_over`)."""
+        with self._lock:
+            row = self.run(run_id)
+            if row.status is not None or (lapsed and row not in self.lapsed()):
+                return None
+            self._rows[run_id] = replace(row, lease_until=self._lease(lease_seconds))
+            self._fences[run_id] = self._fences.get(run_id, 0) + 1
+            return self._fences[run_id]
+
+    def now(self) -> datetime:
+        """Return the time by the clock that judges leases (see `Ledger.now`)."""
+        return as_utc(self._clock())
 
     def lapsed(self) -> tuple[RunRow, ...]:
         """Return the runs whose lease is over (see `Ledger.lapsed`)."""

@@ -15,7 +15,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.digest import Json, canonical
 from nbprod.ledger.connections import Undecided
-from nbprod.ledger.errors import AlreadyFinished, AlreadyStarted, AlreadyUnderWay
+from nbprod.ledger.errors import AlreadyFinished, AlreadyStarted, AlreadyUnderWay, Fenced
 from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.ledger.index import fold, no_such_run, reason_search_text
 from nbprod.ledger.moment import moment_text
@@ -31,7 +31,8 @@ __all__ = ["Once", "from_now"]
 _FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 _LEASE = f"to_char(timezone('UTC', clock_timestamp() + make_interval(secs => %(lease_seconds)s)), '{_FORMAT}')"
 
-_COLUMNS = tuple(column.name for column in runs.columns if column.name not in ("lease_until", "cancel_requested"))
+_BY_ITSELF = ("lease_until", "cancel_requested", "fence")
+_COLUMNS = tuple(column.name for column in runs.columns if column.name not in _BY_ITSELF)
 
 _STARTED = f"""
 WITH e AS (
@@ -53,7 +54,7 @@ SELECT seq FROM e
 
 _FINISHED = """
 WITH open AS (
-    SELECT run_id FROM runs WHERE run_id = %(run_id)s AND status IS NULL FOR UPDATE
+    SELECT run_id FROM runs WHERE run_id = %(run_id)s AND status IS NULL AND fence = %(fence)s FOR UPDATE
 ), e AS (
     INSERT INTO events (run_id, kind, at, body) SELECT run_id, 'RunFinished', %(at)s, %(body)s FROM open
     ON CONFLICT (run_id) WHERE kind = 'RunFinished' DO NOTHING RETURNING seq
@@ -133,11 +134,11 @@ class Once:
             if found is None:
                 raise Undecided
             raise AlreadyStarted(event.run_id)
-        row = connection.execute(select(runs.c.status).where(runs.c.run_id == event.run_id.text)).first()
+        row = connection.execute(select(runs.c.status, runs.c.fence).where(runs.c.run_id == event.run_id.text)).first()
         if row is None:
             raise no_such_run(event.run_id)
         if row.status is None:
-            raise Undecided
+            raise Fenced(event.run_id) if row.fence != event.fence else Undecided
         raise AlreadyFinished(event.run_id, Status(row.status))
 
     def _under_way(self, connection: Connection) -> AlreadyUnderWay | Undecided:
@@ -161,6 +162,7 @@ def _verdict(event: RunFinished) -> dict[str, Any]:
         "scraps": canonical(event.scraps).decode(),
         "of": None if event.of is None else event.of.text,
         "search": reason_search_text(event.reason),
+        "fence": event.fence,
     }
 
 

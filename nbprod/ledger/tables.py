@@ -59,6 +59,7 @@ runs = Table(
     Column("host", Text, nullable=False),
     Column("runner_pid", Integer, nullable=False),
     Column("lease_until", Text),
+    Column("fence", Integer, nullable=False, server_default="0"),
     Column("cancel_requested", Text),
     Column("folder", Text, nullable=False),
     Column("search", Text, nullable=False),

@@ -219,5 +219,5 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
     )
     shutil.rmtree(prepared.folder.path, ignore_errors=True)
     if prepared.job.output is not None:
-        leave_output(prepared.job.output, ports.store.get(of.notebook.digest), prepared.run_id)
+        leave_output(prepared.job.output, ports.store.get(of.notebook.digest), prepared.run_id, ports.ledger)
     return RunRecord.from_bytes(data)  # what the caller holds is what was stored

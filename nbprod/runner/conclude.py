@@ -18,7 +18,7 @@ from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger
-from nbprod.ledger.errors import AlreadyFinished
+from nbprod.ledger.errors import AlreadyFinished, Fenced
 from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
 from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
@@ -80,11 +80,22 @@ class Conclusion:
     notebook: bytes
 
 
-def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, ledger: Ledger) -> Conclusion:
+def conclude(
+    started: Started, ended: Ended, folder: RunFolder, store: Store, ledger: Ledger, *, fence: int = 0
+) -> Conclusion:
     """Close a run: bytes first, ledger last (law 3).
+
+    Args:
+        started: what was known at the start.
+        ended: what is known now.
+        folder: the run's.
+        store: takes the bytes.
+        ledger: takes the verdict.
+        fence: the token of whoever closes it (see `Ledger.take_over`); 0: its own runner.
 
     Raises:
         AlreadyFinished: somebody else has closed it.
+        Fenced: somebody else has taken it over, to close it.
         StoreUnavailable, LedgerUnavailable: it could not be closed; it stays open for `nbprod recover`.
     """
     scraps, scrap_fault = _read_scraps(ended)
@@ -140,10 +151,11 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
         scraps=indexed(entries),
         attestation=attestation,
         uses=uses_of(record, trace),
+        fence=fence,
     )
     try:
         ledger.append(finished)
-    except AlreadyFinished:
+    except (AlreadyFinished, Fenced):
         # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
         late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
         late |= {} if attestation is None else {"attestation": str(attestation)}

@@ -291,7 +291,7 @@ class Runner:
             write_atomically(folder.executed(job.step.name), conclusion.notebook, mode=0o444)
         tidy(folder)
         if job.output is not None:
-            leave_output(job.output, conclusion.notebook, prepared.run_id)
+            leave_output(job.output, conclusion.notebook, prepared.run_id, self._ports.ledger)
 
 
 def _leave_nothing(folder: RunFolder, error: BaseException) -> None:

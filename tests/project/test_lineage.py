@@ -264,4 +264,4 @@ def test_a_large_ledger_is_asked_by_its_indexes(tmp_path, count):
     assert len(walk(ledger, last, up=True)) == 499
     took = time.monotonic() - began
     assert ledger.without_uses() == 0
-    assert took < 5, took
+    assert took < 30, took  # by the indexes five; without, minutes

@@ -8,8 +8,12 @@ CREATE TABLE run_uses (
     PRIMARY KEY (run_id, role, digest, name)
 );
 
-CREATE INDEX run_uses_by_digest ON run_uses (digest, run_id);
+CREATE INDEX run_uses_by_digest ON run_uses (digest, role, run_id);
 CREATE INDEX run_uses_by_name ON run_uses (name, run_id);
 CREATE INDEX run_uses_by_giver ON run_uses (of_run, run_id) WHERE of_run IS NOT NULL;
 CREATE INDEX runs_by_answer ON runs (of_run, started) WHERE of_run IS NOT NULL;
 CREATE INDEX runs_by_retried ON runs (retry_of, started) WHERE retry_of IS NOT NULL;
+
+-- The fencing token: grows by one whenever somebody takes over a run to close it. Whoever has a smaller one neither renews
+-- the lease nor ends the run.
+ALTER TABLE runs ADD COLUMN fence INTEGER NOT NULL DEFAULT 0 CHECK (fence >= 0);

@@ -1,4 +1,4 @@
-"""What bytes runs used and left, for lineage."""
+"""What bytes runs used and left, for lineage; the token that fences off a runner that was away."""
 
 from __future__ import annotations
 
