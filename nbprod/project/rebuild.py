@@ -45,7 +45,7 @@ LOST = (
     "names, tags and notes that were given or taken away after a run's start",
     "cancel requests, and what was heard of a run beside its record",
     "aliases of published steps",
-    "process ids, and working folders",
+    "process ids, working folders and fencing tokens",
 )
 """What no record holds, in words."""
 

@@ -21,7 +21,7 @@ from nbprod.record.tombstone import Tombstone
 from nbprod.record.uses import uses_of
 from nbprod.record.verdict import Verdict
 from nbprod.runner.begin import begin
-from nbprod.runner.files import leave_output
+from nbprod.runner.output import leave_output
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
 from nbprod.runner.reuse import candidates, contract_of

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import nbprod.runner.begin as beginning
-import nbprod.runner.run as running
 from nbprod.errors import NbprodError
 from nbprod.project import Project, RunOptions
-from nbprod.runner import leases
+from nbprod.runner import copies, leases
 
 
 def tell(word: object) -> None:
@@ -28,14 +27,14 @@ def main() -> None:
     beginning.LEASE_SECONDS = leases.LEASE_SECONDS = float(lease)  # type: ignore[misc]
     leases._RENEW_EVERY = 0.1  # type: ignore[misc]
     leases._LISTEN_EVERY = 0.1  # type: ignore[misc]
-    leave = running.leave_output
+    leave = copies.leave_output
 
     def stopped(*arguments: Any) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         leave(*arguments)
 
     if point == "verdict":
-        running.leave_output = stopped
+        copies.leave_output = stopped
     project = Project.find(Path(root), os.environ)
     job = project.job(project.step(Path(root, notebook)), {}, RunOptions(output=output))
     try:

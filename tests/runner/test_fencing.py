@@ -17,7 +17,7 @@ from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
 from nbprod.project import Project, RunOptions
 from nbprod.record.ids import RunId
 from nbprod.runner import closer
-from nbprod.runner.files import LEFT_TO_SUCCESSOR
+from nbprod.runner.output import LEFT_TO_SUCCESSOR
 from nbprod.runner.started import RunFolder
 from tests.notebooks import PARAMETERS, project_in, write
 from tests.postgres import PostgresServer
