@@ -29,6 +29,7 @@ COMMANDS = (
     "describe",
     "diff",
     "explain",
+    "lineage",
     "rerun",
     "reproduce",
     "steps",

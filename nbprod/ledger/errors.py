@@ -6,7 +6,7 @@ from nbprod.errors import CallerError
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 
-__all__ = ["AlreadyFinished", "AlreadyStarted", "AlreadyUnderWay", "AmbiguousRun", "StepMoved"]
+__all__ = ["AlreadyFinished", "AlreadyStarted", "AlreadyUnderWay", "AmbiguousRun", "Fenced", "StepMoved"]
 
 
 class AlreadyStarted(CallerError):
@@ -34,6 +34,23 @@ class AlreadyFinished(CallerError):
         )
         self.run_id = run_id
         self.status = status
+
+
+class Fenced(CallerError):
+    """A runner that was away while somebody else took over the closing of its run came back, and may not end it.
+
+    Args:
+        run_id: the run.
+    """
+
+    def __init__(self, run_id: RunId) -> None:
+        super().__init__(
+            f"run {run_id} was taken over: its runner had not renewed the lease in time",
+            expected="the runner to be heard of within its lease",
+            found="a newer fencing token in the ledger",
+            hint=f"`nbprod show {run_id.short}` tells how it was closed; start the step again if its result is needed",
+        )
+        self.run_id = run_id
 
 
 class AmbiguousRun(CallerError):

@@ -21,6 +21,7 @@ from nbprod.record.reproduced import Reproduced
 from nbprod.record.review import Decision
 from nbprod.record.status import Status
 from nbprod.record.tombstone import ErasedObject, Tombstone
+from nbprod.record.uses import Use
 
 __all__ = [
     "AliasMoved",
@@ -106,6 +107,8 @@ class RunFinished(RunEvent):
         scraps: values by name, in tagged form as parameters are.
         of: for a `cached` run, the run that answered.
         attestation: the signed envelopes of the record and of the run's provenance; None: it is not signed.
+        uses: what bytes it used and left (see `nbprod.record.uses`); none in events of before it was told.
+        fence: the token by which it was closed (see `Ledger.take_over`); 0: by its own runner.
     """
 
     status: Status
@@ -116,6 +119,8 @@ class RunFinished(RunEvent):
     scraps: Mapping[str, Json] = field(default_factory=dict)
     of: RunId | None = None
     attestation: Digest | None = None
+    uses: tuple[Use, ...] = ()
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +310,10 @@ def _objects(value: Any) -> tuple[ErasedObject, ...]:
     return tuple(ErasedObject.from_json(_of(dict)(item)) for item in _of(list)(value))
 
 
+def _uses(value: Any) -> tuple[Use, ...]:
+    return tuple(Use.from_json(_of(dict)(item)) for item in _of(list)(value))
+
+
 _Codec = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 _CODECS: Mapping[str, _Codec] = {
@@ -324,6 +333,7 @@ _CODECS: Mapping[str, _Codec] = {
     "Decision": (str, Decision),
     "tuple[str, ...]": (list, _texts),
     "tuple[ErasedObject, ...]": (lambda objects: [each.to_json() for each in objects], _objects),
+    "tuple[Use, ...]": (lambda uses: [each.to_json() for each in uses], _uses),
     "Mapping[str, Json]": (dict, _of(dict)),
     "Json": (_same, _same),
 }
@@ -335,7 +345,7 @@ _FIELDS: Mapping[type[Event], Mapping[str, _Codec]] = {
 }
 
 _LATER = frozenset(
-    {"occasion", "retry_of", "flow_run", "reproduces", "shared", "caller", "of", "statement", "attestation", "log"}
+    "occasion retry_of flow_run reproduces shared caller of statement attestation log uses fence".split()  # noqa: SIM905
 )
 """Fields that came later: left out where they say nothing, so that events of before are written as they were."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from nbprod.ledger.events import Event
 from nbprod.ledger.log import EventLog
 from nbprod.ledger.query import RunQuery, RunRow
 from nbprod.ledger.steps import StepVersion
+from nbprod.ledger.uses import AskedUses, RunUse
 from nbprod.record.ids import RunId
 
 __all__ = ["Ledger", "StoredEvent"]
@@ -51,6 +53,7 @@ class Ledger(Protocol):
         Raises:
             AlreadyStarted: the run was started before.
             AlreadyFinished: the run has its verdict; carries it.
+            Fenced: somebody has taken the run over since, to close it.
             AlreadyUnderWay: a shared run was to be started while another asks for the same; carries that one.
             StepMoved: a step's version or alias is not where the event says it was.
             NotFound: the run was never started, or the step's version never published.
@@ -58,12 +61,39 @@ class Ledger(Protocol):
         """
         ...
 
-    def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
-        """Prolong a run's lease from now on; no event. False, and nothing done, when the run has finished.
+    def renew(self, run_id: RunId, *, lease_seconds: float, fence: int = 0) -> bool:
+        """Prolong a run's lease from now on; no event. False, and nothing done, when the run has finished or is fenced.
+
+        Args:
+            run_id: the run.
+            lease_seconds: how long, by the ledger's own clock.
+            fence: the token of whoever asks; 0: the run's own runner.
 
         Raises:
             NotFound: the run was never started.
         """
+        ...
+
+    def take_over(self, run_id: RunId, *, lease_seconds: float, lapsed: bool) -> int | None:
+        """Take over a run in order to close it, and return the next fencing token; no event.
+
+        From then on whoever has an earlier token neither renews the lease nor ends the run.
+
+        Args:
+            run_id: the run.
+            lease_seconds: how long nobody else may take it over, by the ledger's own clock.
+            lapsed: only if its lease is over at this moment.
+
+        Returns:
+            The token, for `RunFinished.fence`; None, and nothing done, when it has finished, or its lease goes on.
+
+        Raises:
+            NotFound: the run was never started.
+        """
+        ...
+
+    def now(self) -> datetime:
+        """Return the time by the ledger's own clock, which judges leases; aware, UTC."""
         ...
 
     def lapsed(self) -> tuple[RunRow, ...]:
@@ -113,6 +143,14 @@ class Ledger(Protocol):
 
     def step_events(self, step: str) -> Iterator[StoredEvent]:
         """Yield the events of a step in order of arrival."""
+        ...
+
+    def uses(self, asked: AskedUses) -> tuple[RunUse, ...]:
+        """Return what bytes runs used and left: the latest run's first, those of one run by role, digest and name."""
+        ...
+
+    def without_uses(self) -> int:
+        """Return how many finished runs have no uses, as they are of before these were kept."""
         ...
 
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:

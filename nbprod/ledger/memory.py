@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nbprod.digest import canonical
-from nbprod.ledger.errors import AlreadyUnderWay
+from nbprod.ledger.errors import AlreadyUnderWay, Fenced
 from nbprod.ledger.events import (
     AliasMoved,
     Event,
     RunCancelRequested,
     RunEvent,
+    RunFinished,
     RunReviewed,
     RunStarted,
     StepEvent,
@@ -31,8 +32,10 @@ from nbprod.ledger.moment import as_utc, utc_now
 from nbprod.ledger.query import Condition, Order, RunQuery, RunRow
 from nbprod.ledger.reference import CANDIDATES, resolve
 from nbprod.ledger.steps import StepVersion, checked_alias, checked_review, checked_version
+from nbprod.ledger.uses import AskedUses, RunUse
 from nbprod.ledger.values import index_value, read_json, wanted
 from nbprod.record.ids import RunId
+from nbprod.record.uses import Use
 
 __all__ = ["MemoryLedger"]
 
@@ -50,6 +53,8 @@ class MemoryLedger:
         self._events: list[StoredEvent] = []
         self._rows: dict[RunId, RunRow] = {}
         self._cancelled: set[RunId] = set()
+        self._fences: dict[RunId, int] = {}
+        self._uses: dict[RunId, tuple[Use, ...]] = {}
         self._versions: dict[tuple[str, int], StepVersion] = {}
         self._aliases: dict[tuple[str, str], int] = {}
         self._log = MemoryLog(lambda: self._events)
@@ -84,6 +89,10 @@ class MemoryLedger:
             row = replace(row, lease_until=self._lease(event.lease_seconds))
         if isinstance(event, RunCancelRequested):
             self._cancelled.add(event.run_id)
+        if isinstance(event, RunFinished) and event.fence != self._fences.get(event.run_id, 0):
+            raise Fenced(event.run_id)
+        if isinstance(event, RunFinished) and event.uses:
+            self._uses[event.run_id] = tuple(dict.fromkeys(event.uses))
         self._rows[event.run_id] = row
 
     def _refuse_second(self, event: RunStarted) -> None:
@@ -114,14 +123,28 @@ class MemoryLedger:
         elif isinstance(event, StepReviewed):
             checked_review(event, frozenset(versions))
 
-    def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
+    def renew(self, run_id: RunId, *, lease_seconds: float, fence: int = 0) -> bool:
         """Prolong a lease (see `Ledger.renew`)."""
         with self._lock:
             row = self.run(run_id)
-            if row.status is not None:
+            if row.status is not None or self._fences.get(run_id, 0) != fence:
                 return False
             self._rows[run_id] = replace(row, lease_until=self._lease(lease_seconds))
             return True
+
+    def take_over(self, run_id: RunId, *, lease_seconds: float, lapsed: bool) -> int | None:
+        """Take over a run to close it (see `Ledger.take_over`)."""
+        with self._lock:
+            row = self.run(run_id)
+            if row.status is not None or (lapsed and row not in self.lapsed()):
+                return None
+            self._rows[run_id] = replace(row, lease_until=self._lease(lease_seconds))
+            self._fences[run_id] = self._fences.get(run_id, 0) + 1
+            return self._fences[run_id]
+
+    def now(self) -> datetime:
+        """Return the time by the clock that judges leases (see `Ledger.now`)."""
+        return as_utc(self._clock())
 
     def lapsed(self) -> tuple[RunRow, ...]:
         """Return the runs whose lease is over (see `Ledger.lapsed`)."""
@@ -176,6 +199,23 @@ class MemoryLedger:
             each for each in list(self._events) if isinstance(each.event, StepEvent) and each.event.step == step
         )
 
+    def uses(self, asked: AskedUses) -> tuple[RunUse, ...]:
+        """Return what bytes runs used and left (see `Ledger.uses`)."""
+        with self._lock:
+            kept = sorted(self._uses.items(), reverse=True)
+        found = [
+            RunUse(run_id=run_id, use=use)
+            for run_id, uses in kept
+            for use in sorted(uses, key=lambda use: (use.role, use.digest, use.name))
+            if asked.fits(run_id, use)
+        ]
+        return tuple(found[: asked.limit])
+
+    def without_uses(self) -> int:
+        """Return how many runs are of before uses were kept (see `Ledger.without_uses`)."""
+        with self._lock:
+            return sum(row.status is not None and run_id not in self._uses for run_id, row in self._rows.items())
+
     def request_cancel(self, run_id: RunId, *, by: str = "") -> bool:
         """Ask for a run to be cancelled (see `Ledger.request_cancel`)."""
         with self._lock:
@@ -226,6 +266,8 @@ def _matches(row: RunRow, query: RunQuery) -> bool:
         and (query.request is None or row.request_digest == query.request)
         and (query.occasion is None or row.occasion == query.occasion)
         and (query.flow_run is None or row.flow_run == query.flow_run)
+        and (query.of is None or row.of == query.of)
+        and (query.retry_of is None or row.retry_of == query.retry_of)
         and set(query.tags) <= set(row.tags)
         and not (query.flagged and set(FLAGS).isdisjoint(row.tags))
         and (query.text is None or sought_text(query.text) in search_text(row))

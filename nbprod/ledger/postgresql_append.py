@@ -15,13 +15,14 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.digest import Json, canonical
 from nbprod.ledger.connections import Undecided
-from nbprod.ledger.errors import AlreadyFinished, AlreadyStarted, AlreadyUnderWay
+from nbprod.ledger.errors import AlreadyFinished, AlreadyStarted, AlreadyUnderWay, Fenced
 from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.ledger.index import fold, no_such_run, reason_search_text
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.rows import to_columns, value_columns
 from nbprod.ledger.tables import events, runs
 from nbprod.ledger.under_way import under_way
+from nbprod.ledger.use_index import use_columns
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 
@@ -30,7 +31,8 @@ __all__ = ["Once", "from_now"]
 _FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 _LEASE = f"to_char(timezone('UTC', clock_timestamp() + make_interval(secs => %(lease_seconds)s)), '{_FORMAT}')"
 
-_COLUMNS = tuple(column.name for column in runs.columns if column.name not in ("lease_until", "cancel_requested"))
+_BY_ITSELF = ("lease_until", "cancel_requested", "fence")
+_COLUMNS = tuple(column.name for column in runs.columns if column.name not in _BY_ITSELF)
 
 _STARTED = f"""
 WITH e AS (
@@ -52,7 +54,7 @@ SELECT seq FROM e
 
 _FINISHED = """
 WITH open AS (
-    SELECT run_id FROM runs WHERE run_id = %(run_id)s AND status IS NULL FOR UPDATE
+    SELECT run_id FROM runs WHERE run_id = %(run_id)s AND status IS NULL AND fence = %(fence)s FOR UPDATE
 ), e AS (
     INSERT INTO events (run_id, kind, at, body) SELECT run_id, 'RunFinished', %(at)s, %(body)s FROM open
     ON CONFLICT (run_id) WHERE kind = 'RunFinished' DO NOTHING RETURNING seq
@@ -65,6 +67,12 @@ WITH open AS (
     INSERT INTO run_values (run_id, kind, name, num, text)
     SELECT %(run_id)s, 'scrap', u.name, u.num, u.text
     FROM e, unnest(%(names)s::text[], %(nums)s::float8[], %(texts)s::text[]) AS u (name, num, text)
+), b AS (
+    INSERT INTO run_uses (run_id, role, digest, name, of_run)
+    SELECT %(run_id)s, u.role, u.digest, u.name, u.of_run
+    FROM e, unnest(
+        %(use_role)s::text[], %(use_digest)s::text[], %(use_name)s::text[], %(use_of_run)s::text[]
+    ) AS u (role, digest, name, of_run)
 )
 SELECT seq FROM e
 """
@@ -98,7 +106,7 @@ class Once:
             self._values = about | values | _indexed(event.run_id, "parameter", event.parameters)
         else:
             self._statement = _FINISHED
-            self._values = about | _verdict(event) | _indexed(event.run_id, "scrap", event.scraps)
+            self._values = about | _verdict(event) | _indexed(event.run_id, "scrap", event.scraps) | _used(event)
 
     def keep(self, connection: Connection) -> int:
         """Keep the event; return its number. The connection commits each statement.
@@ -126,11 +134,11 @@ class Once:
             if found is None:
                 raise Undecided
             raise AlreadyStarted(event.run_id)
-        row = connection.execute(select(runs.c.status).where(runs.c.run_id == event.run_id.text)).first()
+        row = connection.execute(select(runs.c.status, runs.c.fence).where(runs.c.run_id == event.run_id.text)).first()
         if row is None:
             raise no_such_run(event.run_id)
         if row.status is None:
-            raise Undecided
+            raise Fenced(event.run_id) if row.fence != event.fence else Undecided
         raise AlreadyFinished(event.run_id, Status(row.status))
 
     def _under_way(self, connection: Connection) -> AlreadyUnderWay | Undecided:
@@ -154,12 +162,18 @@ def _verdict(event: RunFinished) -> dict[str, Any]:
         "scraps": canonical(event.scraps).decode(),
         "of": None if event.of is None else event.of.text,
         "search": reason_search_text(event.reason),
+        "fence": event.fence,
     }
 
 
 def _indexed(run_id: RunId, kind: str, values: Mapping[str, Json]) -> dict[str, list[Any]]:
     rows = [value_columns(run_id, kind, name, value) for name, value in values.items()]
     return {to: [row[key] for row in rows] for to, key in (("names", "name"), ("nums", "num"), ("texts", "text"))}
+
+
+def _used(event: RunFinished) -> dict[str, list[Any]]:
+    rows = use_columns(event.run_id, event.uses)
+    return {f"use_{key}": [row[key] for row in rows] for key in ("role", "digest", "name", "of_run")}
 
 
 def _is_shared_twice(error: SQLAlchemyError) -> bool:

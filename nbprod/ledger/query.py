@@ -172,6 +172,8 @@ class RunQuery:
         occasion: only those that were for this.
         flow_run: only those of this flow run.
         reviewed: only those of which people said what they think, whether it counts or not.
+        of: only those that this run answered.
+        retry_of: only those that tried this run again.
         text: found, in any case, in step, notebook path, name, note, reason or a tag.
         order: the order.
         limit: at most so many.
@@ -189,6 +191,8 @@ class RunQuery:
     occasion: str | None = None
     flow_run: str | None = None
     reviewed: bool = False
+    of: RunId | None = None
+    retry_of: RunId | None = None
     text: str | None = None
     order: Order = field(default_factory=Order)
     limit: int | None = None

@@ -20,7 +20,8 @@ from nbprod.ledger.moment import moment_text
 from nbprod.ledger.query import RunRow
 from nbprod.ledger.rows import from_columns, to_columns, value_columns
 from nbprod.ledger.step_index import index_step
-from nbprod.ledger.tables import events, run_tags, run_values, runs
+from nbprod.ledger.tables import events, run_tags, run_uses, run_values, runs
+from nbprod.ledger.use_index import use_columns
 from nbprod.record.ids import RunId
 
 __all__ = ["restored"]
@@ -35,6 +36,7 @@ class _Changes:
     leases: dict[RunId, float] = field(default_factory=dict)
     cancelled: dict[RunId, datetime] = field(default_factory=dict)
     values: list[dict[str, Any]] = field(default_factory=list)
+    uses: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, event: RunEvent) -> None:
         """Let an event change a run's row."""
@@ -45,6 +47,7 @@ class _Changes:
             self._keep(run_id, "parameter", event.parameters)
         elif isinstance(event, RunFinished):
             self._keep(run_id, "scrap", event.scraps)
+            self.uses += use_columns(run_id, event.uses)
         elif isinstance(event, RunCancelRequested):
             self.cancelled.setdefault(run_id, event.at)
 
@@ -130,6 +133,7 @@ def _write(connection: Connection, changes: _Changes, from_now: Callable[[float]
         if row.status is None:
             connection.execute(insert(runs).values(**to_columns(row), lease_until=from_now(changes.leases[run_id])))
     insert_rows(connection, run_values, changes.values)
+    insert_rows(connection, run_uses, changes.uses)
     tags = [{"run_id": str(run_id), "tag": tag} for run_id, row in changes.rows.items() for tag in row.tags]
     insert_rows(connection, run_tags, tags)
     for run_id, at in changes.cancelled.items():

@@ -17,6 +17,7 @@ from nbprod.ledger.query import Condition, Order, RunQuery
 from nbprod.ledger.review_events import RunReviewed
 from nbprod.ledger.tables import events, run_tags, run_values, runs
 from nbprod.ledger.values import wanted
+from nbprod.record.ids import RunId
 
 __all__ = ["Stretch", "fulfilled", "selected", "stretches"]
 
@@ -112,7 +113,12 @@ def selected(query: RunQuery, runs: FromClause = runs) -> tuple[ColumnElement[bo
 def _equal(query: RunQuery, runs: FromClause) -> list[ColumnElement[bool]]:
     request = None if query.request is None else str(query.request)
     asked = {"request_digest": request, "occasion": query.occasion, "flow_run": query.flow_run}
+    asked |= {"of_run": _id(query.of), "retry_of": _id(query.retry_of)}
     return [runs.c[name] == value for name, value in asked.items() if value is not None]
+
+
+def _id(run_id: RunId | None) -> str | None:
+    return None if run_id is None else run_id.text
 
 
 def _stretch(

@@ -22,8 +22,9 @@ from nbprod.ledger.events import (
     to_json,
 )
 from nbprod.ledger.index import fold, no_such_run
+from nbprod.ledger.lease_rows import prolong, refuse_fenced, take_over
 from nbprod.ledger.ledger import StoredEvent
-from nbprod.ledger.moment import moment_text, utc_now
+from nbprod.ledger.moment import moment_text, parse_moment, utc_now
 from nbprod.ledger.query import Order, RunQuery, RunRow
 from nbprod.ledger.reference import CANDIDATES, resolve
 from nbprod.ledger.restore import restored
@@ -34,8 +35,10 @@ from nbprod.ledger.shortlist import is_asked_for, shortlist
 from nbprod.ledger.sql_log import SqlLog
 from nbprod.ledger.step_index import index_step, versions_of
 from nbprod.ledger.steps import StepVersion
-from nbprod.ledger.tables import events, run_tags, run_values, runs
+from nbprod.ledger.tables import events, run_tags, run_uses, run_values, runs
 from nbprod.ledger.under_way import under_way
+from nbprod.ledger.use_index import count_untold, find_uses, use_columns
+from nbprod.ledger.uses import AskedUses, RunUse
 from nbprod.ledger.values import read_json
 from nbprod.record.ids import RunId
 
@@ -100,17 +103,22 @@ class SqlLedger:
             return self._connections.once(self._database.network.once(event, body))
         return self._connections.write(lambda connection: self._append(connection, event, body))
 
-    def renew(self, run_id: RunId, *, lease_seconds: float) -> bool:
+    def renew(self, run_id: RunId, *, lease_seconds: float, fence: int = 0) -> bool:
         """Prolong a lease (see `Ledger.renew`)."""
+        from_now = self._database.from_now
+        return self._connections.write(lambda connection: prolong(connection, run_id, lease_seconds, fence, from_now))
 
-        def prolong(connection: Connection) -> bool:
-            if _row(connection, run_id, change=True).status is not None:
-                return False
-            until = self._database.from_now(lease_seconds)
-            connection.execute(update(runs).where(runs.c.run_id == str(run_id)).values(lease_until=until))
-            return True
+    def take_over(self, run_id: RunId, *, lease_seconds: float, lapsed: bool) -> int | None:
+        """Take over a run to close it (see `Ledger.take_over`)."""
+        from_now = self._database.from_now
+        return self._connections.write(
+            lambda connection: take_over(connection, run_id, lease_seconds, from_now, lapsed=lapsed)
+        )
 
-        return self._connections.write(prolong)
+    def now(self) -> datetime:
+        """Return the time by the database's clock (see `Ledger.now`)."""
+        query = select(self._database.from_now(0))
+        return parse_moment(self._connections.read(lambda connection: str(connection.execute(query).scalar_one())))
 
     def lapsed(self) -> tuple[RunRow, ...]:
         """Return the runs whose lease is over (see `Ledger.lapsed`)."""
@@ -193,6 +201,14 @@ class SqlLedger:
         """Return the versions of steps (see `Ledger.published`)."""
         return self._connections.read(lambda connection: versions_of(connection, step))
 
+    def uses(self, asked: AskedUses) -> tuple[RunUse, ...]:
+        """Return what bytes runs used and left (see `Ledger.uses`)."""
+        return self._connections.read(lambda connection: find_uses(connection, asked))
+
+    def without_uses(self) -> int:
+        """Return how many runs are of before uses were kept (see `Ledger.without_uses`)."""
+        return self._connections.read(count_untold)
+
     def restore(self, stored: Sequence[StoredEvent]) -> int:
         """Take over events of another ledger, with their numbers and in their order, in one transaction.
 
@@ -273,6 +289,8 @@ class SqlLedger:
         assert isinstance(event, RunEvent)  # noqa: S101 - there are no others
         before = _row_or_none(connection, event.run_id, change=True)
         after = fold(before, event)
+        if isinstance(event, RunFinished):
+            refuse_fenced(connection, event.run_id, event.fence)
         if isinstance(event, RunStarted) and event.shared:  # by a single writer: others keep a start by one statement
             refusal = under_way(connection, event.request_digest, self._database.from_now(0))
             if refusal is not None:
@@ -293,6 +311,8 @@ class SqlLedger:
             if isinstance(event, RunFinished):
                 changed["lease_until"] = None
                 _keep_values(connection, event.run_id, "scrap", event.scraps)
+                if rows := use_columns(event.run_id, event.uses):
+                    connection.execute(insert(run_uses), rows)
             if changed:
                 connection.execute(update(runs).where(here).values(**changed))
             if isinstance(event, RunCancelRequested):

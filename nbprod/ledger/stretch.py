@@ -27,7 +27,8 @@ from nbprod.ledger.moment import moment_text
 from nbprod.ledger.named import names_of
 from nbprod.ledger.query import RunRow
 from nbprod.ledger.rows import to_columns, value_columns
-from nbprod.ledger.tables import events, run_tags, run_values, runs, step_aliases, step_versions
+from nbprod.ledger.tables import events, run_tags, run_uses, run_values, runs, step_aliases, step_versions
+from nbprod.ledger.use_index import use_columns
 from nbprod.ledger.values import read_json
 
 __all__ = ["Part", "steps", "stretch"]
@@ -62,6 +63,7 @@ class _Run:
     row: RunRow | None = None
     cancelled: datetime | None = None
     values: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    uses: set[tuple[str | None, ...]] = field(default_factory=set)
 
     def add(self, event: RunEvent) -> None:
         self.row = fold(self.row, event)
@@ -69,6 +71,7 @@ class _Run:
             self._keep(event, "parameter", event.parameters)
         elif isinstance(event, RunFinished):
             self._keep(event, "scrap", event.scraps)
+            self.uses = {_use(row) for row in use_columns(event.run_id, event.uses)}
         elif isinstance(event, RunCancelRequested) and self.cancelled is None:
             self.cancelled = event.at
 
@@ -94,7 +97,10 @@ def stretch(connection: Connection, *, after: str) -> Part:
     values: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
     for row in _between(connection, run_values, after, part.last):
         values.setdefault(row["run_id"], {})[row["kind"], row["name"]] = row
-    for run_id in sorted({*made, *kept, *tags, *values}):
+    uses: dict[str, set[tuple[str | None, ...]]] = {}
+    for row in _between(connection, run_uses, after, part.last):
+        uses.setdefault(row["run_id"], set()).add(_use(row))
+    for run_id in sorted({*made, *kept, *tags, *values, *uses}):
         run = made.get(run_id, _Run())
         if run.row is None or run_id not in kept:
             where = "index" if run.row is None else "events"
@@ -104,6 +110,7 @@ def stretch(connection: Connection, *, after: str) -> Part:
             *_columns(kept[run_id], run),
             *(f"run_tags ({tag})" for tag in sorted(_plain({*run.row.tags}) ^ tags.get(run_id, set()))),
             *_values(values.get(run_id, {}), run.values),
+            *(["run_uses"] if run.uses != uses.get(run_id, set()) else []),
         ]
         if names:
             part.faults.append(f"run {run_id} differs from its events in: {', '.join(names)}")
@@ -148,6 +155,10 @@ def _event(columns: Any, part: Part) -> Event | None:
         part.faults.append(f"event {columns.seq} differs from its columns in: {', '.join(names)}")
     part.named += names_of(event)
     return event
+
+
+def _use(row: Mapping[str, Any]) -> tuple[str | None, ...]:
+    return tuple(row[name] for name in ("role", "digest", "name", "of_run"))
 
 
 def _columns(kept: Mapping[str, Any], run: _Run) -> list[str]:

@@ -12,6 +12,7 @@ __all__ = [
     "log_notes",
     "metadata",
     "run_tags",
+    "run_uses",
     "run_values",
     "runs",
     "step_aliases",
@@ -58,6 +59,7 @@ runs = Table(
     Column("host", Text, nullable=False),
     Column("runner_pid", Integer, nullable=False),
     Column("lease_until", Text),
+    Column("fence", Integer, nullable=False, server_default="0"),
     Column("cancel_requested", Text),
     Column("folder", Text, nullable=False),
     Column("search", Text, nullable=False),
@@ -83,6 +85,16 @@ run_values = Table(
     Column("name", Text, primary_key=True),
     Column("num", Float),
     Column("text", Text),
+)
+
+run_uses = Table(
+    "run_uses",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.run_id"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("of_run", Text),
 )
 
 step_versions = Table(

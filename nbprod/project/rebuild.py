@@ -36,7 +36,10 @@ from nbprod.record.reproduced import REPRODUCTION_TYPE, Reproduced
 from nbprod.record.review import Review
 from nbprod.record.run_record import PREDICATE_TYPE, STATEMENT_TYPE, RunRecord
 from nbprod.record.tombstone import ERASURE_TYPE, Tombstone
+from nbprod.record.trace import Trace
+from nbprod.record.uses import uses_of
 from nbprod.runner.conclude import indexed
+from nbprod.runner.unchanged import trace_of
 from nbprod.store import Store, objects_beginning
 
 __all__ = ["LOST", "Rebuilt", "rebuild"]
@@ -49,7 +52,7 @@ LOST = (
     "names, tags and notes that were given or taken away after a run's start",
     "cancel requests, and what was heard of a run beside its record",
     "aliases of published steps",
-    "process ids, and working folders",
+    "process ids, working folders and fencing tokens",
 )
 """What no record holds, in words."""
 
@@ -92,10 +95,10 @@ class _Proofs:
         """Forget all."""
         self._database.close()
 
-    def add_run(self, record: RunRecord, digest: Digest) -> None:
-        """Keep what a record proves."""
+    def add_run(self, record: RunRecord, digest: Digest, trace: Trace | None) -> None:
+        """Keep what a record, and the trace that it names, prove."""
         moments = (moment_text(record.started), moment_text(record.finished))
-        bodies = (_body(_started(record)), _body(_finished(record, digest)))
+        bodies = (_body(_started(record)), _body(_finished(record, digest, trace)))
         values = (str(record.run_id), *moments, str(digest), *bodies)
         self._database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", values)
 
@@ -241,9 +244,17 @@ def _add_envelopes(data: bytes, digest: Digest, proofs: _Proofs) -> None:
 
 
 def _add_run(record: RunRecord, digest: Digest, proofs: _Proofs, store: Store) -> None:
-    proofs.add_run(record, digest)
+    proofs.add_run(record, digest, _trace(record, store))
     if not store.has(record.notebook.digest):
         proofs.add_lost(record)
+
+
+def _trace(record: RunRecord, store: Store) -> Trace | None:
+    """Return what a run touched; None where that is not there, or cannot be read: the record says all the rest."""
+    try:
+        return trace_of(record, store)
+    except (NotFound, IntegrityError, UnsupportedVersion):
+        return None
 
 
 def _add_erasure(event: BytesErased, proofs: _Proofs, store: Store, made: Rebuilt) -> None:
@@ -345,7 +356,7 @@ def _started(record: RunRecord) -> RunStarted:
     )
 
 
-def _finished(record: RunRecord, digest: Digest) -> RunFinished:
+def _finished(record: RunRecord, digest: Digest, trace: Trace | None) -> RunFinished:
     return RunFinished(
         at=record.finished,
         run_id=record.run_id,
@@ -356,6 +367,7 @@ def _finished(record: RunRecord, digest: Digest) -> RunFinished:
         notebook=record.notebook.digest,
         scraps=indexed(record.scraps),
         of=record.of,
+        uses=uses_of(record, trace),
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbprod.diff import Comparison, Tolerance
     from nbprod.project.project import Project
     from nbprod.project.reproduce import How, Reproduction
+    from nbprod.project.walk import Lineage
 
 __all__ = ["ArtifactFile", "Artifacts", "Run", "Scraps"]
 
@@ -286,6 +287,17 @@ class Run:
 
         project = Project.find(self.home.root) if project is None else project
         return reproduce(project, origin_of(project, self), how)
+
+    def lineage(self, *, up: bool = True, depth: int | None = None) -> Lineage:
+        """Return what made this run, or what it made (see `nbprod.project.lineage.lineage_of`).
+
+        Args:
+            up: towards what made it, or towards what it made.
+            depth: how many runs away to go; None: as far as it goes.
+        """
+        from nbprod.project.lineage import lineage_of  # noqa: PLC0415 - no run needs it
+
+        return lineage_of(self.home, str(self.id), up=up, depth=depth)
 
     def __bool__(self) -> bool:
         """Return whether its results may be used."""

@@ -18,9 +18,10 @@ from nbprod.record.parts import INPUT, parts_of
 from nbprod.record.run_record import Kept, RunRecord
 from nbprod.record.status import Status
 from nbprod.record.tombstone import Tombstone
+from nbprod.record.uses import uses_of
 from nbprod.record.verdict import Verdict
 from nbprod.runner.begin import begin
-from nbprod.runner.files import leave_output
+from nbprod.runner.output import leave_output
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared
 from nbprod.runner.reuse import candidates, contract_of
@@ -216,9 +217,10 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
             scraps=earlier.scraps,
             of=of.run_id,
             attestation=attestation,
+            uses=uses_of(record, None),
         )
     )
     shutil.rmtree(prepared.folder.path, ignore_errors=True)
     if prepared.job.output is not None:
-        leave_output(prepared.job.output, ports.store.get(of.notebook.digest), prepared.run_id)
+        leave_output(prepared.job.output, ports.store.get(of.notebook.digest), prepared.run_id, ports.ledger)
     return RunRecord.from_bytes(data)  # what the caller holds is what was stored

@@ -23,7 +23,7 @@ from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.plan import Plan
 from nbprod.execution.replay import replay
 from nbprod.ledger import Ledger, RunRow, open_ledger
-from nbprod.ledger.errors import AlreadyFinished
+from nbprod.ledger.errors import AlreadyFinished, Fenced
 from nbprod.masking import Masker
 from nbprod.record.ids import RunId
 from nbprod.record.launch import Launch
@@ -55,9 +55,15 @@ def _alone(folder: RunFolder) -> Iterator[bool]:
 
 
 def close_crashed(
-    folder: RunFolder, store: Store, ledger: Ledger, reason: str = GONE, *, masker: Masker | None = None
+    folder: RunFolder,
+    store: Store,
+    ledger: Ledger,
+    reason: str = GONE,
+    *,
+    masker: Masker | None = None,
+    lapsed: bool = False,
 ) -> RunRecord | None:
-    """Close one run as `crashed`, with all that its journal holds.
+    """Close one run as `crashed`, with all that its journal holds. Its runner, should it come back, is fenced off.
 
     Args:
         folder: the run's.
@@ -65,15 +71,18 @@ def close_crashed(
         ledger: where the verdict goes.
         reason: why it is closed so.
         masker: knows the run's secrets; None where nobody does who is left.
+        lapsed: only if its lease is over; false: its runner is known to be gone.
 
     Returns:
-        The record; None if the run was closed already or had never been started.
+        The record; None if the run was closed already, had never been started, or has been heard of since.
     """
     with _alone(folder) as alone:
-        return _close(folder, store, ledger, reason, masker) if alone else None
+        return _close(folder, store, ledger, reason, masker, lapsed=lapsed) if alone else None
 
 
-def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str, masker: Masker | None) -> RunRecord | None:
+def _close(
+    folder: RunFolder, store: Store, ledger: Ledger, reason: str, masker: Masker | None, *, lapsed: bool
+) -> RunRecord | None:
     started = Started.read(folder.started)
     try:
         row = ledger.run(started.run_id)
@@ -82,6 +91,9 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str, masker:
         return None
     if row.status is not None:
         tidy(folder)
+        return None
+    fence = ledger.take_over(started.run_id, lease_seconds=LEASE_SECONDS, lapsed=lapsed)
+    if fence is None:
         return None
     kill_leftovers(str(started.run_id))
     plan = Plan.of(json.loads(folder.prepared.read_bytes()), {})
@@ -107,8 +119,8 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str, masker:
     if events and events[-1]["e"] == "ended":
         ended = _as_it_ended(ended, events[-1], last)
     try:
-        conclusion = _concluded(started, ended, folder, store, ledger)
-    except AlreadyFinished:
+        conclusion = _concluded(started, ended, folder, store, ledger, fence=fence)
+    except (AlreadyFinished, Fenced):
         return None
     with contextlib.suppress(OSError):  # the store has this copy, too
         write_atomically(folder.executed(started.request.step), conclusion.notebook, mode=0o444)
@@ -116,17 +128,19 @@ def _close(folder: RunFolder, store: Store, ledger: Ledger, reason: str, masker:
     return conclusion.record
 
 
-def _concluded(started: Started, ended: Ended, folder: RunFolder, store: Store, ledger: Ledger) -> Conclusion:
+def _concluded(
+    started: Started, ended: Ended, folder: RunFolder, store: Store, ledger: Ledger, *, fence: int
+) -> Conclusion:
     """Close the run; where nothing can be made of what it put out, without that: no run stays open for ever (law 2)."""
     try:
-        return conclude(started, ended, folder, store, ledger)
+        return conclude(started, ended, folder, store, ledger, fence=fence)
     except (NbprodError, OSError):  # store, ledger or disk: to be tried again
         raise
     except Exception as error:  # noqa: BLE001 - a bug of ours, which the next try would meet again
         told = f"its outputs could not be taken into the record ({type(error).__name__}); the journal holds them"
         stop = Stop(Status.CRASHED, told)
         bare = replace(ended, collector=Collector(OutputLimits()), stop=stop, notes=(*ended.notes, told))
-        return conclude(started, bare, folder, store, ledger)
+        return conclude(started, bare, folder, store, ledger, fence=fence)
 
 
 def _as_it_ended(ended: Ended, event: Mapping[str, Any], at: datetime) -> Ended:
@@ -135,14 +149,18 @@ def _as_it_ended(ended: Ended, event: Mapping[str, Any], at: datetime) -> Ended:
     return replace(ended, stop=stop, at=at, seconds=event["seconds"])
 
 
-def _runner_lives(row: RunRow) -> bool:
+def _runner_lives(row: RunRow, now: datetime) -> bool:
     """Return whether the runner is still a process of this host, and not one that took over its number.
 
     A starved or suspended runner misses heartbeats; it is given ten leases before it counts as gone.
+
+    Args:
+        row: the run's.
+        now: by the ledger's clock, which said when the lease ends.
     """
     if row.host != socket.gethostname() or row.lease_until is None:
         return False
-    if datetime.now(UTC) - row.lease_until > timedelta(seconds=10 * LEASE_SECONDS):
+    if now - row.lease_until > timedelta(seconds=10 * LEASE_SECONDS):
         return False
     ticks = start_ticks(row.runner_pid)
     if ticks is None:
@@ -161,14 +179,16 @@ def recover(store: Store, ledger: Ledger) -> list[RunId]:
     Returns:
         The runs that were closed.
     """
-    lapsed = [row for row in ledger.lapsed() if not _runner_lives(row)]
+    rows = ledger.lapsed()
+    now = ledger.now() if rows else None
+    lapsed = [row for row in rows if now is not None and not _runner_lives(row, now)]
     return [row.run_id for row in lapsed if _recover_one(row, store, ledger)]
 
 
 def _recover_one(row: RunRow, store: Store, ledger: Ledger) -> bool:
     folder = RunFolder(Path(row.folder))
     try:
-        return close_crashed(folder, store, ledger, f"{GONE}; closed after its lease was over") is not None
+        return close_crashed(folder, store, ledger, f"{GONE}; closed after its lease was over", lapsed=True) is not None
     except Exception:  # noqa: BLE001 - one run that cannot be closed must not stop the others, or any command
         return False  # its folder is on another host, or damaged: `nbprod doctor` names it
 

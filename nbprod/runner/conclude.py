@@ -15,7 +15,7 @@ from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger
-from nbprod.ledger.errors import AlreadyFinished
+from nbprod.ledger.errors import AlreadyFinished, Fenced
 from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard, RunTagged
 from nbprod.ledger.flags import MASKED
 from nbprod.masking import Masker
@@ -24,6 +24,7 @@ from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace, path_text
+from nbprod.record.uses import Use, uses_of
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.artifacts import keep_artifacts
 from nbprod.runner.copies import LARGE, Aside
@@ -91,6 +92,7 @@ def conclude(
     ledger: Ledger,
     *,
     executed: Callable[[bytes], None] = lambda _: None,
+    fence: int = 0,
 ) -> Conclusion:
     """Close a run: bytes first, ledger last (law 3).
 
@@ -101,9 +103,11 @@ def conclude(
         store: takes the bytes.
         ledger: takes the verdict.
         executed: is told the executed notebook's bytes before the run is closed.
+        fence: the token of whoever closes it (see `Ledger.take_over`); 0: its own runner.
 
     Raises:
         AlreadyFinished: somebody else has closed it.
+        Fenced: somebody else has taken it over, to close it.
         StoreUnavailable, LedgerUnavailable: it could not be closed; it stays open for `nbprod recover`.
     """
     scraps, scrap_fault = _read_scraps(ended)
@@ -149,18 +153,32 @@ def conclude(
         launch=ended.launch,
         masked=masked,
     )
-    return Conclusion(_commit(record, started.keys, spooled, store, ledger), notebook)
+    stored = _commit(
+        record, store, ledger, uses=uses_of(record, trace), keys=started.keys, spooled=spooled, fence=fence
+    )
+    return Conclusion(stored, notebook)
 
 
-def _commit(record: RunRecord, keys: str | None, spooled: Sequence[Digest], store: Store, ledger: Ledger) -> RunRecord:
+def _commit(
+    record: RunRecord,
+    store: Store,
+    ledger: Ledger,
+    *,
+    uses: tuple[Use, ...],
+    keys: str | None,
+    spooled: Sequence[Digest],
+    fence: int,
+) -> RunRecord:
     """Keep the record, signed, and tell the ledger; return it as it was stored: that is what the caller shall hold.
 
     Args:
         record: the run's.
-        keys: the folder of the keys; None: it is not signed.
-        spooled: what waits for the store so far.
         store: takes the bytes.
         ledger: takes the verdict.
+        uses: what bytes the run used and left.
+        keys: the folder of the keys; None: it is not signed.
+        spooled: what waits for the store so far.
+        fence: the token of whoever closes the run.
     """
     data = record.to_bytes()
     digest = store.put(data)
@@ -170,12 +188,7 @@ def _commit(record: RunRecord, keys: str | None, spooled: Sequence[Digest], stor
         ledger.append(bytes_wait(record.finished, record.run_id, record.host, len(spooled)))
     if record.masked:  # before the verdict: whoever finds the run finds that
         ledger.append(RunTagged(at=record.finished, run_id=record.run_id, tag=MASKED))
-    _append_end(ledger, _end_of(record, digest, attestation))
-    return RunRecord.from_bytes(data)
-
-
-def _end_of(record: RunRecord, digest: Digest, attestation: Digest | None) -> RunFinished:
-    return RunFinished(
+    end = RunFinished(
         at=record.finished,
         run_id=record.run_id,
         status=record.verdict.status,
@@ -185,14 +198,18 @@ def _end_of(record: RunRecord, digest: Digest, attestation: Digest | None) -> Ru
         notebook=record.notebook.digest,
         scraps=indexed(record.scraps),
         attestation=attestation,
+        uses=uses,
+        fence=fence,
     )
+    _append_end(ledger, end)
+    return RunRecord.from_bytes(data)
 
 
 def _append_end(ledger: Ledger, end: RunFinished) -> None:
     """Append a run's end; where it has one, what we know stands beside it, as an event (law 2)."""
     try:
         ledger.append(end)
-    except AlreadyFinished:
+    except (AlreadyFinished, Fenced):
         late = {"status": str(end.status), "reason": end.reason, "record": str(end.record)}
         late |= {} if end.attestation is None else {"attestation": str(end.attestation)}
         ledger.append(RunHeard(at=end.at, run_id=end.run_id, what=SECOND_ENDING, data=late))

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from nbprod.ledger import Ledger
 from nbprod.record.ids import RunId
-from nbprod.runner.files import Draft, leave_output, write_atomically
+from nbprod.runner.files import Draft, write_atomically
+from nbprod.runner.output import leave_output
 
 __all__ = ["LARGE", "Aside", "Copies"]
 
@@ -80,10 +82,13 @@ class Copies:
         with contextlib.suppress(OSError):
             self._commit(self._folder, data, 0o444)
 
-    def leave_output(self, data: bytes, run_id: RunId) -> None:
-        """Leave the executed notebook where the caller asked for it, if he did (raises as `leave_output` does)."""
+    def leave_output(self, data: bytes, run_id: RunId, ledger: Ledger) -> None:
+        """Leave the executed notebook where the caller asked for it, if he did (see `leave_output`)."""
         if self._output is not None:
-            leave_output(self._output, data, run_id, lambda path, whole: self._commit(path, whole, 0o666))
+            try:
+                leave_output(self._output, data, run_id, ledger, lambda path, whole: self._commit(path, whole, 0o666))
+            finally:
+                self.discard()  # what was left to a later run
 
     def _draft(self, path: Path, data: bytes, mode: int) -> None:
         draft = Draft(path, mode=mode)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
-from nbprod.errors import EnvironmentFault, NbprodError
-from nbprod.record.ids import RunId
-from nbprod.store.elsewhere import shown_url, write_url
-
-__all__ = ["Draft", "leave_output", "write_atomically"]
+__all__ = ["Draft", "write_atomically"]
 
 
 class Draft:
@@ -67,30 +62,3 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     draft = Draft(path, mode=mode)
     draft.write(data)
     draft.commit()
-
-
-def leave_output(
-    output: Path | str, data: bytes, run_id: RunId, write: Callable[[Path, bytes], None] = write_atomically
-) -> None:
-    """Write the executed notebook where the caller asked for it.
-
-    Args:
-        output: a path, or an address.
-        data: the notebook.
-        run_id: whose it is.
-        write: writes to a path.
-
-    Raises:
-        EnvironmentFault: it cannot be written there; the run is recorded all the same.
-    """
-    try:
-        if isinstance(output, Path):
-            write(output, data)
-        else:
-            write_url(output, data)
-    except (OSError, NbprodError) as error:
-        raise EnvironmentFault(
-            f"the executed notebook cannot be written to {shown_url(str(output))}",
-            found=error.found if isinstance(error, NbprodError) else error.strerror,
-            hint=f"The run is recorded all the same: see `nbprod show {run_id}`.",
-        ) from error

@@ -59,12 +59,20 @@ class Leases:
                 renewed = time.monotonic()
             for run_id, cancel in runs.items():
                 try:
-                    if due:
-                        self._ledger.renew(run_id, lease_seconds=LEASE_SECONDS)
+                    if due and not self._ledger.renew(run_id, lease_seconds=LEASE_SECONDS):
+                        self._give_up(run_id, cancel)
                     if not cancel and self._ledger.cancel_requested(run_id):
                         cancel.cancel(f"{self._who(run_id)} asked for it with `nbprod cancel`")
                 except NbprodError:
                     continue  # a ledger out of reach must not end a run; its closing will tell
+
+    def _give_up(self, run_id: RunId, cancel: CancelToken) -> None:
+        """End a run that somebody else has taken over while its runner was away: at once, as nothing of it counts."""
+        with self._lock:
+            ours = run_id in self._runs  # or it has just ended
+        if ours and not cancel:
+            for _ in range(2):
+                cancel.cancel("its lease was over and it was taken over: the runner had not been heard of in time")
 
     def _who(self, run_id: RunId) -> str:
         events = (stored.event for stored in self._ledger.events(run_id))

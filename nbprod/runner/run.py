@@ -312,7 +312,7 @@ class Runner:
         """Leave the executed notebook where people look for it, and nothing else."""
         copies.leave_folder(conclusion.notebook)
         tidy(prepared.folder)
-        copies.leave_output(conclusion.notebook, prepared.run_id)
+        copies.leave_output(conclusion.notebook, prepared.run_id, self._ports.ledger)
 
 
 def _leave_nothing(folder: RunFolder, error: BaseException) -> None:

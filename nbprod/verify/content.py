@@ -16,6 +16,7 @@ from nbprod.record.kept import kept_inputs
 from nbprod.record.run_record import RunRecord
 from nbprod.record.tombstone import Tombstone
 from nbprod.record.trace import Trace
+from nbprod.record.uses import TOLD, called_uses
 from nbprod.store import Store
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.stored import lost
@@ -248,6 +249,9 @@ def _differ_at_end(event: RunFinished, record: RunRecord) -> Iterator[str]:
     known = {scrap.name: scrap.payload["data"] for scrap in record.scraps if scrap.payload is not None}
     if any(name not in known or known[name] != value for name, value in event.scraps.items()):
         yield "the end names another scrap than the record"
+    told = {use for use in event.uses if use.role in TOLD}
+    if not told <= {*called_uses(record, None)}:
+        yield "the end names another artifact or input than the record"
 
 
 def erased_of(stones: Sequence[BytesErased]) -> dict[Digest, BytesErased]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from nbprod.errors import EnvironmentFault
+from nbprod.ledger import open_ledger
 from nbprod.record.ids import RunId
 from nbprod.runner.copies import LARGE, Aside, Copies
+from tests.telling import started
 
 RUN = RunId("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
 
@@ -35,7 +38,7 @@ def test_both_copies_are_left(places: tuple[Path, Path], data: bytes) -> None:
     assert not own.exists()
     assert asked.read_bytes() == b"older", "nobody sees it before the run is closed"
     copies.leave_folder(data)
-    copies.leave_output(data, RUN)
+    copies.leave_output(data, RUN, open_ledger("memory://"))
     assert own.read_bytes() == asked.read_bytes() == data
     assert own.stat().st_mode & 0o777 == 0o444
     assert [path.name for place in places for path in place.parent.iterdir()] == ["n.ipynb", "out.ipynb"]
@@ -68,7 +71,7 @@ def test_what_cannot_be_written_is_told(places: tuple[Path, Path], data: bytes, 
     copies.begin(data)
     copies.leave_folder(data)
     with pytest.raises(EnvironmentFault, match="recorded all the same"):
-        copies.leave_output(data, RUN)
+        copies.leave_output(data, RUN, open_ledger("memory://"))
     assert own.read_bytes() == data
     assert not asked.parent.exists() or [*asked.parent.iterdir()] == [asked]
 
@@ -79,7 +82,7 @@ def test_the_runs_own_copy_may_fail(places: tuple[Path, Path], data: bytes) -> N
     copies = Copies(own, asked)
     copies.begin(data)
     copies.leave_folder(data)
-    copies.leave_output(data, RUN)
+    copies.leave_output(data, RUN, open_ledger("memory://"))
     assert asked.read_bytes() == data
 
 
@@ -87,3 +90,21 @@ def test_what_a_thread_raised_is_raised_where_its_result_is_asked_for() -> None:
     assert Aside(lambda: 3).result() == 3
     with pytest.raises(ZeroDivisionError):
         Aside(lambda: 1 // 0).result()
+
+
+def test_a_draft_is_removed_where_a_later_run_has_written(places: tuple[Path, Path], data: bytes) -> None:
+    own, asked = places
+    later = RunId("017f22e2-79b0-7cc3-98c4-dc0c0c073990")
+    ledger = open_ledger("memory://")
+    ledger.append(started(RUN))
+    ledger.append(started(later))
+    asked.write_text(json.dumps({"metadata": {"nbprod": {"run": str(later)}}}))
+    copies = Copies(own, asked)
+    copies.begin(data)
+    copies.leave_output(data, RUN, ledger)
+    assert str(later) in asked.read_text()
+    assert [*asked.parent.iterdir()] == [asked]
+    copies.begin(data)
+    copies.leave_output(data, later, ledger)  # the control: it may write over itself
+    assert asked.read_bytes() == data
+    copies.discard()
