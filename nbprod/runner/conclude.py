@@ -151,15 +151,26 @@ def conclude(
     if spooled := (*spooled, *waiting(store, [digest, attestation])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
         ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
+    _finish(ledger, record, digest, attestation)
+    return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
+
+
+def _finish(ledger: Ledger, record: RunRecord, digest: Digest, attestation: Digest | None) -> None:
+    """Commit the verdict.
+
+    Raises:
+        AlreadyFinished: somebody else has; what we know stands beside it.
+    """
+    verdict, at, run_id = record.verdict, record.finished, record.run_id
     finished = RunFinished(
-        at=ended.at,
-        run_id=started.run_id,
+        at=at,
+        run_id=run_id,
         status=verdict.status,
         reason=verdict.reason,
-        seconds=round(ended.seconds, 6),  # as the record writes it
+        seconds=round(record.seconds, 6),  # as the record writes it
         record=digest,
         notebook=record.notebook.digest,
-        scraps=indexed(entries),
+        scraps=indexed(record.scraps),
         attestation=attestation,
     )
     try:
@@ -168,9 +179,8 @@ def conclude(
         # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
         late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
         late |= {} if attestation is None else {"attestation": str(attestation)}
-        ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what=SECOND_ENDING, data=late))
+        ledger.append(RunHeard(at=at, run_id=run_id, what=SECOND_ENDING, data=late))
         raise
-    return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
 
 
 def _trace(started: Started, ended: Ended, folder: RunFolder, store: Store) -> tuple[Trace, tuple[Digest, ...]]:
