@@ -65,11 +65,15 @@ for v in values.values():
     sys.stderr.write(v[:half]); sys.stderr.flush(); sys.stderr.write(v[half:] + "\\n")
 """
 OUTSIDE = """
+for v in values.values():
+    warnings.warn(v); logging.getLogger("some").error("failed with %s", v)
+print(os.environ); print(dict(os.environ))
+sys.stdout.flush(); sys.stderr.flush(); time.sleep(0.3)
+# What goes past Python is read by a thread in pieces of 1,000 bytes: what Python itself prints may fall between two.
 for name, v in values.items():
     subprocess.run(["printenv", name])
     os.write(1, v.encode()); os.write(2, v.encode() + b"\\n")
-    warnings.warn(v); logging.getLogger("some").error("failed with %s", v)
-print(os.environ); print(dict(os.environ)); subprocess.run(["env"])
+subprocess.run(["env"]); time.sleep(0.3)
 """
 SHOWN = """
 def chunk(kind, body):
