@@ -25,7 +25,7 @@ from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
-from nbprod.record.uses import uses_of
+from nbprod.record.uses import Use, uses_of
 from nbprod.record.verdict import CellOutcome, Verdict
 from nbprod.runner.copies import LARGE, Aside
 from nbprod.runner.record_cell import record_cell
@@ -152,28 +152,44 @@ def conclude(
     if spooled := (*spooled, *waiting(store, [digest, attestation])):
         # Before the verdict: no row may point at bytes that are not there without saying where they are (law 3).
         ledger.append(bytes_wait(ended.at, started.run_id, started.host, len(spooled)))
+    _tell(record, _Ending(digest, attestation, uses_of(record, trace), fence), ledger)
+    return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What a verdict's event holds beside the record's own words."""
+
+    record: Digest
+    attestation: Digest | None
+    uses: tuple[Use, ...]
+    fence: int
+
+
+def _tell(record: RunRecord, ending: _Ending, ledger: Ledger) -> None:
+    """Tell the ledger the verdict (raises as `conclude` does)."""
+    verdict, attestation = record.verdict, ending.attestation
     finished = RunFinished(
-        at=ended.at,
-        run_id=started.run_id,
+        at=record.finished,
+        run_id=record.run_id,
         status=verdict.status,
         reason=verdict.reason,
-        seconds=round(ended.seconds, 6),  # as the record writes it
-        record=digest,
+        seconds=round(record.seconds, 6),  # as the record writes it
+        record=ending.record,
         notebook=record.notebook.digest,
-        scraps=indexed(entries),
+        scraps=indexed(record.scraps),
         attestation=attestation,
-        uses=uses_of(record, trace),
-        fence=fence,
+        uses=ending.uses,
+        fence=ending.fence,
     )
     try:
         ledger.append(finished)
     except (AlreadyFinished, Fenced):
         # One verdict per run, for ever: what we know stands beside it, as an event (law 2).
-        late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(digest)}
+        late = {"status": str(verdict.status), "reason": verdict.reason, "record": str(ending.record)}
         late |= {} if attestation is None else {"attestation": str(attestation)}
-        ledger.append(RunHeard(at=ended.at, run_id=started.run_id, what=SECOND_ENDING, data=late))
+        ledger.append(RunHeard(at=record.finished, run_id=record.run_id, what=SECOND_ENDING, data=late))
         raise
-    return Conclusion(RunRecord.from_bytes(data), notebook)  # what the caller holds is what was stored
 
 
 def _trace(started: Started, ended: Ended, folder: RunFolder) -> Trace:
