@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
 from nbprod.digest import Digest
 from nbprod.errors import CallerError, IntegrityError
 from nbprod.masking import Masker
 from nbprod.parameters.size import format_size
-from nbprod.record.folder import read_folder
+from nbprod.record.folder import FolderEntry, read_folder
 from nbprod.record.trace import Touched, Trace, path_from_text
 from nbprod.runner.inside import secrets_inside
 from nbprod.runner.started import RunFolder, Scope
@@ -45,6 +46,10 @@ _SECRETIVE = (
 """Names of files that are made to hold secrets."""
 _SECRETIVE_FOLDERS = frozenset({".ssh", ".gnupg", ".aws", ".azure", ".docker", ".kube", "gcloud"})
 _BLOCK = 1 << 20
+_MANY, _AT_ONCE = 8, 16
+T = TypeVar("T")
+R = TypeVar("R")
+
 _CHANGED = "not kept: it was another file by the end of the run"
 
 
@@ -69,7 +74,7 @@ class InputKeeper:
 
     def keep(self, trace: Trace) -> Trace:
         """Return the trace with what became of each file that was read; a store's faults are raised."""
-        reads, modules = (tuple(map(self._entry, entries)) for entries in (trace.reads, trace.modules))
+        reads, modules = (tuple(_each(self._entry, entries)) for entries in (trace.reads, trace.modules))
         return replace(trace, reads=reads, modules=modules)
 
     def _entry(self, entry: Touched) -> Touched:
@@ -101,10 +106,12 @@ class InputKeeper:
 
     def _files(self, folder: Path, listing: bytes) -> Iterator[tuple[str, str]]:
         """Keep the files of a folder; yield the names of those that are not kept, with the reason."""
-        for each in read_folder(listing):
-            path = path_from_text(each.name, folder)
-            if each.digest is not None and (why := self._file(path, each.digest, each.size)):
-                yield each.name, why
+
+        def keep(each: FolderEntry) -> str:
+            return "" if each.digest is None else self._file(path_from_text(each.name, folder), each.digest, each.size)
+
+        entries = list(read_folder(listing))
+        yield from ((each.name, why) for each, why in zip(entries, _each(keep, entries), strict=True) if why)
 
     def _file(self, path: Path, digest: Digest, size: int | None) -> str:
         """Keep a file; return why it is not kept, empty if it is."""
@@ -144,6 +151,16 @@ class InputKeeper:
         if _SECRETIVE_FOLDERS & {*path.parts, *Path(real).parts}:
             return "not kept: folders with such names hold secrets"
         return ""
+
+
+def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Return what comes of each; of many side by side, as each new file waits until the disk has it."""
+    if len(items) < _MANY:
+        return list(map(work, items))
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most runs read a few files
+
+    with ThreadPoolExecutor(_AT_ONCE, "nbprod-keep") as threads:
+        return list(threads.map(work, items))
 
 
 def _blocks(path: Path, hear: Callable[[bytes], None]) -> Iterator[bytes]:
