@@ -123,7 +123,7 @@ class NotReproducible(CallerError):
     """
 
     def __init__(self, what: str, missing: tuple[str, ...], *, hint: str | None = None) -> None:
-        super().__init__(what, found="".join(f"\n  - {line}" for line in missing) + "\n", hint=hint)
+        super().__init__(what, found="".join(f"\n  - {line}" for line in missing), hint=hint)
         self.missing = missing
 
 
