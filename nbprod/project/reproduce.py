@@ -36,6 +36,7 @@ from nbprod.reproduce.virtual import make_environment, spec_in
 from nbprod.runner import Job, Ports, Runner
 from nbprod.runner.ports import local_zone
 from nbprod.runner.signed import keep_signed_statement
+from nbprod.runner.values import missing_secrets
 from nbprod.step.step import Step
 from nbprod.verify import Conclusion
 
@@ -142,7 +143,7 @@ def reproduce(
         environ = variables(key, zone, local_zone(), project.environ, root=origin.lies or project.root, tree=tree)
         ports = project.ports_in(tree, environ, zone)
         kernel = _kernel(project, origin, key, ports, rebuild=how.rebuild_environment)
-        _refuse_missing(origin, ports, kernel, tuple(map(str, absent)), how)
+        _refuse_missing(origin, ports, kernel, tuple(map(str, absent)), how, home=origin.lies or project.root)
         laid = lay(found, origin.store, tree)
         notes = (*laid.notes, *unpinned_of(trace), *listings_that_differ(trace, tree))
         job = replace(job_of(origin.record, _step(project, origin, data, laid), laid), spec=kernel.spec)
@@ -180,11 +181,14 @@ def _refuse_altered(origin: Origin, *, anyway: bool) -> None:
         )
 
 
-def _refuse_missing(origin: Origin, ports: Ports, kernel: _Kernel, absent: tuple[str, ...], how: How) -> None:
-    """Refuse with all that is missing at once."""
+def _refuse_missing(
+    origin: Origin, ports: Ports, kernel: _Kernel, absent: tuple[str, ...], how: How, *, home: Path
+) -> None:
+    """Refuse with all that is missing at once; `home` is where secrets' files lie."""
     missing = () if how.allow_missing else absent
-    secrets = [name for name in origin.record.request.secrets if name not in ports.environ]
-    missing += tuple(f"secret {name}: not set; set the environment variable {name}" for name in secrets)
+    wanted = recorded_settings(origin.record.request, home).secrets
+    unset = missing_secrets(wanted, environ=ports.environ, root=ports.root, block=ports.block)
+    missing += tuple(f"secret {each}" for each in unset)
     if how.strict_environment:
         missing += tuple(f"{each}; make it anew: --rebuild-env" for each in kernel.differences)
     if missing:
@@ -228,7 +232,10 @@ def _step(project: Project, origin: Origin, data: bytes, laid: Laid) -> Step:
     """Return the step as it was, in the tree."""
     record, request = origin.record, origin.record.request
     settings = replace(
-        recorded_settings(request), roots=laid.roots, trace=True, keep_inputs=project.settings.keep_inputs
+        recorded_settings(request, origin.lies or project.root),
+        roots=laid.roots,
+        trace=True,
+        keep_inputs=project.settings.keep_inputs,
     )
     if request.published is not None:
         trees = laid.tree / ".nbprod" / "steps"

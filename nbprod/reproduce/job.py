@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +15,34 @@ from nbprod.reproduce.tree import Laid
 from nbprod.reproduce.values import with_places
 from nbprod.runner import Job, Upstream
 from nbprod.step.contract import Contract
-from nbprod.step.secret import SecretReference
+from nbprod.step.secret import FILE, SecretReference
 from nbprod.step.step import Step, StepSettings
 
 __all__ = ["job_of", "recorded_settings", "recorded_step"]
 
 
-def recorded_settings(request: RunRequest) -> StepSettings:
-    """Return a step's settings as a run had them: kernel, limits, secrets and contract."""
+def recorded_settings(request: RunRequest, root: Path | None = None) -> StepSettings:
+    """Return a step's settings as a run had them: kernel, limits, secrets and contract.
+
+    Args:
+        request: the run's.
+        root: the project's, which paths of secrets' files are relative to, for a run that is executed elsewhere.
+    """
     limits = {key: value for key, value in request.limits.items() if value is not None}
     return StepSettings(
         notebook=None,
         kernel=request.kernel,
-        secrets=tuple(
-            SecretReference.parse(name, request.secret_references.get(name, f"env:{name}"), "secrets of the run")
-            for name in request.secrets
-        ),
+        secrets=tuple(_reference(name, request, root) for name in request.secrets),
         expect=Contract.parse(request.contract, "the contract"),
         **limits,
     )
+
+
+def _reference(name: str, request: RunRequest, root: Path | None) -> SecretReference:
+    found = SecretReference.parse(name, request.secret_references.get(name, f"env:{name}"), "secrets of the run")
+    if found.source != FILE or root is None or found.place.startswith("~"):
+        return found
+    return replace(found, place=str(root / found.place))
 
 
 def recorded_step(record: RunRecord, data: bytes, *, path: Path | None, folder: Path, settings: StepSettings) -> Step:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ __all__ = ["LEFT_TO_SUCCESSOR", "leave_output"]
 
 LEFT_TO_SUCCESSOR = "its OUTPUT was left to a later run"
 """`RunHeard.what` where a run did not write its OUTPUT; `data` holds `output` and, under `by`, the later run."""
+
+_RUN = re.compile(rb'\n   "run": "([0-9a-f-]{36})"')
+_END = 65_536
 
 _PATIENCE = 2.0
 """Seconds to wait for whoever writes into the same folder at this moment."""
@@ -92,13 +96,19 @@ def _turn(output: Path | str) -> Iterator[None]:
 def _successor(output: Path | str, run_id: RunId, ledger: Ledger) -> RunId | None:
     """Return the run that left what is there now, if it began after this one; None for what no run of ours left."""
     try:
-        there = output.read_bytes() if isinstance(output, Path) else read_url(output)
-        other = RunId(json.loads(there)["metadata"]["nbprod"]["run"])
+        other = _run_of(output.read_bytes() if isinstance(output, Path) else read_url(output))
         if other != run_id and _token(other, ledger) > _token(run_id, ledger):
             return other
     except (OSError, ValueError, KeyError, TypeError, NbprodError):
         return None  # nothing is there, or nothing that a run of this ledger left
     return None
+
+
+def _run_of(notebook: bytes) -> RunId:
+    """Return the run that left a notebook; raises KeyError, ValueError and the like where none of ours did."""
+    # What nbprod wrote has it near its end, at this indent: a large notebook is not parsed for it.
+    found = _RUN.search(notebook, max(0, len(notebook) - _END))
+    return RunId(found[1].decode() if found else json.loads(notebook)["metadata"]["nbprod"]["run"])
 
 
 def _token(run_id: RunId, ledger: Ledger) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from nbprod.errors import CallerError, EnvironmentFault, NbprodError
 from nbprod.step.secret import ENV, FILE, SecretReference
 
-__all__ = ["block_value", "readable_by_others", "secret_values"]
+__all__ = ["block_value", "missing_secrets", "readable_by_others", "secret_values"]
 
 _LARGEST = 64 * 1024
 """Bytes of a file that may be a secret; an environment takes hardly more (execve(2): 128 KiB for a variable)."""
@@ -37,13 +37,7 @@ def secret_values(
     Raises:
         CallerError: one or more cannot be had; all of them are named, with their references and without any value.
     """
-    values: dict[str, str] = {}
-    missing: list[str] = []
-    for reference in references:
-        try:
-            values[reference.name] = _value(reference, environ, root, block)
-        except NbprodError as error:
-            missing.append(f"{reference.name} ({reference}): {error.found or error.what}")
+    values, missing = _looked_up(references, environ, root, block)
     if missing:
         raise CallerError(
             f"step {step} needs secrets that cannot be had",
@@ -52,6 +46,30 @@ def secret_values(
             hint="Set the variable, or say in `secrets` of the step where else the value is.",
         )
     return values
+
+
+def missing_secrets(
+    references: Sequence[SecretReference],
+    *,
+    environ: Mapping[str, str],
+    root: Path,
+    block: Callable[[str], str],
+) -> tuple[str, ...]:
+    """Return for each value that cannot be had its reference and why, in words (arguments as for `secret_values`)."""
+    return tuple(_looked_up(references, environ, root, block)[1])
+
+
+def _looked_up(
+    references: Sequence[SecretReference], environ: Mapping[str, str], root: Path, block: Callable[[str], str]
+) -> tuple[dict[str, str], list[str]]:
+    values: dict[str, str] = {}
+    missing: list[str] = []
+    for reference in references:
+        try:
+            values[reference.name] = _value(reference, environ, root, block)
+        except NbprodError as error:
+            missing.append(f"{reference.name} ({reference}): {error.found or error.what}")
+    return values, missing
 
 
 def _value(reference: SecretReference, environ: Mapping[str, str], root: Path, block: Callable[[str], str]) -> str:
