@@ -118,9 +118,12 @@ def read_canonical(data: bytes) -> Json:
     """Return the value that `canonical` wrote.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or nested too deep.
     """
-    return json.loads(data, parse_int=_number)
+    try:
+        return json.loads(data, parse_int=_number)
+    except RecursionError as error:
+        raise ValueError("lists or objects nested too deep") from error
 
 
 def _number(digits: str) -> int | float:

@@ -41,8 +41,15 @@ class Wanted:
 
 
 def read_json(text: str) -> Json:
-    """Read canonical JSON; integers beyond ±(2^53 - 1) are doubles, as RFC 8785 means them, so that they write back."""
-    return _DECODER.decode(text)
+    """Read canonical JSON; integers beyond ±(2^53 - 1) are doubles, as RFC 8785 means them, so that they write back.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deep.
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError as error:
+        raise ValueError("lists or objects nested too deep") from error
 
 
 def index_value(value: Json) -> IndexedValue:

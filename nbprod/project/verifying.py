@@ -30,6 +30,7 @@ class Asked:
         given: checkpoints that were kept elsewhere, as signed notes.
         seen: the file in which it is remembered what was seen; None: the user's own.
         policy: what is asked for beyond soundness.
+        reads: whether everything that records name is read and hashed; the records themselves always are.
     """
 
     root: str | None = None
@@ -37,6 +38,7 @@ class Asked:
     given: Sequence[str] = ()
     seen: Path | None = None
     policy: Policy = field(default_factory=Policy)
+    reads: bool = True
 
 
 class Verifier:
@@ -74,7 +76,12 @@ class Verifier:
         found = survey(home.ledger.log, self.trust, seen=self._seen, given=asked.given)
         self.survey = replace(found, checks=(*faults, *found.checks))
         self._evidence = Evidence(
-            ledger=home.ledger, store=home.store, trust=self.trust, survey=self.survey, policy=asked.policy
+            ledger=home.ledger,
+            store=home.store,
+            trust=self.trust,
+            survey=self.survey,
+            policy=asked.policy,
+            reads=asked.reads,
         )
 
     def run(self, run_id: RunId) -> Verification:

@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.errors import IntegrityError
 from nbprod.ledger.events import Event, RunEvent, StepEvent, to_json
-from nbprod.ledger.ledger import StoredEvent
+from nbprod.ledger.ledger import Dossier
 from nbprod.ledger.log import EventLog, Leaf
-from nbprod.merkle import check_inclusion, inclusion_proof, leaf_hash
+from nbprod.merkle import HASH_SIZE, check_inclusion, inclusion_proof, leaf_hash
 from nbprod.verify.outcome import Check, Conclusion
 
-__all__ = ["STEP", "check_included", "fault_of"]
+__all__ = ["STEP", "Prove", "check_included", "fault_of", "proof_by", "proof_in"]
 
 STEP = 4
 _NAME = "inclusion"
 
 
-def check_included(log: EventLog, events: Sequence[StoredEvent], newest: Checkpoint | None) -> tuple[Check, ...]:
+Prove = Callable[[Leaf], str | None]
+"""Says why a leaf that a checkpoint covers is not proven to be in its tree; None if it is."""
+
+
+def check_included(dossier: Dossier, newest: Checkpoint | None, prove: Prove) -> tuple[Check, ...]:
     """Prove each event's place in the tree of the newest checkpoint.
 
     Args:
-        log: the ledger's.
-        events: of one run.
+        dossier: of one run.
         newest: the checkpoint; None: there is none.
+        prove: looks for the proof.
     """
+    events = dossier.events
     faults: list[str] = []
     waiting = covered = 0
     for stored in events:
-        leaf = log.leaf_of(stored.seq)
+        leaf = dossier.leaves.get(stored.seq)
         if leaf is None or newest is None or leaf.index >= newest.size:
             waiting += 1
             faults += [] if leaf is None else _wrong(leaf, stored.event)
             continue
         covered += 1
-        faults += _wrong(leaf, stored.event) or _unproven(log, leaf, newest)
+        faults += _wrong(leaf, stored.event) or _told(prove(leaf))
     if faults:
         return tuple(Check.failed(STEP, _NAME, fault, Conclusion.ALTERED) for fault in faults)
     made = []
@@ -46,6 +51,37 @@ def check_included(log: EventLog, events: Sequence[StoredEvent], newest: Checkpo
         told = f"{waiting} of {len(events)} events are not yet covered by a checkpoint: `nbprod checkpoint` makes one"
         made.append(Check.later(STEP, _NAME, told))
     return tuple(made)
+
+
+def proof_in(log: EventLog, newest: Checkpoint | None) -> Prove:
+    """Return what proves leaves by the hashes that the log keeps."""
+
+    def prove(leaf: Leaf) -> str | None:
+        assert newest is not None  # noqa: S101 - else nothing is covered
+        try:
+            proof = inclusion_proof(leaf.index, newest.size, log.nodes)
+            check_inclusion(leaf_hash(leaf.body or b""), leaf.index, newest.size, proof, newest.root)
+        except IntegrityError as error:
+            return f"the event at place {leaf.index} is not what the checkpoint covers: {error}"
+        return None
+
+    return prove
+
+
+def proof_by(hashes: bytes | bytearray) -> Prove:
+    """Return what proves leaves by hashes that were all seen to make up the checkpoint's root.
+
+    Args:
+        hashes: of all leaves from the first on, one behind the other.
+    """
+
+    def prove(leaf: Leaf) -> str | None:
+        begin = leaf.index * HASH_SIZE
+        if hashes[begin : begin + HASH_SIZE] == leaf_hash(leaf.body or b""):
+            return None
+        return f"the event at place {leaf.index} is not what it was a moment ago, when the log was hashed"
+
+    return prove
 
 
 def fault_of(leaf: Leaf, event: Event) -> str | None:
@@ -66,14 +102,8 @@ def fault_of(leaf: Leaf, event: Event) -> str | None:
 
 
 def _wrong(leaf: Leaf, event: Event) -> list[str]:
-    fault = fault_of(leaf, event)
+    return _told(fault_of(leaf, event))
+
+
+def _told(fault: str | None) -> list[str]:
     return [] if fault is None else [fault]
-
-
-def _unproven(log: EventLog, leaf: Leaf, newest: Checkpoint) -> list[str]:
-    try:
-        proof = inclusion_proof(leaf.index, newest.size, log.nodes)
-        check_inclusion(leaf_hash(leaf.body or b""), leaf.index, newest.size, proof, newest.root)
-    except IntegrityError as error:
-        return [f"the event at place {leaf.index} is not what the checkpoint covers: {error}"]
-    return []

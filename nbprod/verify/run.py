@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nbprod.attest.keyring import DEVELOPMENT
-from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
-from nbprod.ledger import Ledger, RunRow, StoredEvent
+from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
+from nbprod.ledger import Dossier, Ledger, RunRow, StoredEvent
 from nbprod.ledger.events import BytesErased, RunFinished
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
-from nbprod.runner.spooled import where_bytes_wait
+from nbprod.runner.spooled import where_waiting
 from nbprod.store import Store
 from nbprod.verify.content import check_events, check_objects, check_second_endings, check_tombstones, erased_of
-from nbprod.verify.included import check_included
+from nbprod.verify.included import Prove, check_included, proof_in
+from nbprod.verify.objects import Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known, Policy
 from nbprod.verify.signature import SignedBy, check_key, check_signature
@@ -22,7 +23,7 @@ from nbprod.verify.stored import lost
 from nbprod.verify.survey import Survey
 from nbprod.verify.trust import Trust
 
-__all__ = ["Evidence", "verify_run"]
+__all__ = ["Evidence", "unreadable", "verify_dossier", "verify_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Evidence:
         trust: whose signatures count.
         survey: what was found out about the log as a whole.
         policy: what is asked for beyond soundness.
+        reads: whether everything that records name is read and hashed.
     """
 
     ledger: Ledger
@@ -42,15 +44,7 @@ class Evidence:
     trust: Trust
     survey: Survey
     policy: Policy = field(default_factory=Policy)
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A run's events, its row in the index, and how many events there were before the row was read."""
-
-    events: tuple[StoredEvent, ...]
-    row: RunRow | None
-    before: int
+    reads: bool = True
 
 
 def verify_run(run_id: RunId, evidence: Evidence) -> Verification:
@@ -66,27 +60,48 @@ def verify_run(run_id: RunId, evidence: Evidence) -> Verification:
     Raises:
         LedgerUnavailable, StoreUnavailable: they cannot be read.
     """
-    checks = tuple(sorted(_checks(run_id, evidence), key=lambda check: check.step))
-    return Verification(subject=str(run_id), checks=checks)
-
-
-def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
-    yield from evidence.survey.checks
     try:
-        read = _read(run_id, evidence.ledger)
-    except (IntegrityError, UnsupportedVersion, ValueError) as error:
-        yield _altered(4, "inclusion", f"an event of the run cannot be read: {error}")
-        return
-    end = next((stored for stored in read.events if isinstance(stored.event, RunFinished)), None)
+        (dossier,) = evidence.ledger.dossiers([run_id])
+    except (IntegrityError, ValueError) as error:
+        return unreadable(run_id, evidence, error)
     newest = evidence.survey.newest
-    included = check_included(evidence.ledger.log, read.events, None if newest is None else newest.checkpoint)
+    prove = proof_in(evidence.ledger.log, None if newest is None else newest.checkpoint)
+    return verify_dossier(dossier, evidence, prove, Objects(evidence.store) if evidence.reads else None)
+
+
+def verify_dossier(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects | None) -> Verification:
+    """Verify a run of which it was read what the ledger has.
+
+    Args:
+        dossier: that.
+        evidence: what it is verified against.
+        prove: proves events' places in the newest checkpoint's tree.
+        objects: reads what the record names; None: it is not to be read.
+    """
+    checks = tuple(sorted(_checks(dossier, evidence, prove, objects), key=lambda check: check.step))
+    return Verification(subject=str(dossier.run_id), checks=checks)
+
+
+def unreadable(run_id: RunId, evidence: Evidence, error: Exception) -> Verification:
+    """Return what it means that the ledger's part of a run cannot be read."""
+    return Verification(subject=str(run_id), checks=(*evidence.survey.checks, _unreadable(str(error))))
+
+
+def _checks(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects | None) -> Iterator[Check]:
+    yield from evidence.survey.checks
+    if dossier.fault is not None:
+        yield _unreadable(dossier.fault)
+        return
+    end = next((stored for stored in dossier.events if isinstance(stored.event, RunFinished)), None)
+    newest = evidence.survey.newest
+    included = check_included(dossier, None if newest is None else newest.checkpoint, prove)
     yield from included
     if end is None:
-        yield _without_end(read.row)
+        yield _without_end(dossier.row)
         return
     signed = SignedBy(())
     try:
-        signed, found = _recorded(run_id, read, end, evidence)
+        signed, found = _recorded(dossier, end, evidence, objects)
         yield from found
     except UnsupportedVersion as error:
         yield Check.open(3, "record", str(error))
@@ -101,23 +116,19 @@ def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
     yield from evidence.policy.checks(known, development=DEVELOPMENT)
 
 
-def _read(run_id: RunId, ledger: Ledger) -> _Read:
-    before = sum(1 for _ in ledger.events(run_id))
-    row = _row(run_id, ledger)
-    return _Read(tuple(ledger.events(run_id)), row, before)
-
-
 def _without_end(row: RunRow | None) -> Check:
     if row is not None and row.status is not None:
         return _altered(3, "events", "the index says that the run has ended, and no event does")
     return Check.open(3, "events", "the run has not ended: it has no record yet")
 
 
-def _recorded(run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence) -> tuple[SignedBy, list[Check]]:
+def _recorded(
+    dossier: Dossier, end: StoredEvent, evidence: Evidence, objects: Objects | None
+) -> tuple[SignedBy, list[Check]]:
     """Return what a run's record, its signature and its bytes come to."""
     event, store, trust = end.event, evidence.store, evidence.trust
     assert isinstance(event, RunFinished)  # noqa: S101 - chosen so
-    waits = where_bytes_wait(evidence.ledger, run_id)
+    waits = where_waiting(dossier.events)
     try:
         data = store.get(event.record)
         record = RunRecord.from_bytes(data)
@@ -128,25 +139,22 @@ def _recorded(run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence) 
         return SignedBy(()), [found]
     except IntegrityError as error:
         return SignedBy(()), [_altered(3, "record", str(error))]
-    leaf = evidence.ledger.log.leaf_of(end.seq)
+    leaf = dossier.leaves.get(end.seq)
     signed = check_signature(event.attestation, data, record, store, trust)
-    stones = [stored.event for stored in read.events if isinstance(stored.event, BytesErased)]
+    stones = [stored.event for stored in dossier.events if isinstance(stored.event, BytesErased)]
     checks = [
         *signed.checks,
         check_key(signed, trust, None if leaf is None else leaf.index, evidence.survey.size),
-        *check_objects(record, store, erased_of(stones), waits),
+        *check_objects(record, objects, erased_of(stones), waits),
         *check_tombstones(stones, store),
-        *check_events(read.events, record, read.row, before=read.before),
-        *check_second_endings(read.events, store),
+        *check_events(dossier, record),
+        *(() if objects is None else check_second_endings(dossier.events, objects)),
     ]
     return signed, checks
 
 
-def _row(run_id: RunId, ledger: Ledger) -> RunRow | None:
-    try:
-        return ledger.run(run_id)
-    except (CallerError, ValueError, TypeError):  # it is not there, or its columns hold what no run has
-        return None
+def _unreadable(told: str) -> Check:
+    return _altered(4, "inclusion", f"an event of the run cannot be read: {told}")
 
 
 def _altered(step: int, name: str, told: str) -> Check:

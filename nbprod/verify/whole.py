@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from nbprod.attest.checkpoint import Checkpoint
@@ -12,9 +12,10 @@ from nbprod.ledger.log import Leaf, NoteKind
 from nbprod.ledger.values import read_json
 from nbprod.merkle import CompactRange, leaf_hash
 from nbprod.record.ids import RunId
-from nbprod.verify.included import fault_of
+from nbprod.verify.included import Prove, fault_of, proof_by, proof_in
+from nbprod.verify.objects import Objects
 from nbprod.verify.outcome import Check, Conclusion, Verification
-from nbprod.verify.run import Evidence, verify_run
+from nbprod.verify.run import Evidence, unreadable, verify_dossier
 from nbprod.verify.survey import opened
 
 __all__ = ["verify_log"]
@@ -23,10 +24,12 @@ _STEP = 4
 _NAME = "log"
 _MOST = 20
 """Faults of events that are told one by one."""
+_PAGE = 200
+"""Runs that the ledger is asked for at once."""
 
 
 def verify_log(evidence: Evidence, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
-    """Yield what the log comes to, then each run that has ended, in flat memory.
+    """Yield what the log comes to, then each run that has ended, with some 40 bytes for each event in memory.
 
     Args:
         evidence: what is verified, and against what.
@@ -37,16 +40,39 @@ def verify_log(evidence: Evidence, looked: Callable[[int], None] = lambda _: Non
     """
     current = evidence.trust.current
     ended: list[RunId] = []
-    checks = (*_events(evidence, ended), *evidence.survey.checks)
-    yield Verification(subject="the log" if current is None else current.log, checks=checks)
+    hashes = bytearray()
+    checks = (*_events(evidence, ended, hashes), *evidence.survey.checks)
+    whole = Verification(subject="the log" if current is None else current.log, checks=checks)
+    yield whole
+    newest = evidence.survey.newest
+    # All leaves were hashed, and their root is the checkpoint's: a proof for each would say no more.
+    prove = proof_by(hashes) if whole else proof_in(evidence.ledger.log, None if newest is None else newest.checkpoint)
     alone = replace(evidence, survey=replace(evidence.survey, checks=()))  # they stand above, once for all
-    for count, run_id in enumerate(ended, 1):
-        yield verify_run(run_id, alone)
-        looked(count)
+    objects = Objects(evidence.store) if evidence.reads else None
+    for begin in range(0, len(ended), _PAGE):
+        page = ended[begin : begin + _PAGE]
+        for count, found in enumerate(_runs(page, alone, prove, objects), begin + 1):
+            yield found
+            looked(count)
 
 
-def _events(evidence: Evidence, ended: list[RunId]) -> Iterator[Check]:
-    """Hash every event, and compare the roots at the sizes of all checkpoints; note the runs that have ended."""
+def _runs(page: Sequence[RunId], evidence: Evidence, prove: Prove, objects: Objects | None) -> Iterator[Verification]:
+    """Verify some runs, of which the ledger is asked at once; one by one, where one of them cannot be read."""
+    try:
+        dossiers = evidence.ledger.dossiers(page)
+    except (IntegrityError, ValueError) as error:
+        if len(page) == 1:
+            yield unreadable(page[0], evidence, error)
+            return
+        for each in page:
+            yield from _runs([each], evidence, prove, objects)
+        return
+    for dossier in dossiers:
+        yield verify_dossier(dossier, evidence, prove, objects)
+
+
+def _events(evidence: Evidence, ended: list[RunId], hashes: bytearray) -> Iterator[Check]:
+    """Hash every event, and compare the roots at the sizes of all checkpoints; note hashes and the runs that ended."""
     wanted: dict[int, set[bytes]] = {}
     faults: list[str] = []
     for checkpoint in _checkpoints(evidence, faults):
@@ -60,8 +86,10 @@ def _events(evidence: Evidence, ended: list[RunId]) -> Iterator[Check]:
         faults += [] if fault is None else [fault]
         if isinstance(event, RunFinished):
             ended.append(event.run_id)
-        tree = tree.extend([leaf_hash(leaf.body or b"")])
-        if wanted.get(tree.size, {tree.root}) != {tree.root}:
+        hashed = leaf_hash(leaf.body or b"")
+        hashes += hashed
+        tree = tree.extend([hashed])
+        if tree.size in wanted and wanted[tree.size] != {tree.root}:
             faults.append(f"the first {tree.size} events are not those that a checkpoint covers")
     faults += [f"a checkpoint covers {size} events: the end was cut off" for size in wanted if size > tree.size]
     yield from (Check.failed(_STEP, _NAME, fault, Conclusion.ALTERED) for fault in faults[:_MOST])

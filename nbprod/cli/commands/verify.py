@@ -38,6 +38,9 @@ _SIGNS = {
     "--seen", type=click.Path(path_type=Path, dir_okay=False), help="The file that remembers what was seen; your own."
 )
 @click.option("--strict", is_flag=True, help="Ask also for a checkpoint, listed keys of people, and a known root key.")
+@click.option(
+    "--no-bytes", is_flag=True, help="Signatures, keys, events and places only: notebooks and artifacts are not read."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: one object a line.")
 def verify(
     run: str | None,
@@ -48,6 +51,7 @@ def verify(
     given: tuple[BinaryIO, ...],
     seen: Path | None,
     strict: bool,
+    no_bytes: bool,
     as_json: bool,
 ) -> int:
     """Tell whether a run is what was recorded and signed.
@@ -71,10 +75,11 @@ def verify(
         given=[each.read().decode(errors="replace") for each in given],
         seen=seen,
         policy=Policy.strict() if strict else Policy(),
+        reads=not no_bytes,
     )
     verifier = Verifier(project, asked)
     if run_id is None:
-        code = _show_all(verifier, as_json=as_json)
+        code = _show_all(verifier, reads=not no_bytes, as_json=as_json)
     else:
         found = verifier.run(run_id)
         _show(found, as_json=as_json)
@@ -83,7 +88,7 @@ def verify(
     return code
 
 
-def _show_all(verifier: Verifier, *, as_json: bool) -> int:
+def _show_all(verifier: Verifier, *, reads: bool, as_json: bool) -> int:
     from nbprod.cli.progress import counting  # noqa: PLC0415
     from nbprod.verify import Conclusion  # noqa: PLC0415
 
@@ -101,7 +106,8 @@ def _show_all(verifier: Verifier, *, as_json: bool) -> int:
     if not as_json:
         told = ", ".join(f"{counts[each]} {each}" for each in Conclusion if each in counts) or "none"
         late = f"; {waiting} not yet covered by a checkpoint" if waiting else ""
-        click.echo(f"Runs: {told}{late}.")
+        unread = "" if reads else "; the bytes that they name were not looked at"
+        click.echo(f"Runs: {told}{late}{unread}.")
     return exit_codes.of_conclusion(worst)
 
 
