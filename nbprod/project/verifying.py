@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from nbprod.attest.keyfile import KeyFile
@@ -11,6 +12,7 @@ from nbprod.attest.keys import PublicKey
 from nbprod.errors import EnvironmentFault, IntegrityError, LedgerUnavailable
 from nbprod.project.keys import own_keys
 from nbprod.project.project import Project
+from nbprod.project.verifying_together import share
 from nbprod.record.ids import RunId
 from nbprod.verify import Check, Conclusion, Evidence, Policy, Seen, Trust, Verification, read_trust, survey
 from nbprod.verify import verify_log as verify_whole
@@ -54,7 +56,7 @@ class Verifier:
     """
 
     def __init__(self, project: Project, asked: Asked) -> None:
-        self._project = project
+        self.root, self.environ, self.asked = project.root, project.environ, asked
         home = project.home
         faults: list[Check] = []
         try:
@@ -75,7 +77,7 @@ class Verifier:
             faults.append(_altered(str(error)))
         found = survey(home.ledger.log, self.trust, seen=self._seen, given=asked.given)
         self.survey = replace(found, checks=(*faults, *found.checks))
-        self._evidence = Evidence(
+        self.evidence = Evidence(
             ledger=home.ledger,
             store=home.store,
             trust=self.trust,
@@ -86,11 +88,11 @@ class Verifier:
 
     def run(self, run_id: RunId) -> Verification:
         """Verify a run."""
-        return verify_one(run_id, self._evidence)
+        return verify_one(run_id, self.evidence)
 
     def all(self, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
         """Verify the log, and then each run that has ended."""
-        return verify_whole(self._evidence, looked)
+        return verify_whole(self.evidence, looked, partial(share, self))
 
     @property
     def is_sound(self) -> bool:

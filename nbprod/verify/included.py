@@ -18,8 +18,8 @@ STEP = 4
 _NAME = "inclusion"
 
 
-Prove = Callable[[Leaf], str | None]
-"""Says why a leaf that a checkpoint covers is not proven to be in its tree; None if it is."""
+Prove = Callable[[Leaf, Event], str | None]
+"""Says why an event at a place that a checkpoint covers is not proven to be in its tree; None if it is."""
 
 
 def check_included(dossier: Dossier, newest: Checkpoint | None, prove: Prove) -> tuple[Check, ...]:
@@ -37,10 +37,10 @@ def check_included(dossier: Dossier, newest: Checkpoint | None, prove: Prove) ->
         leaf = dossier.leaves.get(stored.seq)
         if leaf is None or newest is None or leaf.index >= newest.size:
             waiting += 1
-            faults += [] if leaf is None else _wrong(leaf, stored.event)
+            faults += [] if leaf is None else _told(fault_of(leaf, stored.event))
             continue
         covered += 1
-        faults += _wrong(leaf, stored.event) or _told(prove(leaf))
+        faults += _told(prove(leaf, stored.event))
     if faults:
         return tuple(Check.failed(STEP, _NAME, fault, Conclusion.ALTERED) for fault in faults)
     made = []
@@ -56,7 +56,9 @@ def check_included(dossier: Dossier, newest: Checkpoint | None, prove: Prove) ->
 def proof_in(log: EventLog, newest: Checkpoint | None) -> Prove:
     """Return what proves leaves by the hashes that the log keeps."""
 
-    def prove(leaf: Leaf) -> str | None:
+    def prove(leaf: Leaf, event: Event) -> str | None:
+        if (fault := fault_of(leaf, event)) is not None:
+            return fault
         assert newest is not None  # noqa: S101 - else nothing is covered
         try:
             proof = inclusion_proof(leaf.index, newest.size, log.nodes)
@@ -69,13 +71,13 @@ def proof_in(log: EventLog, newest: Checkpoint | None) -> Prove:
 
 
 def proof_by(hashes: bytes | bytearray) -> Prove:
-    """Return what proves leaves by hashes that were all seen to make up the checkpoint's root.
+    """Return what proves leaves by hashes that make up the checkpoint's root, and of which each fits its event.
 
     Args:
-        hashes: of all leaves from the first on, one behind the other.
+        hashes: of all leaves from the first on, one behind the other; both was seen a moment ago.
     """
 
-    def prove(leaf: Leaf) -> str | None:
+    def prove(leaf: Leaf, _: Event) -> str | None:
         begin = leaf.index * HASH_SIZE
         if hashes[begin : begin + HASH_SIZE] == leaf_hash(leaf.body or b""):
             return None
@@ -99,10 +101,6 @@ def fault_of(leaf: Leaf, event: Event) -> str | None:
     if leaf.about != about:
         return f"what stands beside the event at place {leaf.index} does not fit it"
     return None
-
-
-def _wrong(leaf: Leaf, event: Event) -> list[str]:
-    return _told(fault_of(leaf, event))
 
 
 def _told(fault: str | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.errors import IntegrityError, UnsupportedVersion
@@ -18,7 +18,7 @@ from nbprod.verify.outcome import Check, Conclusion, Verification
 from nbprod.verify.run import Evidence, unreadable, verify_dossier
 from nbprod.verify.survey import opened
 
-__all__ = ["verify_log"]
+__all__ = ["Pages", "verify_log"]
 
 _STEP = 4
 _NAME = "log"
@@ -28,12 +28,46 @@ _PAGE = 200
 """Runs that the ledger is asked for at once."""
 
 
-def verify_log(evidence: Evidence, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
-    """Yield what the log comes to, then each run that has ended, with some 40 bytes for each event in memory.
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What is needed to verify runs of a log that was hashed as a whole, also in another process.
+
+    Args:
+        hashes: of all leaves, one behind the other; None: the log is not sound, and each event asks it for a proof.
+    """
+
+    hashes: bytes | None
+
+    def verify(self, page: Sequence[RunId], evidence: Evidence, objects: Objects | None) -> list[Verification]:
+        """Verify some runs, of which the ledger is asked at once.
+
+        Args:
+            page: a few hundred at most.
+            evidence: what they are verified against; what it says of the log as a whole is left out.
+            objects: reads what records name; None: it is not to be read.
+        """
+        newest = evidence.survey.newest
+        if self.hashes is not None:  # their root is the checkpoint's: a proof for each would say no more
+            prove = proof_by(self.hashes)
+        else:
+            prove = proof_in(evidence.ledger.log, None if newest is None else newest.checkpoint)
+        alone = replace(evidence, survey=replace(evidence.survey, checks=()))
+        return list(_runs(page, alone, prove, objects))
+
+
+Share = Callable[[Pages, Sequence[Sequence[RunId]]], Iterator[list[Verification]] | None]
+"""Has pages of runs verified by several processes, in their order; None: that is not worth it."""
+
+
+def verify_log(
+    evidence: Evidence, looked: Callable[[int], None] = lambda _: None, share: Share = lambda *_: None
+) -> Iterator[Verification]:
+    """Yield what the log comes to, then each run that has ended, with some 100 bytes for each event in memory.
 
     Args:
         evidence: what is verified, and against what.
         looked: hears how many runs were verified.
+        share: lets other processes help.
 
     Raises:
         LedgerUnavailable, StoreUnavailable: they cannot be read.
@@ -44,20 +78,18 @@ def verify_log(evidence: Evidence, looked: Callable[[int], None] = lambda _: Non
     checks = (*_events(evidence, ended, hashes), *evidence.survey.checks)
     whole = Verification(subject="the log" if current is None else current.log, checks=checks)
     yield whole
-    newest = evidence.survey.newest
-    # All leaves were hashed, and their root is the checkpoint's: a proof for each would say no more.
-    prove = proof_by(hashes) if whole else proof_in(evidence.ledger.log, None if newest is None else newest.checkpoint)
-    alone = replace(evidence, survey=replace(evidence.survey, checks=()))  # they stand above, once for all
+    pages = [ended[begin : begin + _PAGE] for begin in range(0, len(ended), _PAGE)]
+    how = Pages(bytes(hashes) if whole else None)
     objects = Objects(evidence.store) if evidence.reads else None
-    for begin in range(0, len(ended), _PAGE):
-        page = ended[begin : begin + _PAGE]
-        for count, found in enumerate(_runs(page, alone, prove, objects), begin + 1):
-            yield found
-            looked(count)
+    count = 0
+    for found in share(how, pages) or (how.verify(page, evidence, objects) for page in pages):
+        yield from found
+        count += len(found)
+        looked(count)
 
 
 def _runs(page: Sequence[RunId], evidence: Evidence, prove: Prove, objects: Objects | None) -> Iterator[Verification]:
-    """Verify some runs, of which the ledger is asked at once; one by one, where one of them cannot be read."""
+    """Verify some runs; where the ledger's part of one of them cannot be read, each is asked for alone."""
     try:
         dossiers = evidence.ledger.dossiers(page)
     except (IntegrityError, ValueError) as error:
