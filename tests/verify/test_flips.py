@@ -55,13 +55,13 @@ def flip(path: Path, bit: int) -> None:
         stream.write(bytes([byte ^ 1 << bit % 8]))
 
 
-def judge(place: Place, run: str, good: Any, count: Count, where: object, verifier: Verifier | None = None) -> None:
+def judge(place: Place, run: str, good: Any, count: Count, verifier: Verifier | None = None) -> None:
     try:
         found = (verifier or place.verifier()).run(RunId(run))
         if found.conclusion is not Conclusion.VERIFIED:
             count.add("found")
             return
-        assert Values(place, run).read() == good, f"{where}: verified, and a value is another"
+        assert Values(place, run).read() == good, "verified, and a value is another"
         count.add("that change no value")
     except NbprodError:
         count.add("refused")
@@ -75,7 +75,7 @@ def flip_in_store(place: Place, run: str, count: Count, flips: Iterator[tuple[Pa
         data = path.read_bytes()
         path.chmod(0o644)
         flip(path, bit)
-        judge(place, run, good, count, (path.name, bit), verifier)
+        judge(place, run, good, count, verifier)
         for digest in list({each.digest for each in objects_of(good[0])} | _ends(place, run)):
             store.discard(digest)
         path.write_bytes(data)
@@ -129,7 +129,7 @@ def flip_in_ledger(place: Place, run: str, flips: int, count: Count, seed: int) 
             path.with_name(path.name + end).unlink(missing_ok=True)
         path.write_bytes(data)
         flip(path, bit)
-        judge(place, run, good, count, bit)
+        judge(place, run, good, count)
     home.ledger.close()
     path.write_bytes(data)
     assert place.verify(run)
