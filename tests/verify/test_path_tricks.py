@@ -95,7 +95,8 @@ def tricks(outside: Path, root: Path, count: int) -> list[str]:
     begins = (
         up, str(outside), f"./{up}", f"train/../{up}", f"notebooks/../../{up}/../outside", f"//{outside}", f"link/{up}",
         "link", ".nbprod/../" + up, f"file://{outside}", f"~/../../..{outside}", f"../../../../../../../..{outside}",
-        f"{root}/../outside", "x/" * 50 + "../" * 50 + up, f"$HOME/{up}", f"%(root)s/{up}", f"..;/{up}", f"/proc/self/cwd/{up}",
+        f"{root}/../outside", "x/" * 50 + "../" * 50 + up, f"$HOME/{up}", f"%(root)s/{up}", f"..;/{up}",
+        f"/proc/self/cwd/{up}",
         f"/proc/self/root{outside}", f"train@{up}", f"local://{outside}", f"simplecache::file://{outside}",
     )  # fmt: skip
     forms = (
