@@ -1,6 +1,7 @@
 """What the fault tests count: each states what it wanted and reached, and `make torture` writes it down.
 
 With TORTURE_RESULTS=FILE in the environment, the figures of this run replace those of the same name in FILE.
+TORTURE_KILLS says how often processes are killed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["FIGURES", "Count", "counting", "write_results"]
+__all__ = ["FIGURES", "KILLS", "Count", "counting", "write_results"]
 
 HEAD = ("what", "wanted", "reached", "came of it", "seconds", "seed", "when (UTC)", "nbprod, Python, CPUs")
+KILLS = int(os.environ.get("TORTURE_KILLS", "1000"))
+"""How often processes are killed by `make torture`, by all tests together: each takes a share."""
 FIGURES: list[Count] = []
 
 
@@ -28,7 +31,7 @@ class Count:
     Args:
         name: what is counted.
         wanted: how many.
-        seed: of the dice; None without any.
+        seed: of the dice, the least of several; None without any.
         reached: how many so far.
         came: how often each thing came of it.
     """
@@ -72,7 +75,7 @@ def counting(name: str, wanted: int, *, seed: int | None = None) -> Iterator[Cou
 def write_results(path: Path) -> None:
     """Write the figures of this run in the place of those of the same name; others stay, with their dates."""
     rows: dict[str, tuple[str, ...]] = dict(_rows(path.read_text("utf-8")) if path.exists() else {})
-    rows |= {count.name: count.row() for count in FIGURES}
+    rows |= {count.name: count.row() for count in _together()}
     lines = [HEAD, tuple("---" for _ in HEAD), *(rows[name] for name in sorted(rows))]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     path.write_text(
@@ -81,6 +84,19 @@ def write_results(path: Path) -> None:
         f"{table}\n",
         "utf-8",
     )
+
+
+def _together() -> Iterator[Count]:
+    """Yield the figures, those of one name as one."""
+    for name in dict.fromkeys(count.name for count in FIGURES):
+        parts = [count for count in FIGURES if count.name == name]
+        seeds = [part.seed for part in parts if part.seed is not None]
+        whole = Count(name, sum(part.wanted for part in parts), min(seeds, default=None))
+        for part in parts:
+            for came, number in part.came.items():
+                whole.add(came, number)
+        whole.seconds, whole.failed = sum(part.seconds for part in parts), any(part.failed for part in parts)
+        yield whole
 
 
 def _rows(text: str) -> Mapping[str, tuple[str, ...]]:
