@@ -17,11 +17,10 @@ from typing import Any
 
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
-from nbprod.notebook.layout import file_of, laid_out
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
 
-__all__ = ["RECORD_TAG", "Heading", "assemble", "to_bytes"]
+__all__ = ["RECORD_TAG", "Heading", "assemble"]
 
 RECORD_TAG = "nbprod-record"
 
@@ -103,12 +102,6 @@ def assemble(
     cells.insert(0, _markdown("nbprod-record", heading.record, RECORD_TAG))
     minor = max(plan.node.get("nbformat_minor", 0), 5)
     return {**plan.node, "metadata": about, "cells": cells, "nbformat_minor": minor}
-
-
-def to_bytes(nb: Mapping[str, Any]) -> bytes:
-    """Return the notebook file's bytes, laid out as Jupyter lays them out."""
-    # A lone surrogate becomes its JSON escape.
-    return (laid_out(file_of(nb)) + "\n").encode("utf-8", "backslashreplace")
 
 
 @cache

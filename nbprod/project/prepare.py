@@ -19,7 +19,7 @@ def prepared_notebook(job: Job) -> bytes:
     Raises:
         ParameterError, CallerError: a value that cannot be injected safely.
     """
-    from nbprod.execution.assemble import to_bytes  # noqa: PLC0415
+    from nbprod.notebook.layout import file_bytes  # noqa: PLC0415
     from nbprod.runner.order import plain_json, plan_of  # noqa: PLC0415
 
     folder = job.step.schema.get(OUTPUT_DIR)
@@ -33,7 +33,7 @@ def prepared_notebook(job: Job) -> bytes:
     given = plain_json(job.parameters.overrides)
     defaults = plain_json({name: value for name, value in job.parameters.defaults if name not in given})
     node["metadata"]["papermill"] = {"default_parameters": defaults, "parameters": given}
-    return to_bytes(node)
+    return file_bytes(node)
 
 
 def write_prepared(job: Job, output: Path | str) -> None:

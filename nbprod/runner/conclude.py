@@ -13,18 +13,20 @@ from typing import Any
 
 from nbprod.digest import Digest, Json
 from nbprod.errors import CallerError, ScrapError
-from nbprod.execution.assemble import Heading, assemble, to_bytes
+from nbprod.execution.assemble import Heading, assemble
 from nbprod.execution.driven import Stop
 from nbprod.execution.outputs import Collector
 from nbprod.execution.plan import Plan
 from nbprod.ledger import Ledger
 from nbprod.ledger.errors import AlreadyFinished
 from nbprod.ledger.events import SECOND_ENDING, RunFinished, RunHeard
+from nbprod.notebook.layout import file_bytes
 from nbprod.record.launch import Launch
 from nbprod.record.run_record import Artifact, Kept, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.trace import Trace
 from nbprod.record.verdict import CellOutcome, Verdict
+from nbprod.runner.copies import LARGE, Aside
 from nbprod.runner.record_cell import record_cell
 from nbprod.runner.signed import keep_signed
 from nbprod.runner.spooled import bytes_wait
@@ -79,8 +81,24 @@ class Conclusion:
     notebook: bytes
 
 
-def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, ledger: Ledger) -> Conclusion:
+def conclude(
+    started: Started,
+    ended: Ended,
+    folder: RunFolder,
+    store: Store,
+    ledger: Ledger,
+    *,
+    executed: Callable[[bytes], None] = lambda _: None,
+) -> Conclusion:
     """Close a run: bytes first, ledger last (law 3).
+
+    Args:
+        started: what is known since the start.
+        ended: what is known when the cells are done with.
+        folder: the run's.
+        store: takes the bytes.
+        ledger: takes the verdict.
+        executed: is told the executed notebook's bytes before the run is closed.
 
     Raises:
         AlreadyFinished: somebody else has closed it.
@@ -93,8 +111,10 @@ def conclude(started: Started, ended: Ended, folder: RunFolder, store: Store, le
     started = replace(started, notes=(*started.notes, *ended.notes, *artifact_faults))
     trace = _trace(started, ended, folder)
     traced = trace.to_bytes()
+    keeping = _keeping_journal(folder.journal, store)
     notebook = _executed(started, ended, verdict, scraps, artifacts, trace=trace)
-    kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), _keep_journal(folder.journal, store)
+    executed(notebook)
+    kept, journal = Kept(digest=store.put(notebook), size=len(notebook)), keeping()
     looked = Kept(digest=store.put(traced), size=len(traced))
     entries = tuple(_entry(scrap, store) for scrap in scraps)
     parts = [kept.digest, journal.digest, *(each.digest for each in artifacts), *(entry.ref for entry in entries)]
@@ -230,11 +250,16 @@ def _unread(error: OSError, output: Path, told: Callable[[str], str]) -> str:
     return f"{what} could not be read, so that nothing in it was kept: {error.strerror}"
 
 
-def _keep_journal(path: Path, store: Store) -> Kept:
+def _keeping_journal(path: Path, store: Store) -> Callable[[], Kept]:
+    """Keep the journal, a large one beside other work; return what waits until it is kept."""
     if not path.exists():
-        return Kept(digest=store.put(b""), size=0)
-    digest, size = store.put_file(path)
-    return Kept(digest=digest, size=size)
+        return lambda: Kept(digest=store.put(b""), size=0)
+
+    def keep() -> Kept:
+        digest, size = store.put_file(path)
+        return Kept(digest=digest, size=size)
+
+    return Aside(keep).result if path.stat().st_size >= LARGE else keep
 
 
 def _judge(
@@ -302,7 +327,7 @@ def _executed(
         paths=started.paths,
         nbprod=about,
     )
-    return to_bytes(assemble(ended.plan, ended.outcomes, ended.collector, heading, ended.language_info))
+    return file_bytes(assemble(ended.plan, ended.outcomes, ended.collector, heading, ended.language_info))
 
 
 def _entry(scrap: Scrap, store: Store) -> ScrapEntry:

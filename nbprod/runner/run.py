@@ -28,8 +28,8 @@ from nbprod.record.status import Status
 from nbprod.runner.answer import Asked, answer, retried
 from nbprod.runner.begin import begin
 from nbprod.runner.conclude import Conclusion, Ended, conclude
+from nbprod.runner.copies import Copies
 from nbprod.runner.early import EarlyUploads
-from nbprod.runner.files import leave_output, write_atomically
 from nbprod.runner.job import Job
 from nbprod.runner.launching import driver_of, launch
 from nbprod.runner.leases import Leases
@@ -179,14 +179,14 @@ class Runner:
                     ports.forks.failed(kernel.preload)
                 kernel = launch(prepared, ports, why=str(never))
                 ended, problem = self._drive(prepared, kernel, token, listener, begun)
-            conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger)
+            conclusion, copies = self._conclude(prepared, started, ended)
             kernel.release()
         except BaseException:
             kernel.abandon()
             raise
         finally:
             self._leases.remove(prepared.run_id)
-        self._leave(prepared, conclusion)
+        self._leave(prepared, conclusion, copies)
         if problem is not None:
             raise problem
         return conclusion.record
@@ -207,7 +207,7 @@ class Runner:
             limits = OutputLimits(cell=settings.cell_output_limit, run=settings.run_output_limit)
             collector, driven = _what_was(prepared, limits, error)
             ended = self._ended(prepared, driven, collector, begun)
-            self._leave(prepared, conclude(started, ended, prepared.folder, self._ports.store, self._ports.ledger))
+            self._leave(prepared, *self._conclude(prepared, started, ended))
             raise
 
     # --- during --------------------------------------------------------------------------------
@@ -283,15 +283,22 @@ class Runner:
 
     # --- after ---------------------------------------------------------------------------------
 
-    def _leave(self, prepared: Prepared, conclusion: Conclusion) -> None:
+    def _conclude(self, prepared: Prepared, started: Started, ended: Ended) -> tuple[Conclusion, Copies]:
+        """Close the run, and meanwhile begin to write the copies of its notebook."""
+        copies = Copies(prepared.folder.executed(prepared.job.step.name), prepared.job.output)
+        try:
+            ports = self._ports
+            conclusion = conclude(started, ended, prepared.folder, ports.store, ports.ledger, executed=copies.begin)
+        except BaseException:
+            copies.discard()
+            raise
+        return conclusion, copies
+
+    def _leave(self, prepared: Prepared, conclusion: Conclusion, copies: Copies) -> None:
         """Leave the executed notebook where people look for it, and nothing else."""
-        folder, job = prepared.folder, prepared.job
-        # A notebook can remove even its run's folder. The run is recorded by now, and the store has this copy, too.
-        with contextlib.suppress(OSError):
-            write_atomically(folder.executed(job.step.name), conclusion.notebook, mode=0o444)
-        tidy(folder)
-        if job.output is not None:
-            leave_output(job.output, conclusion.notebook, prepared.run_id)
+        copies.leave_folder(conclusion.notebook)
+        tidy(prepared.folder)
+        copies.leave_output(conclusion.notebook, prepared.run_id)
 
 
 def _leave_nothing(folder: RunFolder, error: BaseException) -> None:

@@ -46,6 +46,7 @@ def chain(project: Project) -> dict[str, Run]:
         model=model.artifacts["model.skops"],
         train_metrics=model.artifacts["metrics.json"],
     )
+    scored = run("score", day="2013-01-31", features=features, model=model.artifacts["model.skops"])
     page = run(
         "report",
         metrics=metrics.artifacts["metrics.json"],
@@ -53,7 +54,7 @@ def chain(project: Project) -> dict[str, Run]:
         model=model.artifacts["model.skops"],
         airlines=data.artifacts["airlines.parquet"],
     )
-    return {"ingest": data, "features": table, "train": model, "evaluate": metrics, "report": page}
+    return {"ingest": data, "features": table, "train": model, "evaluate": metrics, "score": scored, "report": page}
 
 
 def outputs(run: Run) -> list[str]:

@@ -15,9 +15,10 @@ from nbformat.v4.nbjson import JSONWriter
 from papermill.engines import NotebookExecutionManager
 from papermill.execute import ERROR_ANCHOR_MSG, ERROR_MARKER_TAG, ERROR_STYLE
 
-from nbprod.execution.assemble import Heading, assemble, to_bytes
+from nbprod.execution.assemble import Heading, assemble
 from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.plan import Plan
+from nbprod.notebook.layout import file_bytes
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
 
@@ -150,8 +151,8 @@ def test_papermill_would_have_written_the_same(run: tuple[Plan, list[CellOutcome
 def test_nbformat_would_have_written_the_same_bytes(run: tuple[Plan, list[CellOutcome], Collector, Heading]) -> None:
     nb = assemble(*run, None)
     written = JSONWriter().writes(nbformat.from_dict(copy.deepcopy(nb)), split_lines=True)
-    assert to_bytes(nb).decode() == written + "\n"
-    nbformat.validate(nbformat.reads(to_bytes(nb).decode(), as_version=4))
+    assert file_bytes(nb).decode() == written + "\n"
+    nbformat.validate(nbformat.reads(file_bytes(nb).decode(), as_version=4))
 
 
 def test_the_banner_is_papermills() -> None:

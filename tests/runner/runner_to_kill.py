@@ -53,11 +53,11 @@ def arm(project: Project, point: str) -> None:
 
     conclude = running.conclude
 
-    def concluding(*arguments: Any) -> Any:
+    def concluding(*arguments: Any, **more: Any) -> Any:
         finishing[0] = True
         if point == "conclude":
             die()
-        return conclude(*arguments)
+        return conclude(*arguments, **more)
 
     type(ledger).append = lambda _, event: telling(event)  # type: ignore[method-assign,assignment]
     type(store).put = lambda _, data: putting(data)  # type: ignore[method-assign,assignment]
