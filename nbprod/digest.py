@@ -34,6 +34,8 @@ Json = Any
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _ANYWHERE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _BLOCK = 1 << 20
+_MOST = 128 << 20
+"""Bytes of a statement that is read: what is large is named by its digest, and not held."""
 _GREATEST = 2**53 - 1
 _LEAST = 1e-4
 """Smaller numbers are written with an exponent by Python."""
@@ -118,9 +120,25 @@ def read_canonical(data: bytes) -> Json:
     """Return the value that `canonical` wrote.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, has a key twice in one object, or is too large or nested too deep.
     """
-    return json.loads(data, parse_int=_number)
+    if len(data) > _MOST:
+        raise ValueError(f"{len(data)} bytes, of {_MOST} at most")
+    try:
+        return json.loads(data, parse_int=_number, parse_constant=_refuse, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("lists or objects nested too deep") from error
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _refuse(word: str) -> Json:
+    raise ValueError(f"{word}, which is no JSON")
 
 
 def _number(digits: str) -> int | float:

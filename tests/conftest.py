@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from nbprod.flow.server import LocalServer
 from tests.object_storage import ObjectStorage, serving
 from tests.postgres import PostgresServer
+from tests.tally import FIGURES, write_results
 
 # A job that a shell put in the background starts with Ctrl-C and hang-ups ignored, and its children inherit that.
 for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -39,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         server = item.get_closest_marker("prefect") is not None or "prefect_server" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("prefect" if server else item.nodeid.partition("::")[0]))
+
+
+def pytest_sessionfinish() -> None:
+    """Write down what the fault tests have counted, where that is asked for."""
+    if FIGURES and (path := os.environ.get("TORTURE_RESULTS")):
+        write_results(Path(path))
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nbprod.errors import CallerError
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 __all__ = ["PrivateKey", "PublicKey"]
 
@@ -41,10 +42,9 @@ class PublicKey:
     def verifies(self, signature: bytes, data: bytes) -> bool:
         """Say whether the key's owner has signed the bytes."""
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 
         try:
-            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, data)
+            _loaded(self.raw).verify(signature, data)
         except (InvalidSignature, ValueError):
             return False
         return True
@@ -74,6 +74,13 @@ class PublicKey:
         if not isinstance(key, Ed25519PublicKey):
             raise CallerError("not a key of this kind", expected="an Ed25519 key in PEM", found=type(key).__name__)
         return cls(key.public_bytes_raw())
+
+
+@lru_cache(64)
+def _loaded(raw: bytes) -> Ed25519PublicKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+
+    return Ed25519PublicKey.from_public_bytes(raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,10 @@ from nbprod.errors import IntegrityError
 __all__ = ["read_base64", "read_object", "write_base64"]
 
 
+_MOST = 128 << 20
+"""Bytes of what is signed: a record, in base64."""
+
+
 def write_base64(data: bytes) -> str:
     """Return the standard base64 of bytes (RFC 4648, section 4)."""
     return base64.b64encode(data).decode("ascii")
@@ -46,6 +50,8 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
     Raises:
         IntegrityError: it is something else.
     """
+    if len(data) > _MOST:
+        raise IntegrityError(f"{what} cannot be read", expected=f"{_MOST} bytes or less", found=f"{len(data)}")
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +40,7 @@ _SMALL = 0xFFFFFFFF
 
 
 class Archive:
-    """A zip file, open for reading, in the form that a bundle has.
+    """A zip file, open for reading, also by several threads, in the form that a bundle has.
 
     Args:
         path: the file.
@@ -50,6 +52,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
         try:
             # Without O_NONBLOCK, a pipe would block for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -93,11 +96,21 @@ class Archive:
             BundleInvalid: it cannot be unfolded, or is not what the directory says.
         """
         try:
-            with self._zip.open(self._members[name]) as stream:
+            with self._opened(name) as stream:
                 while block := stream.read(_BLOCK):
                     yield block
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
             raise BundleInvalid(f"{name} in the bundle {self.path} cannot be read", found=str(error)) from error
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        with self._lock:  # reading is made for threads, but not the counting of what is open
+            stream = self._zip.open(self._members[name])
+        try:
+            yield stream
+        finally:
+            with self._lock:
+                stream.close()
 
     def close(self) -> None:
         """Let go of the file."""

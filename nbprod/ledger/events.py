@@ -368,6 +368,8 @@ def from_json(body: Mapping[str, Json]) -> Event:
         UnsupportedVersion: a version or kind that this nbprod doesn't know.
         IntegrityError: not an event's stored form.
     """
+    if not isinstance(body, Mapping):
+        raise IntegrityError("an event cannot be read", expected="a JSON object", found=type(body).__name__)
     version, name = body.get("version"), body.get("kind")
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if version != VERSION or kind is None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from nbprod.ledger.events import Event
-from nbprod.ledger.log import EventLog
+from nbprod.ledger.log import EventLog, Leaf
 from nbprod.ledger.query import RunQuery, RunRow
 from nbprod.ledger.steps import StepVersion
 from nbprod.ledger.uses import AskedUses, RunUse
 from nbprod.record.ids import RunId
 
-__all__ = ["Ledger", "StoredEvent"]
+__all__ = ["Dossier", "Ledger", "StoredEvent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,25 @@ class StoredEvent:
 
     seq: int
     event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dossier:
+    """All that a ledger has of one run, as of one moment.
+
+    Args:
+        run_id: which.
+        events: in order of arrival; where one cannot be read, those before it.
+        leaves: of these events, by their numbers; one without a place is not among them.
+        row: the run in the index; None: it is not there, or its columns hold what no run has.
+        fault: why an event cannot be read, for people; None: all can.
+    """
+
+    run_id: RunId
+    events: tuple[StoredEvent, ...]
+    leaves: Mapping[int, Leaf]
+    row: RunRow | None
+    fault: str | None = None
 
 
 class Ledger(Protocol):
@@ -134,6 +153,17 @@ class Ledger(Protocol):
         Args:
             run_id: only this run's.
             after: only those with a greater sequence number.
+        """
+        ...
+
+    def dossiers(self, run_ids: Sequence[RunId]) -> Sequence[Dossier]:
+        """Return all that there is of runs, in their order, as of one moment.
+
+        Args:
+            run_ids: which; a few hundred at most. One that was never started has no events and no row.
+
+        Raises:
+            IntegrityError: what is kept cannot be read at all; asked for one by one, the others can.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from nbprod.ledger.events import (
 )
 from nbprod.ledger.flags import FLAGS
 from nbprod.ledger.index import fold, no_such_run, search_text, sought_text
-from nbprod.ledger.ledger import StoredEvent
+from nbprod.ledger.ledger import Dossier, StoredEvent
 from nbprod.ledger.memory_log import MemoryLog
 from nbprod.ledger.moment import as_utc, utc_now
 from nbprod.ledger.query import Condition, Order, RunQuery, RunRow
@@ -179,6 +179,17 @@ class MemoryLedger:
             stored = self._events[position]
             if run_id is None or (isinstance(stored.event, RunEvent) and stored.event.run_id == run_id):
                 yield stored
+
+    def dossiers(self, run_ids: Sequence[RunId]) -> list[Dossier]:
+        """Return all that there is of runs (see `Ledger.dossiers`)."""
+        with self._lock:
+            return [self._dossier(each) for each in run_ids]
+
+    def _dossier(self, run_id: RunId) -> Dossier:
+        events = tuple(self.events(run_id))
+        found = [leaf for stored in events if (leaf := self.log.leaf_of(stored.seq)) is not None]
+        leaves = {leaf.seq: leaf for leaf in found}
+        return Dossier(run_id=run_id, events=events, leaves=leaves, row=self._rows.get(run_id))
 
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of steps (see `Ledger.published`)."""

@@ -23,7 +23,7 @@ from nbprod.ledger.events import (
 )
 from nbprod.ledger.index import fold, no_such_run
 from nbprod.ledger.lease_rows import prolong, refuse_fenced, take_over
-from nbprod.ledger.ledger import StoredEvent
+from nbprod.ledger.ledger import Dossier, StoredEvent
 from nbprod.ledger.moment import moment_text, parse_moment, utc_now
 from nbprod.ledger.query import Order, RunQuery, RunRow
 from nbprod.ledger.reference import CANDIDATES, resolve
@@ -32,6 +32,7 @@ from nbprod.ledger.rows import from_columns, to_columns, value_columns
 from nbprod.ledger.schema import is_current, migrate, version_of
 from nbprod.ledger.selection import selected, stretches
 from nbprod.ledger.shortlist import is_asked_for, shortlist
+from nbprod.ledger.sql_dossier import read_dossiers
 from nbprod.ledger.sql_log import SqlLog
 from nbprod.ledger.step_index import index_step, versions_of
 from nbprod.ledger.steps import StepVersion
@@ -196,6 +197,10 @@ class SqlLedger:
         """Compare the index of texts with the runs; return where they differ, for people."""
         check = self._database.check_search
         return [] if check is None else self._connections.write(check)
+
+    def dossiers(self, run_ids: Sequence[RunId]) -> list[Dossier]:
+        """Return all that there is of runs (see `Ledger.dossiers`)."""
+        return self._connections.read(lambda connection: read_dossiers(connection, run_ids))
 
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of steps (see `Ledger.published`)."""

@@ -15,7 +15,7 @@ from nbprod.ledger.log import TILE, Leaf, NoteKind, StoredNote, raised
 from nbprod.ledger.tables import events, log_leaves, log_nodes, log_notes
 from nbprod.merkle import leaf_hash
 
-__all__ = ["SqlLog"]
+__all__ = ["SqlLog", "leaf_of_row"]
 
 _BATCH = 1000
 """Events that one transaction gives places to."""
@@ -97,7 +97,7 @@ class SqlLog:
         while True:
             query = _leaves().where(log_leaves.c.idx >= first).order_by(log_leaves.c.idx).limit(_PAGE)
             page = self._all(query)
-            yield from map(_leaf, page)
+            yield from map(leaf_of_row, page)
             if len(page) < _PAGE:
                 return
             first = page[-1].idx + 1
@@ -109,7 +109,7 @@ class SqlLog:
     def leaf_of(self, seq: int) -> Leaf | None:
         """Return an event's leaf; None while it has no place."""
         found = self._all(_leaves().where(log_leaves.c.seq == seq))
-        return _leaf(found[0]) if found else None
+        return leaf_of_row(found[0]) if found else None
 
     def add_note(self, kind: NoteKind, body: str, *, behind: int | None = None) -> int | None:
         """Keep a note (see `EventLog.add_note`)."""
@@ -162,7 +162,8 @@ def _leaves() -> Select[Any]:
     return select(log_leaves.c.idx, log_leaves.c.seq, log_leaves.c.hash, *beside).select_from(joined)
 
 
-def _leaf(row: Any) -> Leaf:
+def leaf_of_row(row: Any) -> Leaf:
+    """Return the leaf that a row of leaves, with its event, holds."""
     return Leaf(
         index=row.idx,
         seq=row.seq,

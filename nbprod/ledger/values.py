@@ -17,6 +17,8 @@ __all__ = ["IndexedValue", "Wanted", "index_value", "read_json", "wanted"]
 LONGEST = 512
 """Characters of a text that the index keeps: longer ones are compared by their beginning."""
 
+_MOST = 64 << 20
+"""Characters of an event."""
 _TAG = "$nbprod"
 _UNSAFE = 2**53
 _DIGITS = 400
@@ -41,8 +43,17 @@ class Wanted:
 
 
 def read_json(text: str) -> Json:
-    """Read canonical JSON; integers beyond ±(2^53 - 1) are doubles, as RFC 8785 means them, so that they write back."""
-    return _DECODER.decode(text)
+    """Read canonical JSON; integers beyond ±(2^53 - 1) are doubles, as RFC 8785 means them, so that they write back.
+
+    Raises:
+        ValueError: it is no JSON, too large, or nested too deep.
+    """
+    if len(text) > _MOST:
+        raise ValueError(f"{len(text)} characters, of {_MOST} at most")
+    try:
+        return _DECODER.decode(text)
+    except RecursionError as error:
+        raise ValueError("lists or objects nested too deep") from error
 
 
 def index_value(value: Json) -> IndexedValue:

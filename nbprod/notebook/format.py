@@ -16,6 +16,8 @@ from nbprod.errors import NotebookInvalid
 __all__ = ["load_node", "sound_node"]
 
 _V4, _MINOR = 4, 5
+_MOST = 128 << 20
+"""Bytes of a notebook file: what is larger is no notebook that a browser could show."""
 _CELL_KINDS = ("code", "markdown", "raw")
 _OUTPUT_KINDS = ("stream", "display_data", "execute_result", "error")
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
@@ -66,13 +68,31 @@ def sound_node(parsed: Any, *, where: str) -> dict[str, Any]:
 
 def _read_json(data: bytes, where: str) -> Any:
     # Not orjson: it spoils NaN and big integers, and on notebooks (long strings) it is no faster than this.
+    if len(data) > _MOST:
+        found = f"{len(data) >> 20} MiB"
+        raise NotebookInvalid(
+            f"{where} is too large", expected=f"{_MOST >> 20} MiB or less", found=found, hint="Clear its outputs"
+        )
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         found = "an empty file" if not data.strip() else f"line {error.lineno}, column {error.colno}: {error.msg}"
         raise NotebookInvalid(f"{where} is not a notebook", expected="JSON", found=found) from error
     except (ValueError, RecursionError) as error:
-        raise NotebookInvalid(f"{where} is not a notebook", expected="JSON in UTF-8", found=str(error)) from error
+        raise NotebookInvalid(
+            f"{where} is not a notebook",
+            expected="JSON in UTF-8, with no key twice and not nested too deep",
+            found=str(error)[:200],
+        ) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what readers understand in different ways: one would review other code than another runs."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:place]))
+        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
+    return found
 
 
 def _upgrade(node: dict[str, Any], where: str) -> dict[str, Any]:

@@ -73,7 +73,10 @@ class Notebook:
             NotebookInvalid: the bytes are no sound notebook.
         """
         where = _where(path)
-        return cls._of(load_node(data, where=where), None if path is None else os.fspath(path), where)
+        try:
+            return cls._of(load_node(data, where=where), None if path is None else os.fspath(path), where)
+        except RecursionError as error:
+            raise NotebookInvalid(f"{where} is not a notebook", found="lists or objects nested too deep") from error
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Notebook:

@@ -23,7 +23,7 @@ from nbprod.bundle.writer import Contents, write_bundle
 from nbprod.digest import Digest, canonical
 from nbprod.errors import CallerError, EnvironmentFault, Erased, IntegrityError, StoreUnavailable
 from nbprod.ledger.erasures import erasure_of
-from nbprod.ledger.events import BytesErased, RunFinished, to_json
+from nbprod.ledger.events import BytesErased, RunFinished, RunReviewed, to_json
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.log import NoteKind
 from nbprod.ledger.named import records_of
@@ -174,6 +174,11 @@ def _of_events(events: tuple[StoredEvent, ...]) -> Iterator[_Object]:
             yield _Object("envelopes.jsonl", event.attestation, "what is signed: the record, and its provenance")
         if isinstance(event, BytesErased):
             yield _Object("tombstone.json", event.statement, "a tombstone")
+            if event.attestation is not None:
+                yield _Object("statements/erasure.jsonl", event.attestation, f"the tombstone, signed by {event.by}")
+        if isinstance(event, RunReviewed):
+            said = event.review
+            yield _Object(f"statements/{said.name}.jsonl", event.attestation, f"the {said.name} of {said.by}, signed")
 
 
 def _of_record(project: Project, record: RunRecord) -> Iterator[_Object]:

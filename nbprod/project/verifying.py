@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from nbprod.attest.keyfile import KeyFile
@@ -14,6 +15,7 @@ from nbprod.errors import EnvironmentFault, IntegrityError, LedgerUnavailable, N
 from nbprod.ledger.steps import StepVersion
 from nbprod.project.keys import own_keys
 from nbprod.project.project import Project
+from nbprod.project.verifying_together import share
 from nbprod.publish import Manifest, StepReference, resolve
 from nbprod.record.ids import RunId
 from nbprod.verify import (
@@ -53,7 +55,7 @@ class Verifier:
     """
 
     def __init__(self, project: Project, asked: Asked) -> None:
-        self._project = project
+        self.root, self.environ, self.asked = project.root, project.environ, asked
         home = project.home
         faults: list[Check] = []
         try:
@@ -74,26 +76,27 @@ class Verifier:
             faults.append(_altered(str(error)))
         found = survey(home.ledger.log, self.trust, seen=self._seen, given=asked.given)
         self.survey = replace(found, checks=(*faults, *found.checks))
-        self._evidence = Evidence(
+        self.evidence = Evidence(
             ledger=home.ledger,
             store=home.store,
             trust=self.trust,
             survey=self.survey,
             policy=asked.policy,
+            reads=asked.reads,
             guarded=frozenset(project.settings.aliases),
         )
 
     def run(self, run_id: RunId) -> Verification:
         """Verify a run."""
-        return verify_one(run_id, self._evidence)
+        return verify_one(run_id, self.evidence)
 
     def spoken(self, run_id: RunId) -> tuple[Spoken, ...]:
         """Return what people have said of a run, each with what came of its signature."""
-        return spoken_of(tuple(self._evidence.ledger.events(run_id)), self._evidence)
+        return spoken_of(tuple(self.evidence.ledger.events(run_id)), self.evidence)
 
     def versions(self, step: str) -> dict[int, Version]:
         """Return a step's published versions by number, with what people have said of them."""
-        return judge_step(step, self._evidence.ledger, self._evidence.court)[0]
+        return judge_step(step, self.evidence.ledger, self.evidence.court())[0]
 
     def version(self, found: StepVersion) -> Verification:
         """Verify a published version: all of its bytes, who published it, and what people have said of it."""
@@ -101,15 +104,15 @@ class Verifier:
         files: list[tuple[str, Digest]] = [("the manifest", found.manifest)]
         git: Mapping[str, Json] | None = None
         with suppress(NotFound, IntegrityError, UnsupportedVersion):  # that is told of the manifest itself
-            manifest = Manifest.from_bytes(self._evidence.store.get(found.manifest))
+            manifest = Manifest.from_bytes(self.evidence.store.get(found.manifest))
             git = manifest.git
             files += [("the environment key", manifest.environment)]
             files += [(each.path, each.digest) for each in manifest.files]
-        return verify_version(version, files, git, self._evidence)
+        return verify_version(version, files, git, self.evidence)
 
     def all(self, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
         """Verify the log, and then each run that has ended."""
-        return verify_whole(self._evidence, looked)
+        return verify_whole(self.evidence, looked, partial(share, self))
 
     @property
     def is_sound(self) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from nbprod.digest import Digest, Json, canonical, digest_json, read_canonical
-from nbprod.errors import IntegrityError, UnsupportedVersion
+from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
 from nbprod.record.ids import RunId
 from nbprod.record.labels import Labels
 from nbprod.record.launch import Launch
@@ -174,7 +174,7 @@ class RunRecord:
             if statement["_type"] != STATEMENT_TYPE or kind != PREDICATE_TYPE:
                 raise IntegrityError("this is not a run's record", expected=PREDICATE_TYPE, found=kind)
             return cls._from_predicate(statement["predicate"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, CallerError) as error:
             raise IntegrityError("this is not a run's record", found=f"{type(error).__name__}: {error}") from error
 
     @classmethod

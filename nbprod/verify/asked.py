@@ -23,6 +23,7 @@ class Asked:
         given: checkpoints that were kept elsewhere, as signed notes.
         seen: the file in which it is remembered what was seen; None: the user's own.
         policy: what is asked for beyond soundness.
+        reads: whether everything that records name is read and hashed; the records themselves always are.
     """
 
     root: str | None = None
@@ -30,6 +31,7 @@ class Asked:
     given: Sequence[str] = ()
     seen: Path | None = None
     policy: Policy = field(default_factory=Policy)
+    reads: bool = True
 
 
 def believed(trust: Trust) -> list[Check]:

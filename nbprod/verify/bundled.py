@@ -42,7 +42,7 @@ class BundleVerifier:
     def __init__(self, bundle: Bundle, asked: Asked, environ: Mapping[str, str]) -> None:
         self._bundle = bundle
         ledger = bundle.ledger
-        faults = [_altered(3, "bundle", fault) for fault in bundle.faults()]
+        faults = [_altered(3, "bundle", fault) for fault in bundle.faults(reads=asked.reads)]
         given = None if asked.keys is None else KeyFile.open(asked.keys, root=asked.root)
         try:
             told = read_trust(ledger.log)
@@ -63,6 +63,7 @@ class BundleVerifier:
             trust=self.trust,
             survey=self.survey,
             policy=asked.policy,
+            reads=asked.reads,
             left_out=frozenset(each.digest for each in bundle.index.absent if each.left_out),
         )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nbprod.digest import Digest
-from nbprod.errors import DigestMismatch, IntegrityError, NbprodError, NotFound, UnsupportedVersion
+from nbprod.errors import IntegrityError, NbprodError, NotFound, UnsupportedVersion
 from nbprod.ledger.events import BytesErased, RunEvent, RunFinished, RunStarted
 from nbprod.ledger.index import fold
-from nbprod.ledger.ledger import StoredEvent
+from nbprod.ledger.ledger import Dossier, StoredEvent
 from nbprod.ledger.named import records_of
 from nbprod.ledger.query import RunRow
 from nbprod.record.kept import kept_inputs
@@ -18,39 +18,13 @@ from nbprod.record.tombstone import Tombstone
 from nbprod.record.trace import Trace
 from nbprod.record.uses import TOLD, called_uses
 from nbprod.store import Store
+from nbprod.verify.objects import BYTES, STEP, Object, Objects
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.stored import lost
 
-__all__ = [
-    "STEP",
-    "Object",
-    "check_events",
-    "check_objects",
-    "check_second_endings",
-    "check_tombstones",
-    "erased_of",
-    "read_object",
-]
+__all__ = ["STEP", "check_events", "check_objects", "check_second_endings", "check_tombstones", "erased_of"]
 
-STEP = 3
-_BYTES, _EVENTS, _ERASED = "bytes", "events", "erasure"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Object:
-    """An object of the store that a record names.
-
-    Args:
-        what: for people.
-        digest: of its bytes.
-        size: in bytes; None where the record does not say.
-        is_input: whether the run read it, and the trace says that it is kept.
-    """
-
-    what: str
-    digest: Digest
-    size: int | None = None
-    is_input: bool = False
+_EVENTS, _ERASED = "events", "erasure"
 
 
 def objects_of(record: RunRecord) -> Iterator[Object]:
@@ -74,7 +48,7 @@ def objects_of(record: RunRecord) -> Iterator[Object]:
 
 def check_objects(
     record: RunRecord,
-    store: Store,
+    objects: Objects | None,
     gone: dict[Digest, BytesErased],
     waits: str | None,
     left_out: Container[Digest] = (),
@@ -83,57 +57,43 @@ def check_objects(
 
     Args:
         record: the run's.
-        store: has them.
+        objects: reads them; None: they are not to be read.
         gone: those that were erased, with the event that says so.
         waits: the host whose spool has some of them; None: they all went to the store.
         left_out: inputs that need not be there.
     """
-    checks: list[Check] = []
-    faulty: set[Digest] = set()
-    read = 0
+    named = list(objects_of(record))
+    if objects is None:
+        return [Check.beside(STEP, BYTES, f"{len(named)} objects were not looked at, as was asked for")]
+    untold: list[Check] = []
     try:
-        for each in _named(record, store, faulty):
-            if each.is_input and each.digest in left_out and not store.has(each.digest):
-                continue
-            found = [_gone(each, check, gone.get(each.digest), waits) for check in read_object(each, store)]
-            faulty.update([each.digest] if found else [])
-            checks += found
-            read += not found
+        known = {each.digest for each in named}
+        kept = [each for each in _inputs(record, objects) if each.digest not in known]
+        named += [each for each in kept if each.digest not in left_out or objects.has(each.digest)]
     except IntegrityError as error:  # it has its digest, and is no trace, or no list of a folder
-        checks.append(_altered(_BYTES, f"which inputs are kept cannot be told: {error}"))
-    return [Check.passed(STEP, _BYTES, f"{read} objects were read, and are what the record says"), *checks]
+        untold.append(_altered(BYTES, f"which inputs are kept cannot be told: {error}"))
+    except UnsupportedVersion as error:
+        untold.append(Check.open(STEP, BYTES, f"which inputs are kept cannot be told: {error}"))
+    checks = [_gone(each, found, gone.get(each.digest), waits) for each, found in objects.read(named)]
+    read = len(named) - len(checks)
+    return [Check.passed(STEP, BYTES, f"{read} objects were read, and are what the record says"), *checks, *untold]
 
 
-def _named(record: RunRecord, store: Store, faulty: Container[Digest]) -> Iterator[Object]:
-    """Yield all objects that a record names, and then the inputs that its trace says are kept, each once.
-
-    Args:
-        record: the run's.
-        store: has its trace.
-        faulty: hears meanwhile of what is not there, or not what it was.
+def _inputs(record: RunRecord, objects: Objects) -> list[Object]:
+    """Return the inputs that a record's trace says are kept, each once.
 
     Raises:
         IntegrityError: what has the digest of a trace, or of a folder's list, is none.
+        UnsupportedVersion: a newer nbprod wrote the trace.
     """
-    known: set[Digest] = set()
-    for each in objects_of(record):
-        known.add(each.digest)
-        yield each
-    if record.trace is None or record.trace.digest in faulty:
-        return
-    trace = Trace.from_bytes(store.get(record.trace.digest))
-    for kept in kept_inputs(trace, lambda digest: _listing(store, digest)):
-        if kept.digest not in known:
-            known.add(kept.digest)
-            what = f"the list of the files of {kept.path}" if kept.folder else f"input {kept.path}"
-            yield Object(what=what, digest=kept.digest, size=kept.size, is_input=True)
-
-
-def _listing(store: Store, digest: Digest) -> bytes | None:
-    try:
-        return store.get(digest)
-    except (NotFound, DigestMismatch):  # which the list's own check tells
-        return None
+    data = None if record.trace is None else objects.get(record.trace.digest)
+    if data is None:  # which the trace's own check tells
+        return []
+    found: dict[Digest, Object] = {}
+    for kept in kept_inputs(Trace.from_bytes(data), objects.get):
+        what = f"the list of the files of {kept.path}" if kept.folder else f"input {kept.path}"
+        found.setdefault(kept.digest, Object(what=what, digest=kept.digest, size=kept.size))
+    return list(found.values())
 
 
 def _gone(each: Object, found: Check, stone: BytesErased | None, waits: str | None) -> Check:
@@ -141,9 +101,9 @@ def _gone(each: Object, found: Check, stone: BytesErased | None, waits: str | No
     if found.means is not Conclusion.INCOMPLETE:
         return found
     if stone is not None:
-        return Check.beside(STEP, _BYTES, f"{each.what} was erased by {stone.by}, because: {stone.why}")
+        return Check.beside(STEP, BYTES, f"{each.what} was erased by {stone.by}, because: {stone.why}")
     if waits is not None:
-        return Check.open(STEP, _BYTES, f"{each.what} may wait in the spool of {waits}: run `nbprod recover` there")
+        return Check.open(STEP, BYTES, f"{each.what} may wait in the spool of {waits}: run `nbprod recover` there")
     return found
 
 
@@ -161,64 +121,46 @@ def check_tombstones(stones: Sequence[BytesErased], store: Store) -> Iterator[Ch
                 yield _altered(_ERASED, "a tombstone's statement says something else than the ledger")
 
 
-def check_events(
-    events: Sequence[StoredEvent], record: RunRecord, row: RunRow | None, *, before: int
-) -> Iterator[Check]:
+def check_events(dossier: Dossier, record: RunRecord) -> Iterator[Check]:
     """Compare a run's events with its record, and the index with its events.
 
     Args:
-        events: of the run, in order.
-        record: that the last of them names.
-        row: the run in the index.
-        before: how many of the events were there when the row was read; those behind them may have come later.
+        dossier: what the ledger has of the run.
+        record: that its end names.
     """
     faults: list[str] = []
-    for stored in events:
+    for stored in dossier.events:
         event = stored.event
         if isinstance(event, RunStarted):
             faults += _differ(event, record)
         elif isinstance(event, RunFinished):
             faults += _differ_at_end(event, record)
-    faults += _index_faults(events, row, before)
+    faults += _index_faults(dossier)
     yield from (_altered(_EVENTS, fault) for fault in faults)
     if not faults:
-        yield Check.passed(STEP, _EVENTS, f"{len(events)} events say the same as the record and the index")
+        yield Check.passed(STEP, _EVENTS, f"{len(dossier.events)} events say the same as the record and the index")
 
 
-def _index_faults(events: Sequence[StoredEvent], row: RunRow | None, before: int) -> list[str]:
-    wanted = None if row is None else replace(row, lease_until=None)
+def _index_faults(dossier: Dossier) -> list[str]:
     made: RunRow | None = None
-    fits = False
     try:
-        for count, stored in enumerate(events, 1):
+        for stored in dossier.events:
             assert isinstance(stored.event, RunEvent)  # noqa: S101 - a run has no others
             made = fold(made, stored.event)
-            fits = fits or (count >= before and made == wanted)
     except NbprodError as error:
         return [f"the events do not follow from each other: {error}"]
+    row = dossier.row
+    fits = made == (None if row is None else replace(row, lease_until=None))
     return [] if fits else ["the index says something else than the events: see `nbprod ledger check`"]
 
 
-def check_second_endings(events: Sequence[StoredEvent], store: Store) -> Iterator[Check]:
+def check_second_endings(events: Sequence[StoredEvent], objects: Objects) -> Iterator[Check]:
     """See that the records of second endings are there, which stand beside the verdict."""
     for stored in events:
         if not isinstance(stored.event, RunFinished):
             for _, digest in records_of(stored.event):
-                yield from read_object(Object(what="the record of a second ending", digest=digest), store)
-
-
-def read_object(each: Object, store: Store) -> Iterator[Check]:
-    """Yield what is wrong with an object's bytes, if anything is."""
-    try:
-        store.check(each.digest)
-        size = store.size(each.digest)
-    except NotFound:
-        yield lost(STEP, _BYTES, store, each.digest, each.what)
-    except IntegrityError as error:
-        yield _altered(_BYTES, f"{each.what}: {error.what}")
-    else:
-        if each.size not in (None, size):
-            yield _altered(_BYTES, f"{each.what} has {size} bytes, and the record says {each.size}")
+                named = [Object(what="the record of a second ending", digest=digest)]
+                yield from (found for _, found in objects.read(named))
 
 
 def _differ(event: RunStarted, record: RunRecord) -> Iterator[str]:

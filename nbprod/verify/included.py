@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.bundle.views import BundleLog
@@ -10,33 +10,40 @@ from nbprod.errors import IntegrityError
 from nbprod.ledger.events import Event, RunEvent, StepEvent, to_json
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.log import EventLog, Leaf
-from nbprod.merkle import check_inclusion, inclusion_proof, leaf_hash
+from nbprod.merkle import HASH_SIZE, check_inclusion, inclusion_proof, leaf_hash
 from nbprod.verify.outcome import Check, Conclusion
 
-__all__ = ["STEP", "check_included", "fault_of"]
+__all__ = ["STEP", "Prove", "check_included", "fault_of", "newest_in", "proof_by", "proof_in"]
 
 STEP = 4
 _NAME = "inclusion"
 
 
-def check_included(log: EventLog, events: Sequence[StoredEvent], newest: Checkpoint | None) -> tuple[Check, ...]:
+Prove = Callable[[Leaf, Event], str | None]
+"""Says why an event at a place that a checkpoint covers is not proven to be in its tree; None if it is."""
+
+
+def check_included(
+    events: Sequence[StoredEvent], leaf_of: Callable[[int], Leaf | None], newest: Checkpoint | None, prove: Prove
+) -> tuple[Check, ...]:
     """Prove each event's place in the tree of the newest checkpoint.
 
     Args:
-        log: the ledger's, or a bundle's, which has proofs and no tree.
-        events: of one run.
-        newest: the checkpoint; None: there is none.
+        events: of one run, or of one version of a step.
+        leaf_of: returns an event's leaf by its number; None while it has no place.
+        newest: the checkpoint; None: there is none (see `newest_in`).
+        prove: looks for the proof.
     """
     faults: list[str] = []
     waiting = covered = 0
     for stored in events:
-        leaf = log.leaf_of(stored.seq)
-        if leaf is None or newest is None or leaf.index >= newest.size or not _has_proofs(log, newest):
+        leaf = leaf_of(stored.seq)
+        if leaf is None or newest is None or leaf.index >= newest.size:
             waiting += 1
-            faults += [] if leaf is None else _wrong(leaf, stored.event)
+            faults += [] if leaf is None else _told(fault_of(leaf, stored.event))
             continue
         covered += 1
-        faults += _wrong(leaf, stored.event) or _unproven(log, leaf, newest)
+        faults += _told(prove(leaf, stored.event))
     if faults:
         return tuple(Check.failed(STEP, _NAME, fault, Conclusion.ALTERED) for fault in faults)
     made = []
@@ -47,6 +54,47 @@ def check_included(log: EventLog, events: Sequence[StoredEvent], newest: Checkpo
         told = f"{waiting} of {len(events)} events are not yet covered by a checkpoint: `nbprod checkpoint` makes one"
         made.append(Check.later(STEP, _NAME, told))
     return tuple(made)
+
+
+def newest_in(log: EventLog, newest: Checkpoint | None) -> Checkpoint | None:
+    """Return the newest checkpoint if the log has proofs for its tree: a bundle has those for its own one only."""
+    return None if newest is not None and isinstance(log, BundleLog) and log.size() != newest.size else newest
+
+
+def proof_in(log: EventLog, newest: Checkpoint | None) -> Prove:
+    """Return what proves leaves by the hashes that the log keeps, or by the proofs that a bundle has instead."""
+
+    def prove(leaf: Leaf, event: Event) -> str | None:
+        if (fault := fault_of(leaf, event)) is not None:
+            return fault
+        assert newest is not None  # noqa: S101 - else nothing is covered
+        try:
+            if isinstance(log, BundleLog):
+                proof = log.proof_of(leaf, newest.size)
+            else:
+                proof = inclusion_proof(leaf.index, newest.size, log.nodes)
+            check_inclusion(leaf_hash(leaf.body or b""), leaf.index, newest.size, proof, newest.root)
+        except IntegrityError as error:
+            return f"the event at place {leaf.index} is not what the checkpoint covers: {error}"
+        return None
+
+    return prove
+
+
+def proof_by(hashes: bytes | bytearray) -> Prove:
+    """Return what proves leaves by hashes that make up the checkpoint's root, and of which each fits its event.
+
+    Args:
+        hashes: of all leaves from the first on, one behind the other; both was seen a moment ago.
+    """
+
+    def prove(leaf: Leaf, _: Event) -> str | None:
+        begin = leaf.index * HASH_SIZE
+        if hashes[begin : begin + HASH_SIZE] == leaf_hash(leaf.body or b""):
+            return None
+        return f"the event at place {leaf.index} is not what it was a moment ago, when the log was hashed"
+
+    return prove
 
 
 def fault_of(leaf: Leaf, event: Event) -> str | None:
@@ -66,23 +114,5 @@ def fault_of(leaf: Leaf, event: Event) -> str | None:
     return None
 
 
-def _has_proofs(log: EventLog, newest: Checkpoint) -> bool:
-    """Say whether proofs for that tree can be had: a bundle has those for its own checkpoint only."""
-    return not isinstance(log, BundleLog) or log.size() == newest.size
-
-
-def _wrong(leaf: Leaf, event: Event) -> list[str]:
-    fault = fault_of(leaf, event)
+def _told(fault: str | None) -> list[str]:
     return [] if fault is None else [fault]
-
-
-def _unproven(log: EventLog, leaf: Leaf, newest: Checkpoint) -> list[str]:
-    try:
-        if isinstance(log, BundleLog):
-            proof = log.proof_of(leaf, newest.size)
-        else:
-            proof = inclusion_proof(leaf.index, newest.size, log.nodes)
-        check_inclusion(leaf_hash(leaf.body or b""), leaf.index, newest.size, proof, newest.root)
-    except IntegrityError as error:
-        return [f"the event at place {leaf.index} is not what the checkpoint covers: {error}"]
-    return []

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from nbprod.attest.checkpoint import Checkpoint
 from nbprod.attest.keyring import DEVELOPMENT
 from nbprod.digest import Digest
-from nbprod.errors import CallerError, IntegrityError, NotFound, UnsupportedVersion
-from nbprod.ledger import Ledger, RunRow, StoredEvent
+from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
+from nbprod.ledger import Dossier, Ledger, RunRow, StoredEvent
 from nbprod.ledger.events import BytesErased, RunFinished
+from nbprod.ledger.log import Leaf
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
-from nbprod.runner.spooled import where_bytes_wait
+from nbprod.runner.spooled import where_waiting
 from nbprod.store import Store
 from nbprod.verify.content import check_events, check_objects, check_second_endings, check_tombstones, erased_of
 from nbprod.verify.erasures import judge_tombstones
-from nbprod.verify.included import check_included
+from nbprod.verify.included import Prove, check_included, newest_in, proof_in
+from nbprod.verify.objects import Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known, Policy
 from nbprod.verify.reproduced import check_reproductions
@@ -27,7 +30,7 @@ from nbprod.verify.stored import lost
 from nbprod.verify.survey import Survey
 from nbprod.verify.trust import Trust
 
-__all__ = ["Evidence", "spoken_of", "verify_run"]
+__all__ = ["Evidence", "spoken_of", "unreadable", "verify_dossier", "verify_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class Evidence:
         trust: whose signatures count.
         survey: what was found out about the log as a whole.
         policy: what is asked for beyond soundness.
+        reads: whether everything that records name is read and hashed.
         left_out: inputs that a bundle does without, by choice of who made it.
         guarded: the aliases of published steps that only who may is to move.
     """
@@ -49,22 +53,30 @@ class Evidence:
     trust: Trust
     survey: Survey
     policy: Policy = field(default_factory=Policy)
+    reads: bool = True
     left_out: frozenset[Digest] = frozenset()
     guarded: frozenset[str] = frozenset()
 
     @property
-    def court(self) -> Court:
-        """What statements of people are judged by."""
-        return Court(log=self.ledger.log, store=self.store, trust=self.trust, size=self.survey.size)
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint, if there are proofs for its tree."""
+        found = self.survey.newest
+        return None if found is None else newest_in(self.ledger.log, found.checkpoint)
 
+    @property
+    def objects(self) -> Objects | None:
+        """What reads the objects that records name; None: they are not to be read."""
+        return Objects(self.store) if self.reads else None
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A run's events, its row in the index, and how many events there were before the row was read."""
+    def court(self, leaf_of: Callable[[int], Leaf | None] | None = None) -> Court:
+        """Return what statements of people are judged by.
 
-    events: tuple[StoredEvent, ...]
-    row: RunRow | None
-    before: int
+        Args:
+            leaf_of: returns an event's leaf by its number; None: the log is asked.
+        """
+        return Court(
+            leaf_of=leaf_of or self.ledger.log.leaf_of, store=self.store, trust=self.trust, size=self.survey.size
+        )
 
 
 def verify_run(run_id: RunId, evidence: Evidence) -> Verification:
@@ -80,32 +92,50 @@ def verify_run(run_id: RunId, evidence: Evidence) -> Verification:
     Raises:
         LedgerUnavailable, StoreUnavailable: they cannot be read.
     """
-    checks = tuple(sorted(_checks(run_id, evidence), key=lambda check: check.step))
-    return Verification(subject=str(run_id), checks=checks)
-
-
-def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
-    yield from evidence.survey.checks
     try:
-        read = _read(run_id, evidence.ledger)
-    except (IntegrityError, UnsupportedVersion, ValueError) as error:
-        yield _altered(4, "inclusion", f"an event of the run cannot be read: {error}")
+        (dossier,) = evidence.ledger.dossiers([run_id])
+    except (IntegrityError, ValueError) as error:
+        return unreadable(run_id, evidence, error)
+    return verify_dossier(dossier, evidence, proof_in(evidence.ledger.log, evidence.newest), evidence.objects)
+
+
+def verify_dossier(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects | None) -> Verification:
+    """Verify a run of which it was read what the ledger has.
+
+    Args:
+        dossier: that.
+        evidence: what it is verified against.
+        prove: proves events' places in the newest checkpoint's tree.
+        objects: reads what the record names; None: it is not to be read.
+    """
+    checks = tuple(sorted(_checks(dossier, evidence, prove, objects), key=lambda check: check.step))
+    return Verification(subject=str(dossier.run_id), checks=checks)
+
+
+def unreadable(run_id: RunId, evidence: Evidence, error: Exception) -> Verification:
+    """Return what it means that the ledger's part of a run cannot be read."""
+    return Verification(subject=str(run_id), checks=(*evidence.survey.checks, _unreadable(str(error))))
+
+
+def _checks(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects | None) -> Iterator[Check]:
+    yield from evidence.survey.checks
+    if dossier.fault is not None:
+        yield _unreadable(dossier.fault)
         return
-    end = next((stored for stored in read.events if isinstance(stored.event, RunFinished)), None)
-    newest = evidence.survey.newest
-    included = check_included(evidence.ledger.log, read.events, None if newest is None else newest.checkpoint)
+    end = next((stored for stored in dossier.events if isinstance(stored.event, RunFinished)), None)
+    included = check_included(dossier.events, dossier.leaves.get, evidence.newest, prove)
     yield from included
     if end is None:
-        yield _without_end(read.row)
+        yield _without_end(dossier.row)
         return
     signed, record = SignedBy(()), None
     try:
-        signed, record, found = _recorded(run_id, read, end, evidence)
+        signed, record, found = _recorded(dossier, end, evidence, objects)
         yield from found
     except UnsupportedVersion as error:
         yield Check.open(3, "record", str(error))
     trust = evidence.trust
-    spoken = spoken_of(read.events, evidence)
+    spoken = spoken_of(dossier.events, evidence, dossier.leaves.get)
     yield from (each.said.check for each in spoken)
     label = None if signed.key_id is None else trust.label(signed.key_id)
     known = Known(
@@ -124,21 +154,18 @@ def _checks(run_id: RunId, evidence: Evidence) -> Iterator[Check]:
     yield from evidence.policy.checks(known, development=DEVELOPMENT)
 
 
-def spoken_of(events: Sequence[StoredEvent], evidence: Evidence) -> tuple[Spoken, ...]:
+def spoken_of(
+    events: Sequence[StoredEvent], evidence: Evidence, leaf_of: Callable[[int], Leaf | None] | None = None
+) -> tuple[Spoken, ...]:
     """Return what people have said of a run, each with what came of it.
 
     Args:
         events: of the run.
         evidence: what it is verified against.
+        leaf_of: returns an event's leaf by its number; None: the log is asked.
     """
     end = next((stored.event for stored in events if isinstance(stored.event, RunFinished)), None)
-    return judge_reviews(events, None if end is None else end.record, evidence.court)
-
-
-def _read(run_id: RunId, ledger: Ledger) -> _Read:
-    before = sum(1 for _ in ledger.events(run_id))
-    row = _row(run_id, ledger)
-    return _Read(tuple(ledger.events(run_id)), row, before)
+    return judge_reviews(events, None if end is None else end.record, evidence.court(leaf_of))
 
 
 def _without_end(row: RunRow | None) -> Check:
@@ -148,12 +175,12 @@ def _without_end(row: RunRow | None) -> Check:
 
 
 def _recorded(
-    run_id: RunId, read: _Read, end: StoredEvent, evidence: Evidence
+    dossier: Dossier, end: StoredEvent, evidence: Evidence, objects: Objects | None
 ) -> tuple[SignedBy, RunRecord | None, list[Check]]:
     """Return what a run's record, its signature and its bytes come to."""
     event, store, trust = end.event, evidence.store, evidence.trust
     assert isinstance(event, RunFinished)  # noqa: S101 - chosen so
-    waits = where_bytes_wait(evidence.ledger, run_id)
+    waits = where_waiting(dossier.events)
     try:
         data = store.get(event.record)
         record = RunRecord.from_bytes(data)
@@ -164,28 +191,25 @@ def _recorded(
         return SignedBy(()), None, [found]
     except IntegrityError as error:
         return SignedBy(()), None, [_altered(3, "record", str(error))]
-    leaf = evidence.ledger.log.leaf_of(end.seq)
+    leaf = dossier.leaves.get(end.seq)
     signed = check_signature(event.attestation, data, record, store, trust)
-    buried = [stored for stored in read.events if isinstance(stored.event, BytesErased)]
+    buried = [stored for stored in dossier.events if isinstance(stored.event, BytesErased)]
     stones = [stored.event for stored in buried if isinstance(stored.event, BytesErased)]
     checks = [
         *signed.checks,
         check_key(signed, trust, None if leaf is None else leaf.index, evidence.survey.size),
-        *check_objects(record, store, erased_of(stones), waits, evidence.left_out),
+        *check_objects(record, objects, erased_of(stones), waits, evidence.left_out),
         *check_tombstones(stones, store),
-        *judge_tombstones(buried, evidence.court),
-        *check_events(read.events, record, read.row, before=read.before),
-        *check_second_endings(read.events, store),
-        *check_reproductions(read.events, store, trust),
+        *judge_tombstones(buried, evidence.court(dossier.leaves.get)),
+        *check_events(dossier, record),
+        *(() if objects is None else check_second_endings(dossier.events, objects)),
+        *check_reproductions(dossier.events, store, trust),
     ]
     return signed, record, checks
 
 
-def _row(run_id: RunId, ledger: Ledger) -> RunRow | None:
-    try:
-        return ledger.run(run_id)
-    except (CallerError, ValueError, TypeError):  # it is not there, or its columns hold what no run has
-        return None
+def _unreadable(told: str) -> Check:
+    return _altered(4, "inclusion", f"an event of the run cannot be read: {told}")
 
 
 def _altered(step: int, name: str, told: str) -> Check:

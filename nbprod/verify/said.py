@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nbprod.attest.bundle import from_lines
@@ -12,7 +12,7 @@ from nbprod.attest.keyring import DEVELOPMENT
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import IntegrityError, NotFound, SignatureInvalid
 from nbprod.ledger.ledger import StoredEvent
-from nbprod.ledger.log import EventLog
+from nbprod.ledger.log import Leaf
 from nbprod.store import Store
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.stored import lost
@@ -48,20 +48,20 @@ class Court:
     """What statements are judged by.
 
     Args:
-        log: gives events their places.
+        leaf_of: returns an event's leaf by its number; None while it has no place.
         store: has the envelopes.
         trust: whose signatures count.
         size: how many places were given.
     """
 
-    log: EventLog
+    leaf_of: Callable[[int], Leaf | None]
     store: Store
     trust: Trust
     size: int
 
     def place(self, stored: StoredEvent) -> int:
         """Return an event's place; where it has none yet, the one that it gets at the earliest."""
-        leaf = self.log.leaf_of(stored.seq)
+        leaf = self.leaf_of(stored.seq)
         return self.size if leaf is None else leaf.index
 
     def judge(

@@ -8,16 +8,14 @@ from typing import Any
 from nbprod.attest.keyring import DEVELOPMENT
 from nbprod.digest import Digest
 from nbprod.ledger.events import StepPublished, StepReviewed
-from nbprod.verify.content import Object, read_object
-from nbprod.verify.included import check_included
+from nbprod.verify.included import check_included, proof_in
+from nbprod.verify.objects import BYTES, STEP, Object, Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known
 from nbprod.verify.run import Evidence
 from nbprod.verify.steps import Version
 
 __all__ = ["verify_version"]
-
-_STEP = 3
 
 
 def verify_version(
@@ -27,7 +25,7 @@ def verify_version(
 
     Args:
         version: with what came of the signatures.
-        files: all that belongs to it, with what it is called.
+        files: all that belongs to it, with what it is called; the manifest first.
         git: what git said when it was published.
         evidence: what it is verified against.
     """
@@ -45,19 +43,15 @@ def _checks(
     elif publication.key_id is None and publication.check.means is Conclusion.VERIFIED:
         yield Check.open(2, "key", "no key that may publish has signed its publication")
     yield from version.checks
-    faults = [
-        fault for what, digest in files for fault in read_object(Object(what=what, digest=digest), evidence.store)
-    ]
-    yield from faults
-    yield Check.passed(_STEP, "bytes", f"{len(files) - len(faults)} objects were read, and are what the manifest says")
+    yield from _read(files, evidence)
     event = version.event
     events = [
         stored
         for stored in evidence.ledger.step_events(event.step)
         if isinstance(stored.event, StepPublished | StepReviewed) and stored.event.number == event.number
     ]
-    newest = evidence.survey.newest
-    included = check_included(evidence.ledger.log, events, None if newest is None else newest.checkpoint)
+    log, newest = evidence.ledger.log, evidence.newest
+    included = check_included(events, log.leaf_of, newest, proof_in(log, newest))
     yield from included
     trust, label = evidence.trust, publication.label or None
     known = Known(
@@ -70,3 +64,14 @@ def _checks(
         git=git,
     )
     yield from evidence.policy.checks(known, development=DEVELOPMENT)
+
+
+def _read(files: Sequence[tuple[str, Digest]], evidence: Evidence) -> Iterator[Check]:
+    """Read and hash a version's files; where they are not to be read, its manifest alone, which names them."""
+    wanted = [Object(what=what, digest=digest) for what, digest in files]
+    if not evidence.reads:
+        yield Check.beside(STEP, BYTES, f"{len(wanted) - 1} objects were not looked at, as was asked for")
+        del wanted[1:]
+    faults = [fault for _, fault in Objects(evidence.store).read(wanted)]
+    yield from faults
+    yield Check.passed(STEP, BYTES, f"{len(wanted) - len(faults)} objects were read, and are what the manifest says")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.errors import IntegrityError, UnsupportedVersion
@@ -12,42 +12,100 @@ from nbprod.ledger.log import Leaf, NoteKind
 from nbprod.ledger.values import read_json
 from nbprod.merkle import CompactRange, leaf_hash
 from nbprod.record.ids import RunId
-from nbprod.verify.included import fault_of
+from nbprod.verify.included import Prove, fault_of, proof_by, proof_in
+from nbprod.verify.objects import Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
-from nbprod.verify.run import Evidence, verify_run
+from nbprod.verify.run import Evidence, unreadable, verify_dossier
 from nbprod.verify.steps import Moved, judge_step
-from nbprod.verify.survey import opened
+from nbprod.verify.survey import Survey, opened
 
-__all__ = ["verify_log"]
+__all__ = ["Pages", "verify_log"]
 
 _STEP = 4
 _NAME = "log"
 _MOST = 20
 """Faults of events that are told one by one."""
+_PAGE = 200
+"""Runs that the ledger is asked for at once."""
 
 
-def verify_log(evidence: Evidence, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
-    """Yield what the log comes to, then each run that has ended, in flat memory.
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What is needed to verify runs of a log that was hashed as a whole, also in another process.
+
+    Args:
+        survey: what was found out about the log as a whole; a moment later it may be longer.
+        hashes: of all leaves, one behind the other; None: the log is not sound, and each event asks it for a proof.
+    """
+
+    survey: Survey
+    hashes: bytes | None
+
+    def verify(self, page: Sequence[RunId], evidence: Evidence, objects: Objects | None) -> list[Verification]:
+        """Verify some runs, of which the ledger is asked at once.
+
+        Args:
+            page: a few hundred at most.
+            evidence: what they are verified against; what it says of the log as a whole does not count.
+            objects: reads what records name; None: it is not to be read.
+        """
+        alone = replace(evidence, survey=replace(self.survey, checks=()))
+        # Where the hashes' root is the checkpoint's, a proof for each would say no more.
+        prove = proof_in(evidence.ledger.log, alone.newest) if self.hashes is None else proof_by(self.hashes)
+        return list(_runs(page, alone, prove, objects))
+
+
+Share = Callable[[Pages, Sequence[Sequence[RunId]]], Iterator[list[Verification]] | None]
+"""Has pages of runs verified by several processes, in their order; None: that is not worth it."""
+
+
+def verify_log(
+    evidence: Evidence, looked: Callable[[int], None] = lambda _: None, share: Share = lambda *_: None
+) -> Iterator[Verification]:
+    """Yield what the log comes to, then each run that has ended, with some 100 bytes for each event in memory.
 
     Args:
         evidence: what is verified, and against what.
         looked: hears how many runs were verified.
+        share: lets other processes help.
 
     Raises:
         LedgerUnavailable, StoreUnavailable: they cannot be read.
     """
     current = evidence.trust.current
     ended: list[RunId] = []
-    checks = (*_events(evidence, ended), *_steps(evidence), *evidence.survey.checks)
-    yield Verification(subject="the log" if current is None else current.log, checks=checks)
-    alone = replace(evidence, survey=replace(evidence.survey, checks=()))  # they stand above, once for all
-    for count, run_id in enumerate(ended, 1):
-        yield verify_run(run_id, alone)
+    hashes = bytearray()
+    log = (*_events(evidence, ended, hashes), *evidence.survey.checks)
+    name = "the log" if current is None else current.log
+    yield Verification(subject=name, checks=(*log, *_steps(evidence)))
+    pages = [ended[begin : begin + _PAGE] for begin in range(0, len(ended), _PAGE)]
+    sound = bool(Verification(subject=name, checks=log))
+    how = Pages(evidence.survey, bytes(hashes) if sound else None)
+    objects = evidence.objects
+    count = 0
+    for found in share(how, pages) or (how.verify(page, evidence, objects) for page in pages):
+        yield from found
+        count += len(found)
         looked(count)
 
 
-def _events(evidence: Evidence, ended: list[RunId]) -> Iterator[Check]:
-    """Hash every event, and compare the roots at the sizes of all checkpoints; note the runs that have ended."""
+def _runs(page: Sequence[RunId], evidence: Evidence, prove: Prove, objects: Objects | None) -> Iterator[Verification]:
+    """Verify some runs; where the ledger's part of one of them cannot be read, each is asked for alone."""
+    try:
+        dossiers = evidence.ledger.dossiers(page)
+    except (IntegrityError, ValueError) as error:
+        if len(page) == 1:
+            yield unreadable(page[0], evidence, error)
+            return
+        for each in page:
+            yield from _runs([each], evidence, prove, objects)
+        return
+    for dossier in dossiers:
+        yield verify_dossier(dossier, evidence, prove, objects)
+
+
+def _events(evidence: Evidence, ended: list[RunId], hashes: bytearray) -> Iterator[Check]:
+    """Hash every event, and compare the roots at the sizes of all checkpoints; note hashes and the runs that ended."""
     wanted: dict[int, set[bytes]] = {}
     faults: list[str] = []
     for checkpoint in _checkpoints(evidence, faults):
@@ -61,8 +119,10 @@ def _events(evidence: Evidence, ended: list[RunId]) -> Iterator[Check]:
         faults += [] if fault is None else [fault]
         if isinstance(event, RunFinished):
             ended.append(event.run_id)
-        tree = tree.extend([leaf_hash(leaf.body or b"")])
-        if wanted.get(tree.size, {tree.root}) != {tree.root}:
+        hashed = leaf_hash(leaf.body or b"")
+        hashes += hashed
+        tree = tree.extend([hashed])
+        if tree.size in wanted and wanted[tree.size] != {tree.root}:
             faults.append(f"the first {tree.size} events are not those that a checkpoint covers")
     faults += [f"a checkpoint covers {size} events: the end was cut off" for size in wanted if size > tree.size]
     yield from (Check.failed(_STEP, _NAME, fault, Conclusion.ALTERED) for fault in faults[:_MOST])
@@ -79,7 +139,7 @@ def _steps(evidence: Evidence) -> Iterator[Check]:
     """Judge all that is told of published steps: what is not right one by one, the rest in numbers."""
     signed = unsigned = 0
     for step in sorted({each.step for each in evidence.ledger.published()}):
-        versions, moves = judge_step(step, evidence.ledger, evidence.court)
+        versions, moves = judge_step(step, evidence.ledger, evidence.court())
         yield from _guarded({move.event.alias: move for move in moves}, evidence.guarded)  # of each, where it is now
         for check in (*(check for each in versions.values() for check in each.checks), *(each.check for each in moves)):
             if check.outcome is Outcome.PASSED:

@@ -266,3 +266,20 @@ def test_who_is_about_to_commit_is_waited_for(url: str) -> None:
         assert asked.result(timeout=30) == 2
     assert [leaf.seq for leaf in ledger.log.leaves()] == [drawn, drawn + 1]
     ledger.close()
+
+
+def test_what_there_is_of_runs_is_told_at_once(told: Told) -> None:
+    ledger = told.ledger
+    first, second = told.finish(told.start()), told.start()
+    ledger.log.sequence()
+    third = told.start()
+    never = RunId("01890000-0000-7000-8000-000000000000")
+    one, two, none, three = ledger.dossiers([first, second, never, third])
+    assert [each.run_id for each in (one, two, none, three)] == [first, second, never, third]
+    assert one.events == tuple(ledger.events(first))
+    assert one.row == ledger.run(first)
+    assert list(one.leaves.values()) == [ledger.log.leaf_of(stored.seq) for stored in one.events]
+    assert [leaf.index for leaf in two.leaves.values()] == [2]
+    assert (none.events, none.leaves, none.row, none.fault) == ((), {}, None, None)
+    assert (len(three.events), three.leaves) == (1, {})
+    assert ledger.dossiers([]) == []

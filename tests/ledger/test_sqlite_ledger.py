@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -26,6 +27,7 @@ from nbprod.ledger.events import RunNamed, StepPublished, StepReviewed
 from nbprod.record.ids import RunId
 from nbprod.record.review import Decision
 from tests.house import ROOT
+from tests.tally import KILLS, counting
 from tests.telling import DIGEST, START, finished, started
 
 NOBODY = 65534
@@ -74,6 +76,31 @@ def test_sixteen_processes_append_runs(path: Path, runs: int, record_property: C
     ledger = open_ledger(str(path))
     assert sum(1 for _ in ledger.runs(RunQuery(running=False))) == 16 * runs
     assert [each.seq for each in ledger.events()] == list(range(1, 32 * runs + 1))
+    ledger.close()
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(KILLS // 5, marks=[pytest.mark.torture, pytest.mark.timeout(3500)])])
+def test_an_appender_killed_at_any_moment_leaves_a_sound_ledger(path: Path, kills: int) -> None:
+    dice = random.Random(5)
+    argv = [sys.executable, "-m", "tests.ledger.appender", str(path), "1000000"]
+    ledger = open_ledger(str(path))
+    before = 0
+    with counting("kill -9 of those who append to the ledger", kills, seed=5) as count:
+        for _ in range(kills):
+            with subprocess.Popen(argv, cwd=ROOT) as process:
+                while len(list(ledger.events(after=before))) < 2:
+                    time.sleep(0.01)
+                time.sleep(dice.uniform(0.0, 0.1))
+                process.kill()
+            assert audit(ledger).faults == []
+            seqs = [stored.seq for stored in ledger.events(after=before)]
+            assert seqs == list(range(before + 1, seqs[-1] + 1)), "what was there is there, and nothing is between"
+            before = seqs[-1]
+            count.add("killed")
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        database.execute("UPDATE runs SET host = 'another' WHERE rowid = (SELECT max(rowid) - 1 FROM runs)")
+    assert audit(ledger).faults != []  # positive control
     ledger.close()
 
 

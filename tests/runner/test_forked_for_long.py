@@ -17,6 +17,7 @@ import pytest
 from nbprod.project import Project, RunOptions
 from tests.notebooks import project_in, write
 from tests.processes import command_of, eventually, marked, nothing_survives
+from tests.tally import KILLS, counting
 
 from .test_kill import check, mark_of
 
@@ -133,6 +134,9 @@ def test_whatever_is_killed_nothing_lies(forking: Project) -> None:
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(4))
-def test_whatever_is_killed_two_hundred_times_nothing_lies(forking: Project, seed: int) -> None:
-    kill_while_running(forking, 50, seed)
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_killed_again_and_again_nothing_lies(forking: Project, seed: int) -> None:
+    kills = KILLS // 2 // 8
+    with counting("kill -9 of servers, branches, keepers, kernels and spares", kills, seed=seed) as count:
+        kill_while_running(forking, kills, seed)
+        count.add("killed", kills)

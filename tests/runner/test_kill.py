@@ -26,6 +26,7 @@ from nbprod.project import Project, Run
 from nbprod.record.ids import RunId
 from tests.notebooks import PARAMETERS, lies_of, project_in, write
 from tests.processes import MARK, command_of, eventually, marked, nothing_survives
+from tests.tally import KILLS, counting
 
 pytestmark = [
     pytest.mark.kernel,
@@ -151,9 +152,11 @@ def test_a_runner_killed_at_any_moment(project: Project, seconds: float) -> None
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(34))
-def test_two_hundred_moments(project: Project, seed: int) -> None:
-    kill_at(project, random.Random(seed).uniform(0.0, 5.0), 6)
+@pytest.mark.parametrize("seed", range(KILLS // 20))
+def test_a_runner_killed_at_many_moments(project: Project, seed: int) -> None:
+    with counting("kill -9 of runners with six runs each", 1, seed=seed) as count:
+        kill_at(project, random.Random(seed).uniform(0.0, 5.0), 6)
+        count.add("killed")
 
 
 POINTS = {

@@ -22,6 +22,7 @@ import pytest
 from nbprod.digest import digest_bytes
 from nbprod.errors import DigestMismatch, StoreUnavailable
 from nbprod.store import LocalStore
+from tests.tally import KILLS, counting
 
 NOBODY = 65534
 
@@ -235,6 +236,15 @@ def partial_objects_after_kills(kind: str, root: Path, kills: int) -> int:
 
 def test_a_killed_writer_leaves_no_partial_object(tmp_path: Path) -> None:
     assert partial_objects_after_kills("honest", tmp_path, 10) == 0
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3500)
+def test_a_writer_killed_again_and_again_leaves_no_partial_object(tmp_path: Path) -> None:
+    kills = KILLS // 4
+    with counting("kill -9 of writers to the store", kills, seed=7) as count:
+        assert partial_objects_after_kills("honest", tmp_path, kills) == 0
+        count.add("killed", kills)
 
 
 def test_a_naive_writer_fails_the_test_above(tmp_path: Path) -> None:

@@ -180,3 +180,31 @@ def change_on_postgresql(project: Project, run: str) -> None:
     for statement in ("ALTER TABLE events DISABLE TRIGGER ALL", change, "ALTER TABLE events ENABLE TRIGGER ALL"):
         values = {"run": run} if ":run" in statement else {}
         ledger._connections.write(lambda c, s=statement, v=values: c.execute(text(s), v))  # type: ignore[misc]
+
+
+def test_without_bytes_nothing_that_a_record_names_is_read(base: Base, place: Place) -> None:
+    run = base.runs["good"]
+    record = place.project.run(run).record
+    path = place.object(record.artifacts[0].digest)
+    path.unlink()
+    path.write_bytes(b"another")
+    found = place.verify(run, reads=False)
+    assert found
+    told = [check.told for check in found.checks if check.outcome is Outcome.NOT_APPLICABLE]
+    assert any("8 objects were not looked at, as was asked for" in each for each in told), told
+    assert place.whole(reads=False) is Conclusion.VERIFIED
+    assert place.whole() is Conclusion.ALTERED  # the control
+    event = place.ending(run)
+    place.object(event.record).unlink()
+    assert place.whole(reads=False) is not Conclusion.VERIFIED, "records themselves are always read"
+
+
+def test_several_processes_find_what_one_does(base: Base, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nbprod.project import verifying_together
+
+    place.object(place.project.run(base.runs["good"]).record.notebook.digest).unlink()
+    alone = list(place.verifier().all())
+    assert {str(each.conclusion) for each in alone} == {"verified", "incomplete"}
+    monkeypatch.setattr(verifying_together, "_LEAST", 1)
+    monkeypatch.setattr(verifying_together.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    assert list(place.verifier().all()) == alone

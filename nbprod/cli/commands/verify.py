@@ -49,6 +49,9 @@ _SIGNS = {
 @click.option("--require-sign-off", "sign_offs", multiple=True, metavar="NAME", help="Ask for this sign-off.")
 @click.option("--by-others", is_flag=True, help="Do not count what whoever ran or published it has said.")
 @click.option("--require-clean-git", "clean_git", is_flag=True, help="Ask for a git tree without changes.")
+@click.option(
+    "--no-bytes", is_flag=True, help="Signatures, keys, events and places only: notebooks and artifacts are not read."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: one object a line.")
 def verify(
     run: str | None,
@@ -63,6 +66,7 @@ def verify(
     sign_offs: tuple[str, ...],
     by_others: bool,
     clean_git: bool,
+    no_bytes: bool,
     as_json: bool,
 ) -> int:
     """Tell whether a run, a version, or a bundle that `nbprod export` wrote, is what was recorded and signed.
@@ -83,6 +87,7 @@ def verify(
         given=[each.read().decode(errors="replace") for each in given],
         seen=seen,
         policy=Policy.strict(people, clean_git=clean_git) if strict else Policy(people=people, clean_git=clean_git),
+        reads=not no_bytes,
     )
     if run is not None and _is_bundle(run):
         return _verify_bundle(Path(run), asked, as_json=as_json)
@@ -95,7 +100,7 @@ def verify(
     subject = None if run is None else named(project, run)
     verifier = Verifier(project, asked)
     if subject is None:
-        code = _show_all(verifier, as_json=as_json)
+        code = _show_all(verifier, reads=not no_bytes, as_json=as_json)
     else:
         found = verifier.run(subject) if isinstance(subject, RunId) else verifier.version(subject)
         _show(found, as_json=as_json)
@@ -127,7 +132,7 @@ def _verify_bundle(path: Path, asked: Asked, *, as_json: bool) -> int:
     return exit_codes.of_conclusion(worst)
 
 
-def _show_all(verifier: Verifier, *, as_json: bool) -> int:
+def _show_all(verifier: Verifier, *, reads: bool, as_json: bool) -> int:
     from nbprod.cli.progress import counting  # noqa: PLC0415
     from nbprod.verify import Conclusion  # noqa: PLC0415
 
@@ -145,7 +150,8 @@ def _show_all(verifier: Verifier, *, as_json: bool) -> int:
     if not as_json:
         told = ", ".join(f"{counts[each]} {each}" for each in Conclusion if each in counts) or "none"
         late = f"; {waiting} not yet covered by a checkpoint" if waiting else ""
-        click.echo(f"Runs: {told}{late}.")
+        unread = "" if reads else "; the bytes that they name were not looked at"
+        click.echo(f"Runs: {told}{late}{unread}.")
     return exit_codes.of_conclusion(worst)
 
 
