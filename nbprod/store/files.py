@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from nbprod.digest import Digest
 
-__all__ = ["BLOCK", "blocks", "file_kind", "hash_blocks", "names", "new_file", "sync_folder", "write"]
+__all__ = ["BLOCK", "blocks", "delete", "file_kind", "hash_blocks", "names", "new_file", "sync_folder", "write"]
 
 BLOCK = 1 << 20
 """Bytes read at a time: large enough for hashing at full speed, small enough to keep memory flat."""
@@ -71,3 +72,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def delete(path: Path) -> None:
+    """Remove a file, a link, or a whole folder; nothing happens where nothing is."""
+    if path.is_dir() and not path.is_symlink():  # in a store: it had taken an object's place
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

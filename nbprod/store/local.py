@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from typing import NoReturn
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, NotFound
 from nbprod.store.faults import store_unavailable, target_unwritable
-from nbprod.store.files import blocks, file_kind, hash_blocks, names, new_file, sync_folder, write
+from nbprod.store.files import blocks, delete, file_kind, hash_blocks, names, new_file, sync_folder, write
 from nbprod.store.source import read_at_rest
 from nbprod.store.store import FRESH, STALE
 
@@ -175,7 +174,7 @@ class LocalStore:
         with self._guard("write"):
             for name in names(self._quarantine):
                 if name.startswith(f"{digest.hex}."):
-                    _delete(self._quarantine / name)
+                    delete(self._quarantine / name)
                     count += not name.endswith(".json")
         return count
 
@@ -389,13 +388,6 @@ class LocalStore:
         except FileNotFoundError:
             return False
         return True
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():  # it had taken an object's place
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _time(status: os.stat_result) -> datetime:
