@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from nbprod.attest.keyfile import Role
 from nbprod.attest.keyring import Keyring
 from nbprod.ledger.sql import SqlLedger
 from nbprod.ledger.transfer import exported, import_lines
 from nbprod.project import Project, RunOptions
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.garbage import LEAST, collect
+from nbprod.project.keys import add_key
 from nbprod.project.labels import name_run, tag_run, untag_run
+from nbprod.project.reviews import review
 from nbprod.record.ids import RunId
+from nbprod.record.review import Decision, Wanted
 from nbprod.verify import Conclusion, Outcome, Policy
 from tests.notebooks import project_in, write
 from tests.processes import nothing_survives
@@ -203,8 +207,12 @@ def test_several_processes_find_what_one_does(base: Base, place: Place, monkeypa
     from nbprod.project import verifying_together
 
     place.object(place.project.run(base.runs["good"]).record.notebook.digest).unlink()
-    alone = list(place.verifier().all())
-    assert {str(each.conclusion) for each in alone} == {"verified", "incomplete"}
+    add_key(place.project, Role.REVIEWER, label="Ada, risk")
+    review(place.project, base.runs["published"], Decision.APPROVED, why="looked at")
+    asked = Policy(people=Wanted(approvals=1))
+    alone = list(place.verifier(policy=asked).all())
+    assert {str(each.conclusion) for each in alone} == {"verified", "incomplete", "cannot tell"}
+    assert [each.subject for each in alone[1:] if each] == [base.runs["published"]]
     monkeypatch.setattr(verifying_together, "_LEAST", 1)
     monkeypatch.setattr(verifying_together.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    assert list(place.verifier().all()) == alone
+    assert list(place.verifier(policy=asked).all()) == alone
