@@ -59,7 +59,6 @@ runs = Table(
     Column("host", Text, nullable=False),
     Column("runner_pid", Integer, nullable=False),
     Column("lease_until", Text),
-    Column("fence", Integer, nullable=False, server_default="0"),
     Column("cancel_requested", Text),
     Column("folder", Text, nullable=False),
     Column("search", Text, nullable=False),
@@ -68,6 +67,7 @@ runs = Table(
     Column("flow_run", Text),
     Column("shared", Integer, nullable=False),
     Column("of_run", Text),
+    Column("fence", Integer, nullable=False, server_default="0"),
 )
 
 run_tags = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 __all__ = ["format_size", "setting_size"]
 
@@ -19,7 +20,7 @@ def setting_size(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value if value >= 0 else None
     found = _SIZE.match(value.strip()) if isinstance(value, str) else None
-    return None if found is None else int(float(found[1]) * _UNITS[found[2]])
+    return None if found is None else int(Decimal(found[1]) * _UNITS[found[2]])
 
 
 def format_size(size: int) -> str:

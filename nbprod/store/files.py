@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -12,7 +13,18 @@ from pathlib import Path
 
 from nbprod.digest import Digest
 
-__all__ = ["BLOCK", "blocks", "delete", "file_kind", "hash_blocks", "names", "new_file", "sync_folder", "write"]
+__all__ = [
+    "BLOCK",
+    "blocks",
+    "delete",
+    "file_kind",
+    "hash_blocks",
+    "locked",
+    "names",
+    "new_file",
+    "sync_folder",
+    "write",
+]
 
 BLOCK = 1 << 20
 """Bytes read at a time: large enough for hashing at full speed, small enough to keep memory flat."""
@@ -52,6 +64,17 @@ def names(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+@contextmanager
+def locked(path: Path, kind: int) -> Iterator[None]:
+    """Hold a lock of `fcntl.flock` on a file, which is made if it is not there; whoever dies lets go of it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from typing import NoReturn
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, NotFound
 from nbprod.store.faults import store_unavailable, target_unwritable
-from nbprod.store.files import blocks, delete, file_kind, hash_blocks, names, new_file, sync_folder, write
+from nbprod.store.files import blocks, delete, file_kind, hash_blocks, locked, names, new_file, sync_folder, write
 from nbprod.store.source import read_at_rest
 from nbprod.store.store import FRESH, STALE
 
@@ -160,7 +160,7 @@ class LocalStore:
         with self._guard("write"):
             if self._stat(digest) is None:
                 return False
-            with self._locked(fcntl.LOCK_EX):
+            with locked(self._root / "lock", fcntl.LOCK_EX):
                 status = self._stat(digest)
                 if status is None or (unless_after is not None and _time(status) > unless_after):
                     return False
@@ -190,15 +190,6 @@ class LocalStore:
                         path.unlink()
                         swept += 1
         return swept
-
-    @contextmanager
-    def _locked(self, kind: int) -> Iterator[None]:
-        descriptor = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, kind)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _path(self, digest: Digest) -> Path:
         return self._objects / digest.hex[:2] / digest.hex[2:]
@@ -319,7 +310,7 @@ class LocalStore:
         that the object is not there any more.
         """
         old = _time(os.fstat(descriptor)) < self._clock() - FRESH
-        with self._locked(fcntl.LOCK_SH):
+        with locked(self._root / "lock", fcntl.LOCK_SH):
             now = self._stat(digest)
             if now is None or not os.path.samestat(now, os.fstat(descriptor)):
                 return False

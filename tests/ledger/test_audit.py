@@ -94,6 +94,7 @@ COLUMNS = {
     "flow_run": "'other'",
     "shared": "1",
     "of_run": "run_id",
+    "fence": "7",
 }
 
 

@@ -126,11 +126,11 @@ def test_what_no_record_can_be_made_of_is_closed_without_it(project: Project, mo
     done = run(project, write(project.root, "copied", copy))
     conclude, tries = closer.conclude, []
 
-    def failing(started: Any, ended: Any, *ports: Any) -> Any:
+    def failing(started: Any, ended: Any, *ports: Any, **more: Any) -> Any:
         tries.append(ended.stop.reason)
         if len(tries) == 1:
             raise RecursionError
-        return conclude(started, ended, *ports)
+        return conclude(started, ended, *ports, **more)
 
     monkeypatch.setattr(closer, "conclude", failing)
     ledger, store = open_ledger("memory://"), open_store("memory://", base=project.root)

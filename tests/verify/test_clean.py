@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from nbprod.attest.keyfile import Role
 from nbprod.attest.keyring import Keyring
 from nbprod.ledger.sql import SqlLedger
 from nbprod.ledger.transfer import exported, import_lines
 from nbprod.project import Project, RunOptions
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.garbage import LEAST, collect
+from nbprod.project.keys import add_key
 from nbprod.project.labels import name_run, tag_run, untag_run
+from nbprod.project.reviews import review
 from nbprod.record.ids import RunId
-from nbprod.verify import Conclusion, Outcome, Policy
+from nbprod.record.review import Decision, Wanted
+from nbprod.verify import Conclusion, Outcome, Policy, Verification, verify_log
+from nbprod.verify.whole import Pages
 from tests.notebooks import project_in, write
 from tests.processes import nothing_survives
 from tests.verify.conftest import Base, Place
@@ -203,8 +209,27 @@ def test_several_processes_find_what_one_does(base: Base, place: Place, monkeypa
     from nbprod.project import verifying_together
 
     place.object(place.project.run(base.runs["good"]).record.notebook.digest).unlink()
-    alone = list(place.verifier().all())
-    assert {str(each.conclusion) for each in alone} == {"verified", "incomplete"}
+    add_key(place.project, Role.REVIEWER, label="Ada, risk")
+    review(place.project, base.runs["published"], Decision.APPROVED, why="looked at")
+    asked = Policy(people=Wanted(approvals=1))
+    alone = list(place.verifier(policy=asked).all())
+    assert {str(each.conclusion) for each in alone} == {"verified", "incomplete", "cannot tell"}
+    assert [each.subject for each in alone[1:] if each] == [base.runs["published"]]
     monkeypatch.setattr(verifying_together, "_LEAST", 1)
     monkeypatch.setattr(verifying_together.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    assert list(place.verifier().all()) == alone
+    assert list(place.verifier(policy=asked).all()) == alone
+
+
+def test_a_log_that_grows_meanwhile_raises_no_alarm(base: Base, place: Place) -> None:
+    """What other processes find when they begin may be longer than what was hashed."""
+
+    def grown(how: Pages, pages: Sequence[Sequence[RunId]]) -> Iterator[list[Verification]]:
+        tag_run(place.project.home.ledger, RunId(base.runs["good"]), ["meanwhile"])
+        made = make_checkpoint(place.project)
+        later = place.verifier().evidence
+        assert later.newest == made.checkpoint
+        return (how.verify(page, later, later.objects) for page in pages)
+
+    found = list(verify_log(place.verifier().evidence, share=grown))
+    assert all(found), found
+    assert [each.subject for each in found if not each.covered] == [base.runs["good"], base.runs["late"]]

@@ -52,8 +52,19 @@ CALLS: tuple[tuple[str, ...], ...] = (
     ("keys", "add", NAME),
     ("keys", "rotate", NAME),
     ("keys", "revoke", NAME),
-    ("verify", NAME),
+    ("verify", NAME + "@1"),
     ("verify", "{run}", "--root", NAME),
+    ("verify", "{run}", "--require-sign-off", NAME),
+    ("approve", NAME, "-m", "x"),
+    ("approve", NAME + "@1", "-m", "x"),
+    ("reject", NAME, "-m", "x"),
+    ("sign-off", NAME, "-m", "x", "--as", "risk"),
+    ("sign-off", "{run}", "-m", "x", "--as", NAME),
+    ("withdraw", NAME, "-m", "x"),
+    ("diff", NAME, "{run}"),
+    ("diff", "{run}", NAME),
+    ("secrets", NAME, "--no-flag"),
+    ("export", NAME),
     ("runs", "--step", NAME),
     ("runs", "--tag", NAME),
     ("runs", "--text", NAME),
@@ -138,6 +149,7 @@ def test_no_name_opens_a_file_outside(base: Base, place: Place, count: int, monk
     monkeypatch.chdir(root)
     assert {call[0] for call in CALLS} == set(COMMANDS)
     assert leaked(["describe", "../outside/secret.ipynb"], outside), "the control: a notebook may be anywhere"
+    assert leaked(["verify", "../outside/secret"], outside), "another one: a bundle may be anywhere"
     with counting("path tricks, each by every command that takes a name", count * len(CALLS), seed=count) as told:
         for trick in tricks(outside, root, count):
             for call in CALLS:

@@ -17,7 +17,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 @click.group()
 def ledger() -> None:
-    """Look after the ledger: migrate, export, import, rebuild, check.
+    """Look after the ledger: migrate, copy, rebuild, check.
 
     `migrate` brings its schema up to date. `export FILE` writes its events as lines of JSON, `import FILE` takes them
     over. `rebuild` makes a ledger that was lost anew from the records in the store. `check` compares its index with its

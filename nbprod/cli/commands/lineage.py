@@ -47,7 +47,9 @@ _DOWN = {
 @click.option("--limit", type=click.IntRange(min=1), default=500, show_default=True, help="Show at most so many runs.")
 @click.option("--json", "as_json", is_flag=True, help="Write nodes and edges as JSON.")
 def lineage(what: str, *, up: bool, depth: int | None, limit: int, as_json: bool) -> int:
-    """Say what made something, or what it made: over runs, files and published steps.
+    """Say what made something, or what it made.
+
+    It goes over runs, files and published steps.
 
     WHAT is a run, `RUN/ARTIFACT`, a digest, a published step (`train@3`, `train@production`), or a file's path, of
     today or as a run once read it. Files are known by their bytes: who read them under another name is found as well.

@@ -15,7 +15,7 @@ __all__ = ["steps"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def steps(*, as_json: bool) -> int:
-    """List the steps: those of pyproject.toml, and what was published.
+    """List the steps, and what was published of them.
 
     Their notebooks, deadlines, what a run must leave, published versions and the aliases that point at them.
     """

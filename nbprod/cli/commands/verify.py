@@ -69,7 +69,9 @@ def verify(
     no_bytes: bool,
     as_json: bool,
 ) -> int:
-    """Tell whether a run, a version, or a bundle that `nbprod export` wrote, is what was recorded and signed.
+    """Tell whether a run is what was recorded and signed.
+
+    So of a published version, or of a bundle that `nbprod export` wrote.
 
     Six steps: the signature, the key, every digest, the run's place in the log, the log since it was last looked at,
     and what you ask for. The exit code is 0 if nothing speaks against it, 4 if something was altered, 20 if something
