@@ -65,6 +65,8 @@ CALLS: tuple[tuple[str, ...], ...] = (
     ("diff", "{run}", NAME),
     ("secrets", NAME, "--no-flag"),
     ("export", NAME),
+    ("lineage", NAME + "@1"),
+    ("reproduce", NAME + "@1"),
     ("runs", "--step", NAME),
     ("runs", "--tag", NAME),
     ("runs", "--text", NAME),
