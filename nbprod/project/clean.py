@@ -6,6 +6,7 @@ keeps what documents are made of, drops scripts and styles with their contents, 
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ _OF_TAG = {
     "table": frozenset(("border",)),
     "details": frozenset(("open",)),
 }
+_PASSES = 8
 _LINKS = ("http://", "https://", "mailto:", "#")
 
 
@@ -65,7 +67,12 @@ def clean_html(element: Any) -> str:
         strip=True,
     )
     text = element.decode("utf-8", "replace") if isinstance(element, bytes) else str(element)
-    return str(cleaner.clean(text))
+    # A browser reads what comes out once more, and must find what was looked at: links within links change the nesting.
+    for _ in range(_PASSES):
+        before, text = text, str(cleaner.clean(text))
+        if text == before:
+            return text
+    return html.escape(text)
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:

@@ -50,6 +50,13 @@ def test_nothing_that_runs_or_is_fetched_is_left(html):
     assert clean_html(cleaned) == cleaned
 
 
+def test_links_within_links_come_to_rest():
+    nested = '<a href="data:text/html,1">x</a>' + "<a href='java\tscript:alert(1)'>" * 3 + "<p>text<table><a>" * 2
+    cleaned = clean_html(nested)
+    assert clean_html(cleaned) == cleaned
+    assert "script" not in cleaned
+
+
 def test_the_check_would_see_a_handler():
     assert _TAG.findall('<img src="x" onerror="y">') == [("img", ' src="x" onerror="y"')]
 
