@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from nbprod.cli.screen import text as escaped
 from nbprod.cli.values import moment, plain_text
+from nbprod.errors import NotFound
 from nbprod.record.reproduced import level_text
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from nbprod.diff.cells import CellComparison
     from nbprod.diff.scraps import ScrapComparison
     from nbprod.ledger.events import RunReproduced
+    from nbprod.project.home import Home
     from nbprod.project.reproduce import Reproduction
     from nbprod.record.ids import RunId
 
@@ -64,7 +67,25 @@ def show_reproduction(console: Console, found: Reproduction, *, asked: int) -> N
         console.print(f"Asked for was L{asked}.")
     if found.folder is not None:
         console.print(f"  folder  {_safe(str(found.folder))}", soft_wrap=True)
-    console.print(f"  [dim]nbprod show {stated.second.short}[/]  [dim]nbprod diff {stated.first.short} …[/]")
+    _next(console, found)
+
+
+def _next(console: Console, found: Reproduction) -> None:
+    """Show how to look at it more closely."""
+    where, stated = found.run.home.root, found.stated
+    there = "" if Path.cwd().is_relative_to(where) else f"cd {_safe(str(where))}; "
+    console.print(f"  [dim]{there}nbprod show {stated.second.short}[/]", soft_wrap=True)
+    if _knows(found.run.home, stated.first):
+        console.print(f"  [dim]{there}nbprod diff {stated.first.short} {stated.second.short}[/]", soft_wrap=True)
+
+
+def _knows(home: Home, run_id: RunId) -> bool:
+    """Say whether a run is in a ledger: that of a bundle need not be."""
+    try:
+        home.ledger.run(run_id)
+    except NotFound:
+        return False
+    return True
 
 
 def _line(console: Console, head: str, outcome: Outcome, rules: Sequence[str], changes: Iterable[str]) -> None:

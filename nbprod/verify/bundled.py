@@ -12,6 +12,7 @@ from nbprod.bundle import Bundle
 from nbprod.errors import IntegrityError
 from nbprod.ledger.events import RunFinished
 from nbprod.record.ids import RunId
+from nbprod.record.review import Wanted
 from nbprod.verify.asked import Asked, believed
 from nbprod.verify.outcome import Check, Conclusion, Verification
 from nbprod.verify.run import Evidence, verify_run
@@ -68,9 +69,15 @@ class BundleVerifier:
         )
 
     def run(self, run_id: RunId) -> Verification:
-        """Verify one of its runs; what is to say of the bundle as a whole stands at the one it was made for."""
-        first = run_id == self._bundle.run_id
-        alone = self._evidence if first else replace(self._evidence, survey=replace(self.survey, checks=()))
+        """Verify one of its runs.
+
+        What is to say of the bundle as a whole stands at the one it was made for, and only of that is it asked what
+        people have said.
+        """
+        alone = self._evidence
+        if run_id != self._bundle.run_id:
+            policy = replace(alone.policy, people=Wanted())
+            alone = replace(alone, survey=replace(self.survey, checks=()), policy=policy)
         found = verify_run(run_id, alone)
         checks = (*found.checks, *self._beside(run_id))
         return replace(found, checks=tuple(sorted(checks, key=lambda check: check.step)))
