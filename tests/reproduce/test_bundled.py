@@ -60,6 +60,6 @@ def test_less_than_was_asked_for_has_an_exit_code_of_its_own(place: Place, comma
     assert "Asked for was L3." in done.stdout
     refused = command("reproduce", place.runs["secretive"], "--level", "0", cwd=place.root)
     assert refused.returncode == 2
-    assert "secret NBPROD_TEST_TOKEN: not set" in refused.stderr
+    assert "secret NBPROD_TEST_TOKEN (env:NBPROD_TEST_TOKEN): the variable is not set" in refused.stderr
     wrong = command("reproduce", place.runs["volatile"], "--home", "x", cwd=place.root)
     assert wrong.returncode == 2
