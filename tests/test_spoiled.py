@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -174,7 +175,9 @@ def main(inputs: str, seed: str) -> None:
     for what, came, seconds in run_all(int(inputs), int(seed)):
         told[came] += 1
         slowest = max(slowest, (what, seconds), key=lambda each: each[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage: there a process begins with the peak of whoever started it.
+    status = Path("/proc/self/status").read_text("ascii")
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     sys.stdout.write(json.dumps({**told, "slowest": slowest, "peak": peak}))
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 __all__ = ["format_size", "setting_size"]
 
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_SIZE = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,6}})?)\s*({'|'.join(_UNITS)})\Z")
+_SIZE = re.compile(rf"([0-9]{{1,18}}(?:\.[0-9]{{1,6}})?)\s*({'|'.join(_UNITS)})\Z")
 
 
 def setting_size(value: object) -> int | None:

@@ -23,7 +23,7 @@ from nbprod.bundle.writer import Contents, write_bundle
 from nbprod.digest import Digest, canonical
 from nbprod.errors import CallerError, EnvironmentFault, Erased, IntegrityError, StoreUnavailable
 from nbprod.ledger.erasures import erasure_of
-from nbprod.ledger.events import BytesErased, RunFinished, RunReviewed, to_json
+from nbprod.ledger.events import BytesErased, RunFinished, RunReproduced, RunReviewed, to_json
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.log import NoteKind
 from nbprod.ledger.named import records_of
@@ -176,6 +176,10 @@ def _of_events(events: tuple[StoredEvent, ...]) -> Iterator[_Object]:
             yield _Object("tombstone.json", event.statement, "a tombstone")
             if event.attestation is not None:
                 yield _Object("statements/erasure.jsonl", event.attestation, f"the tombstone, signed by {event.by}")
+        if isinstance(event, RunReproduced):
+            yield _Object("reproduced.json", event.statement, "what is stated of a reproduction")
+            if event.attestation is not None:
+                yield _Object("statements/reproduction.jsonl", event.attestation, "the signature of a reproduction")
         if isinstance(event, RunReviewed):
             said = event.review
             yield _Object(f"statements/{said.name}.jsonl", event.attestation, f"the {said.name} of {said.by}, signed")

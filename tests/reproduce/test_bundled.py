@@ -63,3 +63,13 @@ def test_less_than_was_asked_for_has_an_exit_code_of_its_own(place: Place, comma
     assert "secret NBPROD_TEST_TOKEN (env:NBPROD_TEST_TOKEN): the variable is not set" in refused.stderr
     wrong = command("reproduce", place.runs["volatile"], "--home", "x", cwd=place.root)
     assert wrong.returncode == 2
+
+
+def test_a_run_that_was_executed_again_is_exported_with_what_is_stated_of_it(place: Place, command: Command) -> None:
+    again = command("reproduce", place.runs["volatile"], "--level", "0", cwd=place.root)
+    assert again.returncode == 0, again.stderr
+    made = command("export", place.runs["volatile"], "-o", "again.nbprod.zip", cwd=place.root)
+    assert made.returncode == 0, made.stderr
+    checked = command("verify", "again.nbprod.zip", cwd=place.root)
+    assert checked.returncode == 0, checked.stdout
+    assert "has executed run" in checked.stdout
