@@ -38,6 +38,7 @@ from nbprod.verify import verify_log as verify_whole
 from nbprod.verify import verify_run as verify_one
 from nbprod.verify.asked import believed
 from nbprod.verify.seen import seen_path
+from nbprod.verify.survey import now_seen
 
 __all__ = ["Asked", "Verifier", "named"]
 
@@ -114,22 +115,15 @@ class Verifier:
         """Verify the log, and then each run that has ended."""
         return verify_whole(self.evidence, looked, partial(share, self))
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing speaks against the log as a whole."""
-        return all(check.means is Conclusion.VERIFIED for check in self.survey.checks)
-
     def remember(self) -> Path | None:
         """Remember what was seen, if it was right; return where, None where nothing is remembered.
 
         Raises:
             EnvironmentFault: it cannot be written.
         """
-        current, newest = self.trust.current, self.survey.newest
-        if current is None or self._path is None or not self.is_sound:
+        now = now_seen(self.trust, self.survey)
+        if now is None or self._path is None:
             return None
-        note = "" if newest is None else newest.note
-        now = Seen(log=current.log, root=current.root, number=current.number, checkpoint=note)
         if now != self._seen:
             now.write(self._path)
         return self._path

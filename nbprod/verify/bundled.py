@@ -17,7 +17,7 @@ from nbprod.verify.asked import Asked, believed
 from nbprod.verify.outcome import Check, Conclusion, Verification
 from nbprod.verify.run import Evidence, verify_run
 from nbprod.verify.seen import Seen, seen_path
-from nbprod.verify.survey import survey
+from nbprod.verify.survey import now_seen, survey
 from nbprod.verify.trust import Trust, read_trust
 
 __all__ = ["BundleVerifier"]
@@ -57,7 +57,10 @@ class BundleVerifier:
             self.trust = Trust(pinned=True)
             faults.append(_altered(2, "keys", str(error)))
         found = survey(ledger.log, self.trust, seen=self._seen, given=asked.given)
-        self.survey = replace(found, checks=(*faults, *found.checks))
+        # Events without a place came at the end, of which a bundle may show an early one: a key that the list ends
+        # somewhere has not signed what nobody proves to be older.
+        marks = [mark for _, term in self.trust.current or () for mark in (term.first, term.end) if mark is not None]
+        self.survey = replace(found, size=max(found.size, *marks, 0), checks=(*faults, *found.checks))
         self._evidence = Evidence(
             ledger=ledger,
             store=bundle.store,
@@ -86,22 +89,15 @@ class BundleVerifier:
         """Verify every run, the one first that the bundle was made for."""
         return map(self.run, self._bundle.run_ids)
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing speaks against the log, as far as the bundle tells of it."""
-        return all(check.means is Conclusion.VERIFIED for check in self.survey.checks)
-
     def remember(self) -> Path | None:
         """Remember what was seen, if it was right and is newer than what was; return where, None for nowhere.
 
         Raises:
             EnvironmentFault: it cannot be written.
         """
-        current, newest = self.trust.current, self.survey.newest
-        if current is None or self._path is None or not self.is_sound:
+        now = now_seen(self.trust, self.survey)
+        if now is None or self._path is None:
             return None
-        note = "" if newest is None else newest.note
-        now = Seen(log=current.log, root=current.root, number=current.number, checkpoint=note)
         if now != self._seen and not self._is_older(now):
             now.write(self._path)
         return self._path

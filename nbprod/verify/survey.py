@@ -14,7 +14,7 @@ from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.seen import Seen
 from nbprod.verify.trust import Trust
 
-__all__ = ["STEP", "Signed", "Survey", "opened", "survey"]
+__all__ = ["STEP", "Signed", "Survey", "now_seen", "opened", "survey"]
 
 STEP = 5
 _NAME = "consistency"
@@ -52,9 +52,22 @@ class Survey:
     checks: tuple[Check, ...]
 
     @property
+    def is_sound(self) -> bool:
+        """Whether nothing speaks against the log as a whole."""
+        return all(check.means is Conclusion.VERIFIED for check in self.checks)
+
+    @property
     def newest(self) -> Signed | None:
         """The largest checkpoint that fits the log."""
         return self.signed[-1] if self.signed else None
+
+
+def now_seen(trust: Trust, found: Survey) -> Seen | None:
+    """Return what a verifier is to remember of a log; None where it was not right, or nobody may sign it."""
+    if trust.current is None or not found.is_sound:
+        return None
+    note = "" if found.newest is None else found.newest.note
+    return Seen(log=trust.current.log, root=trust.current.root, number=trust.current.number, checkpoint=note)
 
 
 def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequence[str] = ()) -> Survey:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nbprod.bundle import open_bundle
+from nbprod.bundle.form import INDEX, Index
+from nbprod.digest import digest_bytes
 from nbprod.project import Project, Run, RunOptions
 from nbprod.project.export import export
 from nbprod.project.keys import init_keys
@@ -107,3 +109,14 @@ def pack(path: Path, members: Members) -> Path:
             info.external_attr = 0o100644 << 16
             archive.writestr(info, members[name])
     return path
+
+
+def with_index(members: Members) -> Members:
+    """Return the members with an index that names them as they are: whoever makes a bundle makes that, too."""
+    index = Index.from_bytes(members[INDEX])
+    made = tuple(
+        replace(each, digest=digest_bytes(members[each.name]), size=len(members[each.name]))
+        for each in index.members
+        if each.name in members
+    )
+    return members | {INDEX: replace(index, members=made).to_bytes()}

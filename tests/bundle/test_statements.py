@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from nbprod.attest.keyfile import Role
-from nbprod.bundle.form import EVENTS, INDEX, Index
-from nbprod.digest import digest_bytes
+from nbprod.bundle.form import EVENTS
 from nbprod.errors import BundleInvalid
 from nbprod.project import Run, RunOptions
 from nbprod.project.erase import Choice, carry_out, plan
@@ -20,7 +19,7 @@ from nbprod.project.person import person_of
 from nbprod.project.reviews import review
 from nbprod.record.review import Decision, Wanted
 from nbprod.verify import Conclusion, Outcome, Policy, Verification
-from tests.bundle.conftest import Exported, Members, members_of, pack, worst
+from tests.bundle.conftest import Exported, Members, members_of, pack, with_index, worst
 from tests.bundle.test_round_trip import elsewhere
 
 pytestmark = pytest.mark.kernel
@@ -64,17 +63,7 @@ def changed(path: Path, ending: str, data: bytes | None, target: Path, *, fits: 
     else:
         members[name] = data
     if fits:
-        index = Index.from_bytes(members[INDEX])
-        was = {each.name: each for each in index.members}
-        made = [
-            type(each)(
-                name=each.name, what=each.what, digest=digest_bytes(members[each.name]), size=len(members[each.name])
-            )
-            for each in was.values()
-            if each.name in members
-        ]
-        index = Index(made_by=index.made_by, runs=index.runs, members=tuple(made), absent=index.absent)
-        members[INDEX] = index.to_bytes()
+        members = with_index(members)
     return pack(target, members)
 
 

@@ -115,7 +115,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
         made = make_checkpoint(project)
         assert made.checkpoint.size > first.checkpoint.size
         seen = Verifier(project, Asked(seen=root / "seen.json"))
-        assert seen.is_sound
+        assert seen.survey.is_sound
         assert seen.remember() == root / "seen.json"
         run("late", "train", 5.0)
         project.home.ledger.log.sequence()
