@@ -27,11 +27,10 @@ from nbprod.publish import frozen_step
 from nbprod.record.compare import Difference, compare_environments
 from nbprod.record.ids import RunId
 from nbprod.record.reproduced import Reproduced
-from nbprod.record.trace import path_from_text
 from nbprod.reproduce.job import job_of, recorded_settings, recorded_step
 from nbprod.reproduce.needs import folder_of, is_inside, needs_of, unpinned_of
 from nbprod.reproduce.surroundings import variables
-from nbprod.reproduce.tree import Laid, find, lay, listings_that_differ
+from nbprod.reproduce.tree import Laid, below, find, lay, listings_that_differ
 from nbprod.reproduce.virtual import make_environment, spec_in
 from nbprod.runner import Job, Ports, Runner
 from nbprod.runner.ports import local_zone
@@ -243,12 +242,12 @@ def _step(project: Project, origin: Origin, data: bytes, laid: Laid) -> Step:
         frozen = frozen_step(request.notebook, request.published, store=origin.store, trees=trees)
         return replace(frozen, settings=settings)
     cwd = folder_of(record)
-    folder = path_from_text(cwd, laid.tree) if is_inside(cwd) else laid.tree / ".nbprod" / "folder"
+    folder = below(laid.tree, cwd) if is_inside(cwd) else laid.tree / ".nbprod" / "folder"
     folder.mkdir(parents=True, exist_ok=True)
     path: Path | None = None
     if request.notebook.endswith(".ipynb") and "://" not in request.notebook:
         inner = request.notebook if is_inside(request.notebook) else f".nbprod/source/{Path(request.notebook).name}"
-        path = laid.tree / inner
+        path = below(laid.tree, inner)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     step = recorded_step(record, data, path=path, folder=folder, settings=settings)

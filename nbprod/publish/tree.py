@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from nbprod.digest import Digest, digest_file
 from nbprod.errors import IntegrityError
 from nbprod.notebook import Notebook
-from nbprod.publish.manifest import Frozen, Manifest
+from nbprod.publish.manifest import Manifest
 from nbprod.step.step import Published, Step, StepSettings
 from nbprod.store import Store
 
@@ -31,14 +31,14 @@ def frozen_step(label: str, digest: Digest, *, store: Store, trees: Path) -> Ste
     """
     manifest = Manifest.from_bytes(store.get(digest))
     tree = _tree(manifest, digest, store, trees)
-    path = tree / manifest.notebook.path
+    path = tree / _safe(manifest.notebook.path)
     data = store.get(manifest.notebook.digest)
     return Step(
         name=manifest.step,
         notebook=Notebook.parse(data, path=path),
         data=data,
         path=path,
-        folder=tree / manifest.folder,
+        folder=tree / _safe(manifest.folder),
         settings=StepSettings.parse(dict(manifest.settings), f"published step {label}"),
         published=Published(label=label, manifest=digest, git=manifest.git),
     )
@@ -52,10 +52,10 @@ def _tree(manifest: Manifest, digest: Digest, store: Store, trees: Path) -> Path
     fresh = trees / f".{digest.hex[:16]}-{secrets.token_hex(4)}"
     try:
         for entry in manifest.files:
-            path = fresh / _safe(entry)
+            path = fresh / _safe(entry.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             store.copy_to(entry.digest, path)
-        (fresh / manifest.folder).mkdir(parents=True, exist_ok=True)
+        (fresh / _safe(manifest.folder)).mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # another process was faster: its tree is checked below
             fresh.rename(tree)
     finally:
@@ -70,18 +70,18 @@ def _tree(manifest: Manifest, digest: Digest, store: Store, trees: Path) -> Path
 def _whole(tree: Path, manifest: Manifest) -> bool:
     """Return whether every file is there as it was frozen: somebody may have written into the folder."""
     try:
-        return all(digest_file(tree / _safe(entry))[0] == entry.digest for entry in manifest.files)
+        return all(digest_file(tree / _safe(entry.path))[0] == entry.digest for entry in manifest.files)
     except OSError:
         return False
 
 
-def _safe(entry: Frozen) -> PurePosixPath:
-    """Return a file's path if it leads nowhere but below the folder (law 10).
+def _safe(text: str) -> PurePosixPath:
+    """Return a path if it leads nowhere but below the folder (law 10); `.` is the folder itself.
 
     Raises:
         IntegrityError: it does not.
     """
-    path = PurePosixPath(entry.path)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in entry.path:
-        raise IntegrityError("a published step names a file outside itself", found=repr(entry.path))
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or not text or "\0" in text:
+        raise IntegrityError("a published step names a file outside itself", found=repr(text))
     return path

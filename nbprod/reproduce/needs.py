@@ -118,7 +118,7 @@ def _seen_as(entry: Input, reads: Sequence[Touched]) -> str:
 
 def is_inside(path: str) -> bool:
     """Return whether a recorded path lies below the project's root."""
-    return not posixpath.isabs(path) and path.partition("/")[0] != ".." and not path.startswith(_ARTIFACT)
+    return not posixpath.isabs(path) and ".." not in path.split("/") and not path.startswith(_ARTIFACT)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from nbprod.record.trace import Trace, path_from_text
 from nbprod.reproduce.needs import Need
 from nbprod.runner.touched import digest_names
 
-__all__ = ["Absent", "Bytes", "Found", "Laid", "find", "lay", "listings_that_differ"]
+__all__ = ["Absent", "Bytes", "Found", "Laid", "below", "find", "lay", "listings_that_differ"]
 
 _SHORT = 12
 
@@ -187,7 +187,7 @@ def lay(found: Sequence[Found], kept: Bytes, tree: Path) -> Laid:
             digest = need.digest.hex if need.digest is not None else str(number)
             target = tree / ".nbprod" / "views" / digest[:2] / digest[2:] / Path(need.path).name
         elif need.inside:
-            target = path_from_text(need.path, tree)
+            target = below(tree, need.path)
         elif each.at is not None and Path(need.path) == each.at:
             target = each.at  # it lies elsewhere, as it did then, and is unchanged
         else:
@@ -199,6 +199,18 @@ def lay(found: Sequence[Found], kept: Bytes, tree: Path) -> Laid:
         if need.kind == "root":
             roots.append(str(target))
     return Laid(tree=tree, places=places, roots=tuple(roots), notes=tuple(each.note for each in found if each.note))
+
+
+def below(tree: Path, text: str) -> Path:
+    """Return the path in a tree that a record names.
+
+    Raises:
+        IntegrityError: it leads out of the tree.
+    """
+    path = path_from_text(text, tree)
+    if not path.resolve().is_relative_to(tree.resolve()):
+        raise IntegrityError("a recorded path leads out of the project", found=repr(text))
+    return path
 
 
 def _copy(each: Found, kept: Bytes, target: Path, tree: Path) -> None:

@@ -157,10 +157,15 @@ def test_a_manifest_that_leads_outside_is_refused(project: Project, tmp_path: Pa
     store = project.home.store
     there = project.home.ledger.published("train")[-1].manifest
     manifest = Manifest.from_bytes(store.get(there))
-    evil = replace(manifest, modules=(replace(manifest.modules[0], path="../../evil.py"),))
-    with pytest.raises(IntegrityError, match="outside itself"):
-        frozen_step("train@1", store.put(evil.to_bytes()), store=store, trees=tmp_path / "trees")
-    assert not list(tmp_path.rglob("evil.py"))
+    for evil in (
+        replace(manifest, modules=(replace(manifest.modules[0], path="../../evil.py"),)),
+        replace(manifest, notebook=replace(manifest.notebook, path="x/../../../evil.ipynb")),
+        replace(manifest, folder="x/../../../evil"),
+        replace(manifest, folder=str(tmp_path / "evil")),
+    ):
+        with pytest.raises(IntegrityError, match="outside itself"):
+            frozen_step("train@1", store.put(evil.to_bytes()), store=store, trees=tmp_path / "trees")
+    assert not list(tmp_path.rglob("evil*"))
     with pytest.raises(IntegrityError, match="not a published step"):
         frozen_step("train@1", store.put(b"{}"), store=store, trees=tmp_path / "trees")
 
