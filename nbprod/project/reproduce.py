@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from nbprod.diff import Comparison, Level, Reached, Tolerance, compare, reached
 from nbprod.digest import Json
@@ -36,7 +36,7 @@ from nbprod.runner import Job, Ports, Runner
 from nbprod.runner.ports import local_zone
 from nbprod.runner.signed import keep_signed_statement
 from nbprod.runner.values import missing_secrets
-from nbprod.step.step import Step
+from nbprod.step.step import Step, StepSettings
 from nbprod.verify import Conclusion
 
 __all__ = ["How", "Reproduction", "project_at", "reproduce"]
@@ -141,11 +141,18 @@ def reproduce(
     try:
         environ = variables(key, zone, local_zone(), project.environ, root=origin.lies or project.root, tree=tree)
         ports = project.ports_in(tree, environ, zone)
+        settings = _settings(project, origin)
+        missing = _missing(settings, ports, () if how.allow_missing else tuple(map(str, absent)))
+        if missing and how.rebuild_environment:  # nothing is installed for a run that cannot be executed
+            _refuse(origin, missing)
         kernel = _kernel(project, origin, key, ports, rebuild=how.rebuild_environment)
-        _refuse_missing(origin, ports, kernel, tuple(map(str, absent)), how, home=origin.lies or project.root)
+        if how.strict_environment:
+            missing += tuple(f"{each}; make it anew: --rebuild-env" for each in kernel.differences)
+        if missing:
+            _refuse(origin, missing)
         laid = lay(found, origin.store, tree)
-        notes = (*laid.notes, *unpinned_of(trace), *listings_that_differ(trace, tree))
-        job = replace(job_of(origin.record, _step(project, origin, data, laid), laid), spec=kernel.spec)
+        notes = (*_handed(settings), *laid.notes, *unpinned_of(trace), *listings_that_differ(trace, tree))
+        job = replace(job_of(origin.record, _step(origin, data, laid, settings), laid), spec=kernel.spec)
         if on_ready is not None:
             on_ready(job)
         run = Run(Runner(ports).run(job, cancel=cancel, listener=listener), project.home)
@@ -180,23 +187,30 @@ def _refuse_altered(origin: Origin, *, anyway: bool) -> None:
         )
 
 
-def _refuse_missing(
-    origin: Origin, ports: Ports, kernel: _Kernel, absent: tuple[str, ...], how: How, *, home: Path
-) -> None:
-    """Refuse with all that is missing at once; `home` is where secrets' files lie."""
-    missing = () if how.allow_missing else absent
-    wanted = recorded_settings(origin.record.request, home).secrets
-    unset = missing_secrets(wanted, environ=ports.environ, root=ports.root, block=ports.block)
-    missing += tuple(f"secret {each}" for each in unset)
-    if how.strict_environment:
-        missing += tuple(f"{each}; make it anew: --rebuild-env" for each in kernel.differences)
-    if missing:
-        hint = "To go on without files that are missing: --allow-missing" if absent and not how.allow_missing else None
-        raise NotReproducible(
-            f"run {origin.record.run_id} cannot be executed again as it was, and nothing was started",
-            missing,
-            hint=hint,
-        )
+def _settings(project: Project, origin: Origin) -> StepSettings:
+    settings = recorded_settings(origin.record.request, origin.lies or project.root, foreign=origin.lies is None)
+    return replace(settings, trace=True, keep_inputs=project.settings.keep_inputs)
+
+
+def _missing(settings: StepSettings, ports: Ports, absent: tuple[str, ...]) -> tuple[str, ...]:
+    """Return, in words, all that is not to be had."""
+    unset = missing_secrets(settings.secrets, environ=ports.environ, root=ports.root, block=ports.block)
+    return (*absent, *(f"secret {each}" for each in unset))
+
+
+def _refuse(origin: Origin, missing: tuple[str, ...]) -> NoReturn:
+    """Refuse with all that is missing at once."""
+    raise NotReproducible(
+        f"run {origin.record.run_id} cannot be executed again as it was, and nothing was started",
+        missing,
+        hint="Give what is missing as each line says; to go on without files: --allow-missing",
+    )
+
+
+def _handed(settings: StepSettings) -> Iterator[str]:
+    """Tell of the secrets that the notebook gets: it need not be one's own."""
+    if settings.secrets:
+        yield f"the notebook was handed the secrets {', '.join(f'{each.name} ({each})' for each in settings.secrets)}"
 
 
 def _kernel(project: Project, origin: Origin, key: Mapping[str, Any], ports: Ports, *, rebuild: bool) -> _Kernel:
@@ -227,15 +241,10 @@ def _cache(environ: Mapping[str, str]) -> Path:
     return Path(home) / "nbprod" / "environments"
 
 
-def _step(project: Project, origin: Origin, data: bytes, laid: Laid) -> Step:
+def _step(origin: Origin, data: bytes, laid: Laid, settings: StepSettings) -> Step:
     """Return the step as it was, in the tree."""
     record, request = origin.record, origin.record.request
-    settings = replace(
-        recorded_settings(request, origin.lies or project.root),
-        roots=laid.roots,
-        trace=True,
-        keep_inputs=project.settings.keep_inputs,
-    )
+    settings = replace(settings, roots=laid.roots)
     if request.published is not None:
         trees = laid.tree / ".nbprod" / "steps"
         trees.mkdir(parents=True, exist_ok=True)

@@ -92,6 +92,8 @@ def review(
         EnvironmentFault: the key cannot be read.
     """
     why, capacity = _line(why, "reason"), _line(capacity, "sign-off's name")
+    if not why:
+        raise CallerError("there is no reason", expected="a few words after -m: they stay, and are shown")
     if decision is Decision.SIGNED_OFF and not capacity:
         raise CallerError("a sign-off needs a name", expected="the respect in which it is fine, such as `risk`")
     subject = subject_of(project, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,25 +22,26 @@ from nbprod.step.step import Step, StepSettings
 __all__ = ["job_of", "recorded_settings", "recorded_step"]
 
 
-def recorded_settings(request: RunRequest, root: Path | None = None) -> StepSettings:
+def recorded_settings(request: RunRequest, root: Path | None = None, *, foreign: bool = False) -> StepSettings:
     """Return a step's settings as a run had them: kernel, limits, secrets and contract.
 
     Args:
         request: the run's.
         root: the project's, which paths of secrets' files are relative to, for a run that is executed elsewhere.
+        foreign: whether somebody else's record names them: then each is the variable of its own name here, and no file.
     """
     limits = {key: value for key, value in request.limits.items() if value is not None}
     return StepSettings(
         notebook=None,
         kernel=request.kernel,
-        secrets=tuple(_reference(name, request, root) for name in request.secrets),
+        secrets=tuple(_reference(name, {} if foreign else request.secret_references, root) for name in request.secrets),
         expect=Contract.parse(request.contract, "the contract"),
         **limits,
     )
 
 
-def _reference(name: str, request: RunRequest, root: Path | None) -> SecretReference:
-    found = SecretReference.parse(name, request.secret_references.get(name, f"env:{name}"), "secrets of the run")
+def _reference(name: str, references: Mapping[str, str], root: Path | None) -> SecretReference:
+    found = SecretReference.parse(name, references.get(name, f"env:{name}"), "secrets of the run")
     if found.source != FILE or root is None or found.place.startswith("~"):
         return found
     return replace(found, place=str(root / found.place))

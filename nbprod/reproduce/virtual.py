@@ -7,6 +7,7 @@ key tells afterwards, which has a digest over each distribution's RECORD.
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nbprod.errors import CallerError, EnvironmentFault
+from nbprod.errors import CallerError, EnvironmentFault, IntegrityError
 from nbprod.kernels.spec import KernelSpec
 
 __all__ = ["Environment", "install_command", "make_environment", "requirements", "spec_in"]
 
 _TIMEOUT = 3600.0
 """Seconds for an installer: scientific packages are hundreds of megabytes."""
+_PINNED = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?==[A-Za-z0-9.!+_-]+")
+"""Of a name (PEP 508) and a version (PEP 440) no more than what is of no other use to an installer."""
 _MARK = ".nbprod-complete"
 _TOLD = 12
 """Lines of an installer's last words."""
@@ -44,9 +47,15 @@ class Environment:
 
 
 def requirements(key: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return a recorded environment's distributions as `name==version`, and the names of those that were editable."""
+    """Return a recorded environment's distributions as `name==version`, and the names of those that were editable.
+
+    Raises:
+        IntegrityError: a name or version is none: an installer would read more into it.
+    """
     told = key.get("distributions") or ()
     pinned = tuple(f"{each['name']}=={each['version']}" for each in told if "sources" not in each)
+    if wrong := [line for line in pinned if not _PINNED.fullmatch(line)]:
+        raise IntegrityError("this is no distribution's name and version", found=ascii(wrong[0]))
     return pinned, tuple(str(each["name"]) for each in told if "sources" in each)
 
 

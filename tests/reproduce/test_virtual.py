@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nbprod.environment.probe import environment_of
-from nbprod.errors import EnvironmentFault
+from nbprod.errors import EnvironmentFault, IntegrityError
 from nbprod.project.reproduce import How
 from nbprod.record.compare import compare_environments
 from nbprod.reproduce.virtual import install_command, make_environment, requirements
@@ -103,3 +103,20 @@ def test_a_run_is_executed_in_the_environment_that_was_made(
     assert found.stated.rebuilt
     facts = place.project.home.store.get(found.run.record.environment_facts)
     assert str(folder).encode() in facts
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("one\n--no-binary :all:", "1.0"),
+        ("-r /etc/passwd", "1"),
+        ("one @ file:///x", "1"),
+        ("one", "1.0; extra"),
+        ("", "1"),
+    ],
+)
+def test_no_more_than_names_and_versions_reaches_an_installer(name: str, version: str) -> None:
+    with pytest.raises(IntegrityError, match="no distribution's name and version"):
+        requirements({"distributions": [{"name": name, "version": version}]})
+    control = requirements({"distributions": [{"name": "ruamel.yaml-x_1", "version": "1!2.0rc1+local.3"}]})
+    assert control == (("ruamel.yaml-x_1==1!2.0rc1+local.3",), ())
