@@ -33,6 +33,8 @@ _BLOCK = 1 << 20
 _END, _END64, _FAR = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 _LOCAL = b"PK\3\4"
 _ZIP64 = 1
+_ZIP64_LONGEST = 24
+"""Bytes of two sizes and an offset."""
 _FLAGS = 0x1 | 0x8 | 0x20 | 0x40 | 0x2000
 """Encrypted in one way or another, patched, or with sizes behind the bytes."""
 _FEW = 0xFFFF
@@ -65,6 +67,7 @@ class Archive:
         try:
             count, start = _refuse_directory(self._stream)
             self._zip = zipfile.ZipFile(self._stream)
+            _refuse_another(self._zip.start_dir, start)
             self._members = {each.filename: each for each in self._zip.infolist()}
             _refuse_members(self._zip.infolist(), count)
             _refuse_gaps(self._stream, self._zip.infolist(), start)
@@ -138,7 +141,8 @@ def _refuse_directory(stream: IO[bytes]) -> tuple[int, int]:
         raise BundleInvalid("this is no bundle", expected="a zip file, with nothing behind its end")
     disk, first, here, count, length, start, comment = struct.unpack("<4H2LH", end[4:])
     stop = whole - 22
-    if _FEW in (here, count) or _SMALL in (length, start):
+    # A reader that finds the records of a large file goes by them, whatever the short one says.
+    if _FEW in (here, count) or _SMALL in (length, start) or _read_at(stream, max(0, whole - 42), 4) == _FAR:
         stop, count, length, start = _far(stream, whole)
     elif disk or first or here != count:
         raise BundleInvalid("this zip file is only a part of one")
@@ -161,6 +165,12 @@ def _far(stream: IO[bytes], whole: int) -> tuple[int, int, int, int]:
         raise BundleInvalid("this zip file has no end")
     count, length, start = struct.unpack("<3Q", record[32:56])
     return at, count, length, start
+
+
+def _refuse_another(found: int, looked_at: int) -> None:
+    """Refuse a zip file in which another reader finds another directory."""
+    if found != looked_at:
+        raise BundleInvalid("this zip file has two directories")
 
 
 def _refuse_members(infos: list[zipfile.ZipInfo], count: int) -> None:
@@ -202,12 +212,32 @@ def _refuse_gaps(stream: IO[bytes], infos: list[zipfile.ZipInfo], end: int) -> N
         header = _read_at(stream, info.header_offset, 30)
         if info.header_offset != at or not header.startswith(_LOCAL):
             raise BundleInvalid("there is a gap in this zip file", found=f"before {info.filename}")
-        _, flags, method, _, _, _, _, _, length, extra = struct.unpack("<5H3L2H", header[4:])
-        if flags & _FLAGS or method != info.compress_type:
-            raise BundleInvalid("a file in this zip file is packed in two ways", found=info.filename)
+        _, flags, method, _, _, crc, packed, size, length, extra = struct.unpack("<5H3L2H", header[4:])
+        beside = _read_at(stream, info.header_offset + 30, length + extra)
+        far = _far_sizes(beside[length:], packed, size)
+        told = (beside[:length], flags & _FLAGS, method, crc, *far)
+        if told != (info.filename.encode(), 0, info.compress_type, info.CRC, info.compress_size, info.file_size):
+            raise BundleInvalid("a file in this zip file is told of in two ways", found=info.filename)
+        _far_sizes(info.extra, _SMALL, _SMALL)
         at += 30 + length + extra + info.compress_size
     if at != end:
         raise BundleInvalid("there is a gap in this zip file", found="before its directory")
+
+
+def _far_sizes(extra: bytes, packed: int, size: int) -> tuple[int, int]:
+    """Return a member's sizes, packed and not; they stand in the extra field of one of more than 4 GiB.
+
+    Raises:
+        BundleInvalid: the field holds anything else.
+    """
+    if not extra:
+        return packed, size
+    kind, length = struct.unpack("<2H", extra[:4])
+    if kind != _ZIP64 or length != len(extra) - 4 or length % 8 or length > _ZIP64_LONGEST:
+        raise BundleInvalid("a file in this zip file has more told of it than a bundle's has")
+    values = list(struct.unpack(f"<{length // 8}Q", extra[4:]))
+    size = values.pop(0) if size == _SMALL and values else size
+    return (values.pop(0) if packed == _SMALL and values else packed), size
 
 
 def _read_at(stream: IO[bytes], place: int, length: int) -> bytes:

@@ -72,6 +72,11 @@ class Bundle:
         kept = self.record(run_id).trace
         return None if kept is None else Trace.from_bytes(self.store.get(kept.digest))
 
+    def knows_inputs(self, run_id: RunId) -> bool:
+        """Return whether the list of what a run touched is here, or there never was one (raises as `record`)."""
+        kept = self.record(run_id).trace
+        return kept is None or self.store.has(kept.digest)
+
     def inputs(self, run_id: RunId) -> tuple[KeptInput, ...]:
         """Return the inputs that were kept with a run, whether the bundle has them or not (raises as `record`)."""
         trace = self.trace(run_id)

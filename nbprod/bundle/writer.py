@@ -20,7 +20,7 @@ from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, EnvironmentFault
 from nbprod.store import Store
 
-__all__ = ["Contents", "write_bundle"]
+__all__ = ["Contents", "plain_name", "write_bundle"]
 
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _IN_MEMORY = 4 << 20
@@ -65,7 +65,7 @@ class Contents:
         if digest in self._known:
             return
         self._known.add(digest)
-        plain = _plain(name, self._names)
+        plain = plain_name(name, self._names)
         self._names.add(plain.lower())
         self.kept[plain] = Member(name=plain, digest=digest, size=size, what=what)
 
@@ -84,7 +84,7 @@ class Contents:
         return Index(made_by=self.made_by, runs=tuple(self.runs), members=tuple(members), absent=tuple(self.absent))
 
 
-def _plain(name: str, taken: set[str]) -> str:
+def plain_name(name: str, taken: set[str]) -> str:
     """Return a name of ASCII letters, digits and `._-` in each part, that differs from others in more than case."""
     parts = [_UNSAFE.sub("_", part).strip(". ")[:_LONGEST].rstrip(".") or "_" for part in name.split("/") if part]
     plain = "/".join((*parts[:_FIRST], *parts[_FIRST:][-_LAST:]))

@@ -19,23 +19,21 @@ from nbprod.bundle.form import (
     events_bytes,
     proofs_bytes,
 )
+from nbprod.bundle.named import PAGE, Named, member_name, named_inputs, named_objects
 from nbprod.bundle.writer import Contents, write_bundle
-from nbprod.digest import Digest, canonical
+from nbprod.digest import canonical
 from nbprod.errors import CallerError, EnvironmentFault, Erased, IntegrityError, StoreUnavailable
 from nbprod.ledger.erasures import erasure_of
-from nbprod.ledger.events import BytesErased, RunFinished, RunReproduced, RunReviewed, to_json
+from nbprod.ledger.events import RunFinished, to_json
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.log import NoteKind
-from nbprod.ledger.named import records_of
 from nbprod.merkle import consistency_proof, inclusion_proof
 from nbprod.project.checkpoint import Made, make_checkpoint
 from nbprod.project.kept import kept_of
 from nbprod.project.project import Project
 from nbprod.project.readme import readme
 from nbprod.project.run import Run
-from nbprod.publish import Manifest
 from nbprod.record.ids import RunId
-from nbprod.record.run_record import RunRecord
 from nbprod.runner.spooled import where_bytes_wait
 from nbprod.verify import read_trust, survey
 from nbprod.verify.survey import Signed
@@ -67,13 +65,6 @@ class Exported:
     absent: tuple[Absent, ...]
     root: str | None
     covered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    name: str
-    digest: Digest
-    what: str
 
 
 def export(
@@ -151,77 +142,24 @@ def _add_run(project: Project, run: Run, events: tuple[StoredEvent, ...], conten
     record = run.record
     ends = [stored.event for stored in events if isinstance(stored.event, RunFinished)]
     contents.runs.append(RunEntry(run=run.id, step=run.step, record=ends[0].record))
-    for each in (*_of_events(events), *_of_record(project, record)):
+    told = [stored.event for stored in events]
+    for each in named_objects(told, record, project.home.read):
         _add(project, run, each, contents)
-    for path, digest in _inputs(project, record):
+    for each in named_inputs(record, kept_of(project.home, record)):
         if inputs:
-            _add(project, run, _Object(f"inputs/{path}", digest, f"input {path}"), contents)
-        elif not contents.has(digest):
+            _add(project, run, each, contents)
+        elif not contents.has(each.digest):
             why = "it was left out when the bundle was made"
-            contents.absent.append(Absent(run=run.id, digest=digest, what=f"input {path}", why=why, left_out=True))
+            contents.absent.append(Absent(run=run.id, digest=each.digest, what=each.what, why=why, left_out=True))
     _add_page(run, contents)
 
 
-def _of_events(events: tuple[StoredEvent, ...]) -> Iterator[_Object]:
-    """Yield what a run's events name."""
-    for stored in events:
-        event = stored.event
-        for _, digest in records_of(event):
-            first = isinstance(event, RunFinished)
-            name, what = ("record", "the record") if first else ("second-record", "the record of a second ending")
-            yield _Object(f"{name}.json", digest, what)
-        if isinstance(event, RunFinished) and event.attestation is not None:
-            yield _Object("envelopes.jsonl", event.attestation, "what is signed: the record, and its provenance")
-        if isinstance(event, BytesErased):
-            yield _Object("tombstone.json", event.statement, "a tombstone")
-            if event.attestation is not None:
-                yield _Object("statements/erasure.jsonl", event.attestation, f"the tombstone, signed by {event.by}")
-        if isinstance(event, RunReproduced):
-            yield _Object("reproduced.json", event.statement, "what is stated of a reproduction")
-            if event.attestation is not None:
-                yield _Object("statements/reproduction.jsonl", event.attestation, "the signature of a reproduction")
-        if isinstance(event, RunReviewed):
-            said = event.review
-            yield _Object(f"statements/{said.name}.jsonl", event.attestation, f"the {said.name} of {said.by}, signed")
-
-
-def _of_record(project: Project, record: RunRecord) -> Iterator[_Object]:
-    """Yield what a record names as kept."""
-    yield _Object("notebook.ipynb", record.notebook.digest, "the executed notebook")
-    yield _Object("source.ipynb", record.source_file.digest, "the source notebook")
-    yield _Object("journal.jsonl", record.journal.digest, "the journal")
-    if record.trace is not None:
-        yield _Object("trace.json", record.trace.digest, "the list of what was touched")
-    yield _Object("environment.json", record.request.environment, "the environment key")
-    if record.environment_facts is not None:
-        yield _Object("environment-facts.json", record.environment_facts, "the environment facts")
-    for artifact in record.artifacts:
-        yield _Object(f"artifacts/{artifact.name}", artifact.digest, f"artifact {artifact.name}")
-    for scrap in record.scraps:
-        if scrap.ref is not None:
-            yield _Object(f"scraps/{scrap.name}", scrap.ref, f"scrap {scrap.name}")
-    if (manifest := record.request.published) is not None:
-        yield _Object("manifest.json", manifest, "the published step's manifest")
-        published = Manifest.from_bytes(project.home.read(manifest))
-        for file in published.files:
-            yield _Object(f"step/{file.path}", file.digest, f"{file.path} of the published step")
-
-
-def _inputs(project: Project, record: RunRecord) -> Iterator[tuple[str, Digest]]:
-    """Yield what is kept of what it read, and the artifacts that it was handed."""
-    for kept in kept_of(project.home, record):
-        yield f"{kept.path}/the list of its files" if kept.folder else kept.path, kept.digest
-    for entry in record.request.inputs:
-        if entry.run is not None and entry.digest is not None:
-            yield f"{entry.run.short}/{entry.path}", entry.digest
-
-
-def _add(project: Project, run: Run, each: _Object, contents: Contents) -> None:
+def _add(project: Project, run: Run, each: Named, contents: Contents) -> None:
     store = project.home.store
     if contents.has(each.digest):
         return
     if store.has(each.digest):
-        contents.add_object(f"runs/{run.id}/{each.name}", each.digest, store.size(each.digest), each.what)
+        contents.add_object(member_name(run.id, each.name), each.digest, store.size(each.digest), each.what)
         return
     gone = erasure_of(project.home.ledger, run.id, each.digest)
     host = where_bytes_wait(project.home.ledger, run.id)
@@ -242,7 +180,7 @@ def _add_page(run: Run, contents: Contents) -> None:
         page = html_page(run)
     except (Erased, IntegrityError):  # which is told of the notebook itself
         return
-    contents.add(f"runs/{run.id}/notebook.html", page, "the executed notebook as a page, for people")
+    contents.add(member_name(run.id, PAGE), page, "the executed notebook as a page, for people")
 
 
 # --- the log -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from nbprod.ledger.events import RunFinished
 from nbprod.record.ids import RunId
 from nbprod.record.review import Wanted
 from nbprod.verify.asked import Asked, believed
+from nbprod.verify.bundle_names import misnamed
 from nbprod.verify.outcome import Check, Conclusion, Verification
 from nbprod.verify.run import Evidence, verify_run
 from nbprod.verify.seen import Seen, seen_path
@@ -43,7 +44,9 @@ class BundleVerifier:
     def __init__(self, bundle: Bundle, asked: Asked, environ: Mapping[str, str]) -> None:
         self._bundle = bundle
         ledger = bundle.ledger
-        faults = [_altered(3, "bundle", fault) for fault in bundle.faults(reads=asked.reads)]
+        faults = [_altered(3, "bundle", fault) for fault in (*bundle.faults(reads=asked.reads), *misnamed(bundle))]
+        unsigned = "its pages and its README are for people: who made the bundle made them, and nobody signed them"
+        faults.append(Check.beside(3, "bundle", unsigned))
         given = None if asked.keys is None else KeyFile.open(asked.keys, root=asked.root)
         try:
             told = read_trust(ledger.log)

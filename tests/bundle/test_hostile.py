@@ -59,9 +59,29 @@ def twice(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"bbbb", b"aaaa"))
 
 
+def with_extra(name: str, extra: bytes) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.extra = extra
+    return info
+
+
+def second_directory(data: bytes) -> bytes:
+    """Give it the records of a large file, and with them another directory for whoever goes by those."""
+    start, length = data.index(b"PK\1\2"), len(data) - 22 - data.index(b"PK\1\2")
+    other = data[start : start + length].replace(b"bundle.json", b"BUNDLE.json")
+    at = start + 2 * length
+    far = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, length, start + length)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
+    return data[: start + length] + other + far + locator + data[-22:]
+
+
 ONE = written(("bundle.json", b"{}"))
 HOSTILE: dict[str, Make] = {
     "no zip": lambda path: path.write_bytes(b"no zip at all, though long enough to hold an end"),
+    "two directories": patched(ONE, second_directory),
+    "hidden in an extra field": written((with_extra("bundle.json", b"\x99\x99\2\0ab"), b"{}")),
+    "another name in front": patched(ONE, lambda data: data.replace(b"bundle.json", b"BUNDLE.json", 1)),
+    "another sum in front": patched(ONE, lambda data: data[:14] + bytes(4) + data[18:]),
     "empty": lambda path: path.write_bytes(b""),
     "bomb": written(("bundle.json", b"\0" * (DEFLATED_MOST + 1)), mode="deflated"),
     "many bombs": patched(

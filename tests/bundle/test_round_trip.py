@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.export import export
 from nbprod.project.labels import tag_run
 from nbprod.verify import Conclusion, Outcome, Policy, Verification
-from tests.bundle.conftest import Exported, Members, members_of, pack, worst
+from tests.bundle.conftest import Exported, Members, members_of, pack, with_index, worst
 
 pytestmark = pytest.mark.kernel
 
@@ -269,3 +270,22 @@ def test_the_command_writes_it_and_says_what_is_in_it(
     assert exported.root in done.output
     assert CliRunner().invoke(nbprod, ["verify", str(path), "--seen", str(tmp_path / "seen")]).exit_code == 0
     assert CliRunner().invoke(nbprod, ["verify", str(tmp_path / "none.zip")]).exit_code == CallerError.exit_code
+
+
+def test_files_are_what_their_names_say(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    members = members_of(exported.path)
+    assert worst(verify(pack(tmp_path / "same.zip", with_index(members)))) is Conclusion.VERIFIED  # control
+    (notebook,) = (name for name in members if str(exported.trained.id) in name and name.endswith("/notebook.ipynb"))
+    folder = notebook.rpartition("/")[0]
+    data = members[notebook]
+    index = Index.from_bytes(members[INDEX])
+    like = next(each for each in index.members if each.name == notebook)
+    for added in ("inputs/zz", "artifacts/more.bin", "statements/approval.jsonl", "notebook~2.txt"):
+        name = f"{folder}/{added}"
+        more = replace(index, members=(*index.members, replace(like, name=name)))
+        forged = members | {name: data, notebook: data.replace(b"long", b"lang"), INDEX: more.to_bytes()}
+        assert worst(verify(pack(tmp_path / "forged.zip", with_index(forged)))) is Conclusion.ALTERED, added
+    for name in ("runs/approved.txt", "log/more"):
+        more = replace(index, members=(*index.members, replace(like, name=name)))
+        forged = members | {name: b"x", INDEX: more.to_bytes()}
+        assert worst(verify(pack(tmp_path / "forged.zip", with_index(forged)))) is Conclusion.ALTERED, name
