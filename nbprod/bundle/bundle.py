@@ -12,7 +12,7 @@ from nbprod.bundle.archive import Archive
 from nbprod.bundle.form import CHECKPOINT, CONSISTENCY, EVENTS, INDEX, KEYS, Index, Member, read_events, read_proofs
 from nbprod.bundle.views import BundleLedger, BundleStore
 from nbprod.digest import Digest
-from nbprod.errors import BundleInvalid, IntegrityError, NotFound
+from nbprod.errors import BundleInvalid, CallerError, IntegrityError, NotFound
 from nbprod.record.ids import RunId
 from nbprod.record.kept import KeptInput, kept_inputs
 from nbprod.record.run_record import RunRecord
@@ -106,7 +106,7 @@ class Bundle:
                 keys=[self._read(name).decode() for name in names],
                 proofs=read_proofs(self._read(CONSISTENCY)) if CONSISTENCY in self._archive.names else {},
             )
-        except (UnicodeDecodeError, IntegrityError) as error:
+        except (UnicodeDecodeError, IntegrityError, CallerError, RecursionError) as error:
             raise BundleInvalid("what this bundle tells of the log cannot be read", found=str(error)) from error
 
     def faults(self, *, reads: bool = True) -> Iterator[str]:

@@ -24,7 +24,7 @@ from nbprod.ledger.events import (
     from_json,
     to_json,
 )
-from nbprod.ledger.flags import FLAGS
+from nbprod.ledger.flags import FLAGS, REPRODUCTION
 from nbprod.ledger.index import fold, no_such_run, search_text, sought_text
 from nbprod.ledger.ledger import Dossier, StoredEvent
 from nbprod.ledger.memory_log import MemoryLog
@@ -246,8 +246,12 @@ class MemoryLedger:
     # --- Directory ---
 
     def latest(self, step: str | None) -> RunId | None:
-        """Return the run that was started last, of a step or of all."""
-        found = self._latest_first(lambda row: step is None or row.step == step)
+        """Return the run that was started last, of a step or of all; a reproduction only if there is no other."""
+
+        def asked(row: RunRow) -> bool:
+            return step is None or row.step == step
+
+        found = self._latest_first(lambda row: asked(row) and REPRODUCTION not in row.tags) or self._latest_first(asked)
         return found[0] if found else None
 
     def named(self, name: str) -> tuple[RunId, ...]:

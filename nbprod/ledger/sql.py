@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, FromClause, Select, delete, insert, or_, select, update
+from sqlalchemy import Connection, FromClause, Select, delete, exists, insert, or_, select, update
 
 from nbprod.digest import canonical
 from nbprod.ledger.connections import Connections, Database
@@ -21,6 +21,7 @@ from nbprod.ledger.events import (
     from_json,
     to_json,
 )
+from nbprod.ledger.flags import REPRODUCTION
 from nbprod.ledger.index import fold, no_such_run
 from nbprod.ledger.lease_rows import prolong, refuse_fenced, take_over
 from nbprod.ledger.ledger import Dossier, StoredEvent
@@ -261,9 +262,10 @@ class SqlLedger:
     # --- Directory ---
 
     def latest(self, step: str | None) -> RunId | None:
-        """Return the run that was started last, of a step or of all."""
-        query = RunQuery(steps=() if step is None else (step,))
-        found = self._ids(selected(query), 1)
+        """Return the run that was started last, of a step or of all; a reproduction only if there is no other."""
+        terms = selected(RunQuery(steps=() if step is None else (step,)))
+        repeated = exists().where(run_tags.c.run_id == runs.c.run_id, run_tags.c.tag == REPRODUCTION)
+        found = self._ids((*terms, ~repeated), 1) or self._ids(terms, 1)
         return found[0] if found else None
 
     def named(self, name: str) -> tuple[RunId, ...]:

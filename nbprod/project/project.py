@@ -239,12 +239,17 @@ class Project:
         return (self._latest_good(run) or self.run(run)).artifacts[name]
 
     def _latest_good(self, text: str) -> Run | None:
-        """Return the last good run where `STEP@latest` asks for an artifact: one that failed has none to hand on."""
+        """Return the last good run if `STEP@latest` asks for an artifact; a reproduction only if there is no other."""
         step, at, rest = text.partition("@")
         if not at or rest != "latest":
             return None
         good = tuple(status for status in Status if status.good)
-        return next(self.runs(RunQuery(steps=(step,) if step else (), statuses=good, limit=1)), None)
+        first: Run | None = None
+        for run in self.runs(RunQuery(steps=(step,) if step else (), statuses=good)):
+            if run.record.labels.reproduces is None:
+                return run
+            first = first or run
+        return first
 
     def run_job(
         self,
@@ -297,6 +302,7 @@ class Project:
                     forks=engine.forks,
                     warmth=self.settings.kernels,
                     keys=self.keys,
+                    private=self.settings.secret_files(self.root),
                 )
                 engine.runner, engine.pid = Runner(ports), os.getpid()
             return engine.runner

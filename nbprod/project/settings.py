@@ -16,6 +16,7 @@ from nbprod.execution.fork_servers import Warmth
 from nbprod.record.launch import LEAN, NBCLIENT
 from nbprod.record.review import Wanted
 from nbprod.step.keep import Keep
+from nbprod.step.secret import FILE
 from nbprod.step.step import KEEP_INPUTS, StepSettings
 
 __all__ = ["Settings", "find_root", "read_settings"]
@@ -59,6 +60,15 @@ class Settings:
     driver: str = LEAN
     aliases: Mapping[str, Wanted] = field(default_factory=dict)
     steps: Mapping[str, StepSettings] = field(default_factory=dict)
+
+    def secret_files(self, root: Path) -> tuple[Path, ...]:
+        """Return the files that hold secrets of any step.
+
+        Args:
+            root: the project's, which they may be relative to.
+        """
+        references = [each for settings in self.steps.values() for each in settings.secrets if each.source == FILE]
+        return tuple(root / Path(each.place).expanduser() for each in references)
 
 
 def find_root(start: Path) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nbprod.ledger.flags import REPRODUCTION
 from nbprod.notebook import OUTPUT_DIR, Notebook
 from nbprod.parameters import bind, untag
 from nbprod.record.launch import LEAN
@@ -101,6 +102,7 @@ def job_of(record: RunRecord, step: Step, laid: Laid) -> Job:
         step=step,
         parameters=bind(step.schema, values, what=step.name),
         upstream=upstream,
+        tags=(REPRODUCTION,),
         note=f"reproduces run {record.run_id}",
         reproduces=record.run_id,
         driver=LEAN if record.launch is None else record.launch.driver,

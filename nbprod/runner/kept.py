@@ -27,21 +27,37 @@ from nbprod.store import Store
 __all__ = ["InputKeeper"]
 
 _SECRETIVE = (
-    *(".env", ".env.*", "*.env", ".envrc", ".netrc", "_netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd"),
-    *(".git-credentials", ".dockercfg", "credentials", "credentials.*", "secrets", "secrets.*"),
-    *(
-        "service-account*.json",
-        "id_rsa",
-        "id_dsa",
-        "id_ecdsa",
-        "id_ed25519",
-        "*.pem",
-        "*.key",
-        "*.p12",
-        "*.pfx",
-        "*.jks",
-    ),
-    *("*.keystore", "*.kdbx"),
+    ".env",
+    ".env.*",
+    "*.env",
+    ".envrc",
+    ".netrc",
+    "_netrc",
+    ".pgpass",
+    ".pypirc",
+    ".npmrc",
+    ".htpasswd",
+    ".git-credentials",
+    ".dockercfg",
+    "kubeconfig",
+    ".secrets",
+    "*.env.*",
+    "credentials",
+    "credentials.*",
+    "secrets",
+    "secrets.*",
+    "service-account*.json",
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.keystore",
+    "*.kdbx",
 )
 """Names of files that are made to hold secrets."""
 _SECRETIVE_FOLDERS = frozenset({".ssh", ".gnupg", ".aws", ".azure", ".docker", ".kube", "gcloud"})
@@ -143,14 +159,22 @@ class InputKeeper:
         real = os.path.realpath(path)
         if not any(Path(real).is_relative_to(place) for place in self._places):
             return "not kept: it lies neither in the project nor below a declared root"
-        if any(Path(real).is_relative_to(place) for place in self._private):
-            return "not kept: it is nbprod's own"
+        if any(Path(real).is_relative_to(place) or _same_file(real, place) for place in self._private):
+            return "not kept: it is nbprod's own, or holds a secret of some step"
         names = {path.name.lower(), Path(real).name.lower()}
         if any(fnmatchcase(name, pattern) for name in names for pattern in _SECRETIVE):
             return "not kept: files with such names hold secrets"
         if _SECRETIVE_FOLDERS & {*path.parts, *Path(real).parts}:
             return "not kept: folders with such names hold secrets"
         return ""
+
+
+def _same_file(one: str, other: str) -> bool:
+    """Say whether two names are of one file: a hard link has a path of its own."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
 
 
 def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:

@@ -67,6 +67,7 @@ class Ports:
         forks: who forks kernels.
         warmth: when kernels are forked.
         keys: the folder with the keys that sign; None: records are not signed.
+        private: files and folders of which nothing is kept: those that hold secrets of any step.
         block: returns the value of Prefect's Secret block of a name; asked only where a step names one.
     """
 
@@ -86,6 +87,7 @@ class Ports:
     forks: ForkServers = field(default_factory=ForkServers)
     warmth: Warmth = field(default_factory=Warmth)
     keys: Path | None = None
+    private: tuple[Path, ...] = ()
     block: Callable[[str], str] = block_value
 
     @property

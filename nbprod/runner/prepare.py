@@ -123,7 +123,7 @@ def _scope(job: Job, spec: KernelSpec, ports: Ports) -> Scope:
         handed=handed,
         why_off=why_off,
         keep_inputs=KEEP_INPUTS if settings.keep_inputs is None else settings.keep_inputs,
-        private=(ports.folder, *([] if ports.keys is None else [ports.keys]), *files),
+        private=(ports.folder, *([] if ports.keys is None else [ports.keys]), *ports.private, *files),
     )
 
 

@@ -5,43 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from nbprod.attest.bundle import from_lines
-from nbprod.attest.dsse import IN_TOTO
 from nbprod.attest.keyfile import Role
 from nbprod.digest import Digest
-from nbprod.errors import IntegrityError, NotFound, SignatureInvalid, UnsupportedVersion
+from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger.events import RunReproduced
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.record.reproduced import Reproduced, level_text
-from nbprod.store import Store
 from nbprod.verify.outcome import Check, Conclusion
+from nbprod.verify.said import Court
 from nbprod.verify.stored import lost
-from nbprod.verify.trust import Trust
 
 __all__ = ["check_reproductions"]
 
 _STEP, _NAME = 3, "reproduced"
 
 
-def check_reproductions(events: Sequence[StoredEvent], store: Store, trust: Trust) -> Iterator[Check]:
+def check_reproductions(events: Sequence[StoredEvent], court: Court) -> Iterator[Check]:
     """Compare what the ledger says of reproductions with their statements, and those with their signatures.
 
     Args:
         events: of a run, in order.
-        store: has the statements.
-        trust: whose signatures count.
+        court: judges the signatures.
     """
+    seen: set[Digest] = set()
     for stored in events:
         if isinstance(event := stored.event, RunReproduced):
-            yield _check(event, store, trust)
+            yield (
+                _altered("a reproduction is told of twice") if event.statement in seen else _check(stored, event, court)
+            )
+            seen.add(event.statement)
 
 
-def _check(event: RunReproduced, store: Store, trust: Trust) -> Check:
+def _check(stored: StoredEvent, event: RunReproduced, court: Court) -> Check:
     try:
-        data = store.get(event.statement)
-        stated = Reproduced.from_bytes(data)
+        stated = Reproduced.from_bytes(court.store.get(event.statement))
     except NotFound:
-        return lost(_STEP, _NAME, store, event.statement, "what is stated of a reproduction")
+        return lost(_STEP, _NAME, court.store, event.statement, "what is stated of a reproduction")
     except UnsupportedVersion as error:
         return Check.open(_STEP, _NAME, str(error))
     except IntegrityError as error:
@@ -52,24 +51,9 @@ def _check(event: RunReproduced, store: Store, trust: Trust) -> Check:
     what = f"run {stated.second.short} has executed run {stated.first.short} again: {level_text(stated.level)}"
     if event.attestation is None:
         return Check.beside(_STEP, _NAME, f"{what}; this is not signed")
-    return _signed(what, data, event.attestation, store, trust)
-
-
-def _signed(what: str, data: bytes, attestation: Digest, store: Store, trust: Trust) -> Check:
-    known = trust.holders(Role.RUNNER)
-    try:
-        envelope = from_lines(store.get(attestation))[0]
-        if envelope.payload != data:
-            return _altered("what is signed is not this statement of a reproduction")
-        named = [each.key_id for each in envelope.signatures]
-        if not any(name == "" or name in known for name in named):
-            return Check.beside(_STEP, _NAME, f"{what}; signed by a key that is not known here")
-        envelope.signers(known, IN_TOTO)
-    except NotFound:
-        return lost(_STEP, _NAME, store, attestation, "the signature of a reproduction")
-    except (SignatureInvalid, IntegrityError) as error:
-        return _altered(f"what is stated of a reproduction: {error}")
-    return Check.passed(_STEP, _NAME, what)
+    return court.judge(
+        _NAME, what, stored, attestation=event.attestation, statement=event.statement, roles=(Role.RUNNER,)
+    ).check
 
 
 def _altered(told: str) -> Check:

@@ -84,6 +84,8 @@ class Standing:
             wanted: what is wanted.
             author: whose work it is.
         """
+        if wanted and wanted.by_others and author.key_id is None:
+            yield "nobody signed whose work it is, so that others cannot be told from its author"
         for each in self.rejections:
             yield f"{each} rejected it: {each.review.why}"
 

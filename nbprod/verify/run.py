@@ -203,7 +203,7 @@ def _recorded(
         *judge_tombstones(buried, evidence.court(dossier.leaves.get)),
         *check_events(dossier, record),
         *(() if objects is None else check_second_endings(dossier.events, objects)),
-        *check_reproductions(dossier.events, store, trust),
+        *check_reproductions(dossier.events, evidence.court(dossier.leaves.get)),
     ]
     return signed, record, checks
 

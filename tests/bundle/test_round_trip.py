@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from nbprod.bundle import open_bundle
 from nbprod.bundle.form import CHECKPOINT, INDEX, README, Index
 from nbprod.digest import digest_bytes
-from nbprod.errors import BundleInvalid, CallerError, NotFound
+from nbprod.errors import BundleInvalid, CallerError, NotFound, UnsupportedVersion
 from nbprod.ledger.log import NoteKind
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.export import export
@@ -149,6 +149,16 @@ def test_an_index_that_fits_the_changed_members_does_not_help(
         assert worst(found) is not VERIFIED, each.name
 
 
+def without_words(data: bytes) -> object:
+    """Return what an index says but for what it says to people only: nobody signed that."""
+    try:
+        index = Index.from_bytes(data)
+    except (BundleInvalid, UnsupportedVersion):
+        return data
+    members = tuple(replace(each, what="") for each in index.members)
+    return replace(index, made_by="", members=members)
+
+
 def test_a_mutated_member_never_passes(exported: Exported, verify: Verify, tmp_path: Path) -> None:
     members = members_of(exported.path)
     names = [name for name in sorted(members) if not name.endswith(FOR_PEOPLE)]
@@ -164,7 +174,7 @@ def test_a_mutated_member_never_passes(exported: Exported, verify: Verify, tmp_p
         data = members[name]
         at = int(place * len(data))
         changed = data[:at] + new + data[at + cut :]
-        if changed == data:
+        if changed == data or (name == INDEX and without_words(changed) == without_words(data)):
             return
         try:
             assert worst(verify(pack(tmp_path / "mutated.zip", {**members, name: changed}))) is ALTERED

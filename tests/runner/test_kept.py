@@ -11,7 +11,8 @@ from nbprod.project import Project, Run, RunOptions
 from nbprod.record.folder import read_folder
 from nbprod.record.kept import kept_inputs
 from nbprod.record.trace import Touched
-from tests.notebooks import PARAMETERS, write
+from tests.notebooks import PARAMETERS, project_in, write
+from tests.processes import nothing_survives
 from tests.runner.conftest import TOKEN
 
 pytestmark = pytest.mark.kernel
@@ -22,6 +23,11 @@ for name in ("kept/small.txt", "kept/large.txt", "kept/.env", "kept/link.txt", o
     open(name, "rb").read()
 open("kept/removed.txt").read(); open("kept/changed.txt").read()
 import os; os.remove("kept/removed.txt"); os.system("echo later > kept/changed.txt")
+"""
+OTHERS = """
+[tool.nbprod.steps.a]
+notebook = "a.ipynb"
+secrets = {KEY = "file:api-key.txt"}
 """
 SECRETIVE = """
 import os
@@ -163,3 +169,14 @@ def test_what_is_there_already_is_not_written_again(project: Project, run: Run) 
     write(project.root / "again.ipynb", "open('again.txt').read()")
     assert reads(run_of(project, "again.ipynb"))["again.txt"].kept is True
     assert path.stat() == before
+
+
+def test_a_file_with_the_secret_of_another_step_is_not_kept(tmp_path: Path) -> None:
+    with nothing_survives() as mark, project_in(tmp_path, mark, OTHERS) as project:
+        for name, text in {"api-key.txt": "k" * 20, "plain.txt": "p" * 20}.items():
+            (tmp_path / name).write_text(text)
+        (tmp_path / "linked.txt").hardlink_to(tmp_path / "api-key.txt")
+        write(tmp_path / "b.ipynb", "for name in ('api-key.txt', 'linked.txt', 'plain.txt'): open(name).read()")
+        found = reads(run_of(project, "b.ipynb"))
+        project.close()
+    assert [found[name].kept for name in ("api-key.txt", "linked.txt", "plain.txt")] == [False, False, True]

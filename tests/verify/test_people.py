@@ -34,7 +34,7 @@ from nbprod.record.ids import RunId
 from nbprod.record.review import Decision, Review, Wanted
 from nbprod.verify import Conclusion, Outcome, Policy, Standing, standing
 from nbprod.verify.outcome import Check
-from nbprod.verify.reviews import Spoken
+from nbprod.verify.reviews import Author, Spoken
 from nbprod.verify.said import Said
 from tests.verify.conftest import Base, Place
 
@@ -490,3 +490,10 @@ def test_what_people_said_is_found_again_in_the_store(base: Base, reviewed_place
 
 def test_no_review_is_read_from_what_is_none() -> None:
     assert Review.from_bytes(b'{"predicateType":"https://example.org/x","predicate":{}}') is None
+
+
+def test_others_cannot_be_told_from_an_author_whom_nobody_knows() -> None:
+    wanted = Wanted(approvals=0, sign_offs=("risk",), by_others=True)
+    assert any("whose work it is" in line for line in Standing().missing(wanted, Author(user="eve")))
+    assert not any("whose work it is" in line for line in Standing().missing(wanted, Author(key_id="k", label="l")))
+    assert [*Standing().missing(Wanted(by_others=True), Author(user="eve"))] == []  # nothing is asked for
