@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from benchmarks.filled import BEGIN, RARE, SPAN, Sizes, fill_postgresql, fill_sqlite
@@ -269,6 +270,29 @@ Written by `make bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.
 """
 
 
+def measured(
+    measure: Callable[[Path], Iterable[Figure]],
+    page: Callable[[Sequence[Figure], tuple[float, float]], str],
+    target: Path | None,
+) -> list[Figure]:
+    """Measure in a temporary folder, print each figure as it comes, and write the page.
+
+    Args:
+        measure: takes the folder.
+        page: returns the page of the figures, and of the load before and after.
+        target: where it is written; None: nowhere.
+    """
+    before, figures = os.getloadavg()[0], []
+    with tempfile.TemporaryDirectory(prefix="nbprod-bench-") as folder:
+        for figure in measure(Path(folder)):
+            figures.append(figure)
+            print(figure.row(), flush=True)
+    if target is not None:
+        target.write_text(page(figures, (before, os.getloadavg()[0])), "utf-8")
+        say(f"written: {target}")
+    return figures
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; return 1 if a target was missed on the full size."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -277,17 +301,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=["append", "query"])
     parser.add_argument("--results", type=Path, help="where to write the page (default: if all was measured)")
     options = parser.parse_args(arguments)
-    before = os.getloadavg()[0]
-    figures = []
-    with tempfile.TemporaryDirectory(prefix="nbprod-bench-") as folder:
-        for figure in measure(options, Path(folder)):
-            figures.append(figure)
-            print(figure.row(), flush=True)
     whole = options.runs >= 1_000_000 and options.only is None  # noqa: PLR2004 - the full size
-    target = options.results or (RESULTS if whole else None)
-    if target is not None:
-        target.write_text(page(figures, options.runs, (before, os.getloadavg()[0])), "utf-8")
-        say(f"written: {target}")
+    figures = measured(
+        partial(measure, options),
+        lambda figures, loads: page(figures, options.runs, loads),
+        options.results or (RESULTS if whole else None),
+    )
     return 1 if whole and not all(figure.met for figure in figures) else 0
 
 

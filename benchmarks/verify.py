@@ -12,15 +12,15 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import nbformat
 
-from benchmarks.ledger import Figure, say
+from benchmarks.ledger import Figure, measured, say
 from benchmarks.signed import fill_signed, one_run
 from nbprod.project import Project, RunOptions
 from nbprod.verify.content import objects_of
@@ -130,16 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--results", type=Path, help="where to write the page (default: if all was measured)")
     options = parser.parse_args(arguments)
-    before = os.getloadavg()[0]
-    figures = []
-    with tempfile.TemporaryDirectory(prefix="nbprod-bench-") as folder:
-        for figure in measure(options, Path(folder)):
-            figures.append(figure)
-            print(figure.row(), flush=True)
     whole = options.records >= 20_000 and options.mebibytes >= 1024  # noqa: PLR2004 - the full size
-    if (target := options.results or (RESULTS if whole else None)) is not None:
-        target.write_text(page(figures, (before, os.getloadavg()[0])), "utf-8")
-        say(f"written: {target}")
+    figures = measured(partial(measure, options), page, options.results or (RESULTS if whole else None))
     return 1 if whole and not all(figure.met for figure in figures) else 0
 
 

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -24,8 +22,7 @@ from nbprod.ledger.memory import MemoryLedger
 from nbprod.ledger.memory_log import MemoryLog
 from nbprod.ledger.values import read_json
 from nbprod.merkle import check_consistency, leaf_hash
-from nbprod.store.faults import target_unwritable
-from nbprod.store.files import new_file, write
+from nbprod.store.files import whole_file, write
 
 __all__ = ["BundleLedger", "BundleLog", "BundleStore"]
 
@@ -62,16 +59,9 @@ class BundleStore:
 
     def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
         """Write the object to a file (see `Store.copy_to`)."""
-        partial = path.parent / f".nbprod-{secrets.token_hex(8)}.part"
-        try:
-            with new_file(partial) as target:
-                for block in self._checked(digest):
-                    write(target, block)
-                os.fchmod(target, mode)
-                os.fsync(target)
-                partial.replace(path)
-        except OSError as error:
-            raise target_unwritable(path, error) from error
+        with whole_file(path, mode) as target:
+            for block in self._checked(digest):
+                write(target, block)
 
     def has(self, digest: Digest) -> bool:
         """Say whether the object is there."""

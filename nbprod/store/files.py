@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nbprod.digest import Digest
+from nbprod.store.faults import target_unwritable
 
 __all__ = [
     "BLOCK",
@@ -23,6 +25,7 @@ __all__ = [
     "names",
     "new_file",
     "sync_folder",
+    "whole_file",
     "write",
 ]
 
@@ -86,6 +89,30 @@ def new_file(path: Path) -> Iterator[int]:
     finally:
         os.close(descriptor)
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path, mode: int) -> Iterator[int]:
+    """Open a file for writing that takes its place only when it is whole and on the disk.
+
+    After a power cut it is there whole or not at all; without the sync it could be there empty.
+
+    Args:
+        path: where it is to be; its folder is there.
+        mode: its rights.
+
+    Raises:
+        EnvironmentFault, CallerError: it cannot be written there.
+    """
+    partial = path.parent / f".nbprod-{secrets.token_hex(8)}.part"
+    try:
+        with new_file(partial) as target:
+            yield target
+            os.fchmod(target, mode)
+            os.fsync(target)
+            partial.replace(path)
+    except OSError as error:
+        raise target_unwritable(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:

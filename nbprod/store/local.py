@@ -26,8 +26,19 @@ from typing import NoReturn
 
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, NotFound
-from nbprod.store.faults import store_unavailable, target_unwritable
-from nbprod.store.files import blocks, delete, file_kind, hash_blocks, locked, names, new_file, sync_folder, write
+from nbprod.store.faults import store_unavailable
+from nbprod.store.files import (
+    blocks,
+    delete,
+    file_kind,
+    hash_blocks,
+    locked,
+    names,
+    new_file,
+    sync_folder,
+    whole_file,
+    write,
+)
 from nbprod.store.source import read_at_rest
 from nbprod.store.store import FRESH, STALE
 
@@ -94,19 +105,10 @@ class LocalStore:
 
     def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
         """Write the object to a file (see `Store.copy_to`)."""
-        with self._guard("read"), self._object(digest) as descriptor:
-            partial = path.parent / f".nbprod-{secrets.token_hex(8)}.part"
-            try:
-                with new_file(partial) as target:
-                    found = hash_blocks(self._reading(descriptor), target)
-                    if found != digest:
-                        self._set_aside(digest, os.fstat(descriptor), found)
-                    os.fchmod(target, mode)
-                    # After a power cut the copy is there whole or not at all; without this it could be there empty.
-                    os.fsync(target)
-                    partial.replace(path)
-            except OSError as error:
-                raise target_unwritable(path, error) from error
+        with self._guard("read"), self._object(digest) as descriptor, whole_file(path, mode) as target:
+            found = hash_blocks(self._reading(descriptor), target)
+            if found != digest:
+                self._set_aside(digest, os.fstat(descriptor), found)
 
     def has(self, digest: Digest) -> bool:
         """Say whether the object is there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import DigestMismatch, NotFound
-from nbprod.store.faults import target_unwritable
+from nbprod.store.files import whole_file, write
 from nbprod.store.source import read_at_rest
 from nbprod.store.store import FRESH
 
@@ -86,14 +85,8 @@ class MemoryStore:
     def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
         """Write the object to a file (see `Store.copy_to`)."""
         data = self.get(digest)
-        partial = path.parent / f".nbprod-{secrets.token_hex(8)}.part"
-        try:
-            partial.write_bytes(data)
-            partial.chmod(mode)
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise target_unwritable(path, error) from error
+        with whole_file(path, mode) as target:
+            write(target, data)
 
     def has(self, digest: Digest) -> bool:
         """Say whether the object is there."""

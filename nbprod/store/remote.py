@@ -23,8 +23,7 @@ from nbprod.digest import Digest
 from nbprod.errors import CallerError, DigestMismatch, NotFound, StoreUnavailable, StoreUnreachable
 from nbprod.store.content import PART, ChangedError, Content, in_parts, part_size
 from nbprod.store.driver import Driver, Found
-from nbprod.store.faults import target_unwritable
-from nbprod.store.files import new_file, write
+from nbprod.store.files import whole_file, write
 from nbprod.store.source import read_at_rest
 from nbprod.store.store import FRESH, STALE
 
@@ -116,15 +115,8 @@ class RemoteStore:
 
     def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
         """Write the object to a file (see `Store.copy_to`)."""
-        incoming = path.parent / f".nbprod-{secrets.token_hex(8)}.part"
-        try:
-            with new_file(incoming) as target:
-                self._read(digest, partial(_rewrite, target))
-                os.fchmod(target, mode)
-                os.fsync(target)  # after a power cut the copy is there whole or not at all
-                incoming.replace(path)
-        except OSError as error:
-            raise target_unwritable(path, error) from error
+        with whole_file(path, mode) as target:
+            self._read(digest, partial(_rewrite, target))
 
     def has(self, digest: Digest) -> bool:
         """Say whether the object is there."""
