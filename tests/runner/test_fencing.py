@@ -96,7 +96,8 @@ def test_a_stopped_runner_that_wakes_ends_itself_and_leaves_its_successors_outpu
         time.sleep(0.6)
         assert project.recover() == []  # its lease is over, but it is a process of this host: it gets ten leases
         monkeypatch.setattr(closer, "LEASE_SECONDS", 0.0)
-        assert project.recover() == [run_id]
+        closed: list[RunId] = []  # on a busy machine its last renewal may have come late
+        assert eventually(lambda: closed.extend(project.recover()) or closed == [run_id], 10)
         successor = succeed(project)
         process.send_signal(signal.SIGCONT)
         assert said(process) == "AlreadyFinished"
