@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.attest.keyfile import Role
-from nbprod.errors import CallerError, EnvironmentFault, IntegrityError, NotFound
+from nbprod.errors import CallerError, IntegrityError
 from nbprod.ledger.log import NoteKind
 from nbprod.merkle import root_of
 from nbprod.project.keys import ensure_keys, keyring_of
+from nbprod.project.outside import opened
 from nbprod.project.project import Project
-from nbprod.store.elsewhere import read_url, refuse_unwritable, write_url
+from nbprod.store.elsewhere import shown_url
 from nbprod.verify.outcome import Conclusion, conclude
 from nbprod.verify.survey import survey
 
-__all__ = ["Made", "make_checkpoint", "read_sent", "send"]
+__all__ = ["Made", "make_checkpoint", "send"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,49 +74,27 @@ def make_checkpoint(project: Project, *, elsewhere: str | None = None) -> Made:
     return Made(made, note, new=True)
 
 
-def read_sent(place: str) -> str | None:
-    """Return the checkpoint that was sent to a place before; None if there is none.
-
-    Raises:
-        CallerError: a file that is no text.
-        SettingsError, StoreUnavailable: it cannot be read.
-    """
-    try:
-        data = read_url(place) if "://" in place else Path(place).read_bytes()
-        return data.decode()
-    except (NotFound, FileNotFoundError):
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CallerError(f"{place} cannot be read", expected="a checkpoint, or nothing", found=str(error)) from error
-
-
 def send(project: Project, place: str) -> Made:
-    """Make a checkpoint and write it to a file or an address, in the place of an earlier one that it continues.
+    """Make a checkpoint and write it somewhere outside, in the place of an earlier one that it continues.
 
     Args:
         project: whose log.
-        place: a path, or an address that fsspec writes to.
+        place: a path, an address, or a branch of a git repository (see `nbprod.project.outside.opened`).
 
     Raises:
         IntegrityError: the log does not continue what is there: that is left as it is.
         CallerError, EnvironmentFault: it cannot be made, or not be written there.
+        SettingsError, StoreUnavailable: the address cannot be read or written.
     """
-    if "://" in place:
-        refuse_unwritable(place)
-    made = make_checkpoint(project, elsewhere=read_sent(place))
-    data = made.note.encode()
-    if "://" in place:
-        write_url(place, data)
-        return made
-    path = Path(place)
-    partial = path.parent / f".{secrets.token_hex(8)}.part"
-    try:
-        with partial.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise EnvironmentFault(f"the checkpoint cannot be written to {place}", found=str(error.strerror)) from error
+    with opened(place, project.environ) as outside:
+        data = outside.read()
+        try:
+            before = None if data is None else data.decode()
+        except UnicodeDecodeError as error:
+            raise CallerError(
+                f"what is at {shown_url(place)} is no text", expected="a checkpoint, or nothing", found=str(error)
+            ) from error
+        made = make_checkpoint(project, elsewhere=before)
+        told = f"Checkpoint of {made.checkpoint.size} events of {made.checkpoint.origin}"
+        outside.write(made.note.encode(), told)
     return made

@@ -9,7 +9,10 @@ __all__ = ["checkpoint"]
 
 @click.command()
 @click.option(
-    "--to", "place", metavar="FILE", help="Also write it there: a path, or an address such as s3://bucket/key."
+    "--to",
+    "place",
+    metavar="PLACE",
+    help="Also send it there: a path, an address (s3://bucket/key), git+https://…/repository.git@branch#path.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def checkpoint(*, place: str | None, as_json: bool) -> int:
@@ -22,6 +25,7 @@ def checkpoint(*, place: str | None, as_json: bool) -> int:
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
     from nbprod.project.checkpoint import make_checkpoint, send  # noqa: PLC0415
+    from nbprod.store.elsewhere import shown_url  # noqa: PLC0415
 
     project = open_project()
     ledger_of(project)
@@ -33,6 +37,6 @@ def checkpoint(*, place: str | None, as_json: bool) -> int:
         return 0
     click.echo(made.note, nl=False)
     what = "Signed" if made.new else "Nothing was added since; this was signed"
-    sent = "" if place is None else f" Written to {place}."
+    sent = "" if place is None else f" Sent to {shown_url(place) if '://' in place else place}."
     click.echo(f"{what}: {state.size} events of {state.origin}.{sent}", err=True)
     return 0
