@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -100,8 +101,23 @@ def _dependencies(record: RunRecord) -> Iterator[dict[str, Json]]:
             told["uri"] = f"git+{remote}"
         told["annotations"] = {f"nbprod_{key}": record.git.get(key) for key in ("branch", "dirty")}
         yield told
+    for lock in record.locks:
+        yield _descriptor(f"lock {lock.name}", lock.digest)
+    if record.container is not None:
+        yield _container(record.container)
     for entry in request.inputs:
         yield _input(entry)
+
+
+def _container(container: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the container's image: by its digest, where its name has one."""
+    kind, image = container.get("kind"), container.get("image")
+    about: dict[str, Json] = {"nbprod_kind": kind, "nbprod_image": image}
+    told: dict[str, Json] = {"name": "container", "annotations": about}
+    if pinned := re.search(r"@sha256:([0-9a-f]{64})\Z", image if isinstance(image, str) else ""):
+        told["digest"] = {"sha256": pinned[1]}
+    told["uri"] = f"urn:nbprod:container:{quote(str(image or kind), safe='')}"
+    return told
 
 
 def _input(entry: Input) -> dict[str, Json]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nbprod.ledger import RunRow
     from nbprod.ledger.events import BytesErased
     from nbprod.project import Run
+    from nbprod.record.run_record import RunRecord
     from nbprod.record.trace import Touched
     from nbprod.verify import Spoken
 
@@ -176,10 +177,7 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
         yield "note", row.note
     yield "notebook", f"{request.notebook} (source {request.source.short})"
     yield from _executed(run)
-    if record.git is not None:
-        commit = str(record.git.get("commit") or "no commit yet")[:12]
-        branch = f" on {record.git['branch']}" if record.git.get("branch") else ""
-        yield "git", f"{commit}{branch}{', with uncommitted changes' if record.git.get('dirty') else ''}"
+    yield from _whence(record)
     yield "environment", f"{_environment(run)} ({request.environment.short}), kernel {request.kernel}"
     if record.launch is not None and record.launch.how == "forked":
         loaded = ", ".join(record.launch.preloaded) or "no library"
@@ -194,6 +192,18 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
         yield "deadlines", ", ".join(f"{key} {value:g} s" for key, value in limits.items() if value)
     for note in record.notes:
         yield "remark", note
+
+
+def _whence(record: RunRecord) -> Iterable[tuple[str, str]]:
+    """Yield where source and packages came from, as far as that is told beside the environment."""
+    if record.git is not None:
+        commit = str(record.git.get("commit") or "no commit yet")[:12]
+        branch = f" on {record.git['branch']}" if record.git.get("branch") else ""
+        yield "git", f"{commit}{branch}{', with uncommitted changes' if record.git.get('dirty') else ''}"
+    if record.locks:
+        yield "locks", ", ".join(f"{lock.name} ({lock.digest.short})" for lock in record.locks)
+    if record.container is not None:
+        yield "container", f"{record.container.get('kind')} {record.container.get('image') or ''}".rstrip()
 
 
 def _executed(run: Run) -> Iterable[tuple[str, str]]:

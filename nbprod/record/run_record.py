@@ -21,7 +21,7 @@ from nbprod.record.request import RunRequest
 from nbprod.record.verdict import Verdict
 from nbprod.scraps import ScrapEntry
 
-__all__ = ["PREDICATE_TYPE", "Artifact", "Kept", "RunRecord"]
+__all__ = ["PREDICATE_TYPE", "Artifact", "Kept", "LockFile", "RunRecord"]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://nbprod.dev/attestation/run/v1"
@@ -49,6 +49,19 @@ class Artifact:
     name: str
     digest: Digest
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockFile:
+    """A file beside the project that says which packages it is to have.
+
+    Args:
+        name: as it lies at the project's root, `uv.lock`.
+        digest: of its bytes.
+    """
+
+    name: str
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
@@ -80,6 +93,9 @@ class RunRecord:
             records of before it was told, and where its name may hold a secret.
         launch: how its kernel came into being; None if none did, or in records of before it was told.
         masked: which secrets stood in what it put out, and were masked.
+        locks: the lock files at the project's root when it began. They say what was meant to be installed; what was,
+            says the environment key.
+        container: the `kind` and `image` of the container that it ran in, as far as it is known; None outside one.
         extra: fields of the predicate that this version does not know; kept and written back.
     """
 
@@ -106,6 +122,8 @@ class RunRecord:
     cwd: str | None = None
     launch: Launch | None = None
     masked: tuple[Masked, ...] = ()
+    locks: tuple[LockFile, ...] = ()
+    container: Mapping[str, Json] | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
 
     def artifact(self, name: str) -> Artifact | None:
@@ -147,6 +165,12 @@ class RunRecord:
             **({} if self.cwd is None else {"cwd": self.cwd}),
             **({} if self.launch is None else {"launch": self.launch.to_json()}),
             **({"masked": [entry.to_json() for entry in self.masked]} if self.masked else {}),
+            **(
+                {"locks": [{"name": lock.name, "digest": str(lock.digest)} for lock in self.locks]}
+                if self.locks
+                else {}
+            ),
+            **({} if self.container is None else {"container": dict(self.container)}),
         }
         if self.of is not None:
             predicate["of"] = str(self.of)
@@ -208,6 +232,11 @@ class RunRecord:
             cwd=None if predicate.get("cwd") is None else str(predicate["cwd"]),
             launch=None if "launch" not in predicate else Launch.from_json(predicate["launch"]),
             masked=tuple(Masked.from_json(entry) for entry in predicate.get("masked", ())),
+            locks=tuple(
+                LockFile(name=entry["name"], digest=Digest.parse(entry["digest"]))
+                for entry in predicate.get("locks", ())
+            ),
+            container=predicate.get("container"),
             extra={key: value for key, value in predicate.items() if key not in _KNOWN},
         )
 
@@ -237,6 +266,8 @@ _KNOWN = frozenset(
         "cwd",
         "launch",
         "masked",
+        "locks",
+        "container",
     ]
 )
 

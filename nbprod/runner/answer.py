@@ -186,6 +186,8 @@ def _cached(asked: Asked, of: RunRecord, why: str) -> RunRecord:
         artifacts=of.artifacts,
         environment_facts=started.environment_facts,
         git=started.git,
+        locks=started.locks,
+        container=started.container,
         user=started.user,
         host=started.host,
         started=started.at,

@@ -140,6 +140,8 @@ def conclude(
         artifacts=artifacts,
         environment_facts=started.environment_facts,
         git=started.git,
+        locks=started.locks,
+        container=started.container,
         user=started.user,
         host=started.host,
         started=started.at,

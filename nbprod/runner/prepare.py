@@ -11,6 +11,7 @@ from pathlib import Path
 from nbprod.digest import Digest, Json, canonical
 from nbprod.environment.git import GitState, git_state
 from nbprod.environment.key import Environment, EnvironmentKey
+from nbprod.environment.locks import lock_files
 from nbprod.errors import CallerError, EnvironmentFault
 from nbprod.execution.plan import Plan
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
@@ -145,7 +146,8 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
     """Find out everything that is known of a run before its cells run, and keep what the record will point at."""
     job = prepared.job
     step, settings = job.step, job.step.settings
-    key, facts = keep_environment(prepared.spec, prepared.masker, ports, prepared.environment)
+    environment = prepared.environment or _environment(prepared.spec, ports)
+    key, facts = keep_environment(prepared.spec, prepared.masker, ports, environment)
     git, where = _origin(prepared, ports)
     request = RunRequest(
         step=step.name,
@@ -171,6 +173,8 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         source_file=Kept(digest=ports.store.put(step.data), size=len(step.data)),
         environment_facts=facts,
         git=git,
+        locks=lock_files(ports.root),
+        container=_container(environment.facts, prepared.masker),
         user=ports.user,
         host=ports.host,
         at=prepared.at,
@@ -195,7 +199,15 @@ def keep_environment(
     """Keep what is known of a kernel's environment; return the digests of its key and of its facts."""
     environment = environment or _environment(spec, ports)
     key = _without_secrets(environment.key, masker)
-    return ports.store.put(_json_bytes(key.to_json())), ports.store.put(_json_bytes(environment.facts))
+    return ports.store.put(_json_bytes(key.to_json())), ports.store.put(
+        _json_bytes(masker.mask_json(environment.facts))
+    )
+
+
+def _container(facts: Mapping[str, Json], masker: Masker) -> Mapping[str, Json] | None:
+    """Return what is known of the container: a variable names its image, and may hold anything."""
+    told = facts.get("container")
+    return {key: masker.mask_json(value) for key, value in told.items()} if isinstance(told, dict) else None
 
 
 def _origin(prepared: Prepared, ports: Ports) -> tuple[Mapping[str, Json] | None, str]:

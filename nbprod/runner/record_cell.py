@@ -111,6 +111,8 @@ def _summary(started: Started, verdict: Verdict, seconds: float) -> list[tuple[s
         commit = str(started.git.get("commit") or "no commit yet")[:12]
         dirty = ", with uncommitted changes" if started.git.get("dirty") else ""
         rows.append(("git", f"{commit}{dirty}"))
+    if started.locks:
+        rows.append(("locks", ", ".join(f"{lock.name} ({lock.digest.short})" for lock in started.locks)))
     return rows
 
 

@@ -14,7 +14,7 @@ from nbprod.digest import Digest, Json
 from nbprod.record.ids import RunId
 from nbprod.record.labels import Labels
 from nbprod.record.request import RunRequest
-from nbprod.record.run_record import Kept
+from nbprod.record.run_record import Kept, LockFile
 
 __all__ = ["RunFolder", "Scope", "Started"]
 
@@ -146,6 +146,8 @@ class Started:
         notes: what a reader of the record should know.
         scope: where it is looked at what the run touches; None for a run that an earlier nbprod began.
         labels: what the run is called, and what it is for; known once it begins.
+        locks: the lock files at the project's root.
+        container: the kind and image of the container that this is, as far as it is known; None outside one.
         keys: the folder with the key that signs its record, on this host; None: it is not signed.
     """
 
@@ -165,6 +167,8 @@ class Started:
     notes: tuple[str, ...]
     scope: Scope | None = None
     labels: Labels = field(default_factory=Labels)
+    locks: tuple[LockFile, ...] = ()
+    container: Mapping[str, Json] | None = None
     keys: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -186,6 +190,8 @@ class Started:
             "notes": list(self.notes),
             "scope": None if self.scope is None else self.scope.to_json(),
             "labels": self.labels.to_json(),
+            "locks": [[lock.name, str(lock.digest)] for lock in self.locks],
+            "container": None if self.container is None else dict(self.container),
             "keys": self.keys,
         }
 
@@ -216,5 +222,7 @@ class Started:
             notes=tuple(data["notes"]),
             scope=None if scope is None else Scope.from_json(scope),
             labels=Labels.from_json(data.get("labels", {})),
+            locks=tuple(LockFile(name=name, digest=Digest.parse(text)) for name, text in data.get("locks", ())),
+            container=data.get("container"),
             keys=data.get("keys"),
         )

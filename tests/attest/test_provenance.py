@@ -8,18 +8,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
+from in_toto_attestation.v1.statement import Statement
 
 from nbprod.attest.provenance import BUILD_TYPE, BUILDER, provenance
 from nbprod.digest import canonical, digest_bytes, read_canonical
 from nbprod.errors import CallerError
 from nbprod.record.request import Input
-from nbprod.record.run_record import RunRecord
+from nbprod.record.run_record import LockFile, RunRecord
 from nbprod.record.status import Status
 from tests.record.strategies import records
 from tests.records import a_record
 
+EXAMPLE_IMAGE = f"registry.example/science@sha256:{'c' * 64}"
 ALGORITHMS = {"sha256": r"[0-9a-f]{64}", "gitCommit": r"[0-9a-f]{40}([0-9a-f]{24})?"}
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 EXTENSION = re.compile(r"nbprod_[A-Za-z]+")
@@ -94,6 +100,19 @@ def metadata_faults(metadata: Any) -> list[str]:
     return faults
 
 
+def fits_the_published_schemas(told: Any) -> None:
+    """in-toto/attestation's protobuf definitions: unknown fields and other types are refused.
+
+    Raises:
+        ParseError, ValueError, TypeError: it does not fit.
+    """
+    Statement.copy_from_pb(json_format.ParseDict(told, statement_pb2.Statement())).validate()
+    if told["predicateType"] == "https://slsa.dev/provenance/v1":
+        predicate = json_format.ParseDict(told["predicate"], provenance_pb2.Provenance())
+        for each in (*predicate.build_definition.resolved_dependencies, *predicate.run_details.byproducts):
+            ResourceDescriptor.copy_from_pb(each).validate()
+
+
 def good(record: RunRecord) -> RunRecord:
     git = {"commit": "ab" * 20, "branch": "main", "dirty": False, "remote": "https://example.com/r.git"}
     return replace(record, verdict=replace(record.verdict, status=Status.SUCCEEDED), git=git)
@@ -112,7 +131,9 @@ def test_every_statement_keeps_the_rules(record: RunRecord, drawn: st.DataObject
     if drawn.draw(st.booleans()):
         record = replace(record, git=None)
     assert provenance_faults(made(record)) == []
+    fits_the_published_schemas(made(record))
     assert statement_faults(record.to_statement()) == []  # the record itself is a statement, too
+    fits_the_published_schemas(record.to_statement())
 
 
 def example(record: RunRecord) -> RunRecord:
@@ -132,7 +153,15 @@ def example(record: RunRecord) -> RunRecord:
         parameters={"alpha": 0.5},
         limits={"timeout": 5},
     )
-    return good(replace(record, request=request, labels=replace(record.labels, occasion="2026-01-31")))
+    return good(
+        replace(
+            record,
+            request=request,
+            labels=replace(record.labels, occasion="2026-01-31"),
+            locks=(LockFile(name="uv.lock", digest=digest),),
+            container={"kind": "kubernetes", "image": EXAMPLE_IMAGE},
+        )
+    )
 
 
 @given(record=records)
@@ -156,6 +185,9 @@ def test_all_that_a_run_was_given_is_told(record: RunRecord) -> None:
     assert found["model"]["uri"] == f"urn:nbprod:run:{record.run_id}:model%20bin"
     assert found["model"]["annotations"]["nbprod_run"] == str(record.run_id)
     assert found["data"]["digest"]["sha256"] == digest_bytes(b"x").hex
+    assert found["lock uv.lock"]["digest"]["sha256"] == digest_bytes(b"x").hex
+    assert found["container"]["digest"]["sha256"] == "c" * 64
+    assert found["container"]["annotations"] == {"nbprod_kind": "kubernetes", "nbprod_image": EXAMPLE_IMAGE}
     assert found["pipe"]["uri"] == "urn:nbprod:unpinned:a%20b"
     (byproduct,) = [each for each in predicate["runDetails"]["byproducts"] if each["name"] == "record"]
     assert byproduct["digest"]["sha256"] == digest_bytes(record.to_bytes()).hex
@@ -194,3 +226,28 @@ def test_the_rules_see_what_breaks_them(path: tuple[Any, ...], value: Any) -> No
         place = place[key]
     place[last] = value
     assert provenance_faults(told)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("_type",), "https://in-toto.io/Statement/v0.1"),
+        (("subject",), []),
+        (("subject", 0, "hash"), "ab"),
+        (("predicate", "builder"), {"id": "x"}),  # as it was before v1
+        (("predicate", "buildDefinition", "buildType"), 1),
+        (("predicate", "buildDefinition", "resolvedDependencies"), [{"path": "nothing"}]),
+        (("predicate", "runDetails", "metadata", "startedOn"), "yesterday"),
+    ],
+    ids=str,
+)
+def test_the_published_schemas_see_what_breaks_them(path: tuple[Any, ...], value: Any) -> None:
+    told = made(good(a_record()))
+    fits_the_published_schemas(told)
+    *way, last = path
+    place = told
+    for key in way:
+        place = place[key]
+    place[last] = value
+    with pytest.raises((json_format.ParseError, ValueError, TypeError)):
+        fits_the_published_schemas(told)

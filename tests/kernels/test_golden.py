@@ -61,9 +61,12 @@ def test_a_library_in_memory_changes_nothing(projects: dict[str, Project], packa
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     cells = GOLDEN[package]
-    done = {how: run(project, package, *cells) for how, project in projects.items()}
-    assert done["started"].status == done["forked"].status == "succeeded"
-    assert outputs(done["forked"]) == outputs(done["started"])
+    for chances_left in (1, 0):  # on a busy machine a package says by chance that a worker of its own was late
+        done = {how: run(project, package, *cells) for how, project in projects.items()}
+        assert done["started"].status == done["forked"].status == "succeeded"
+        if outputs(done["forked"]) == outputs(done["started"]):
+            break
+        assert chances_left, (outputs(done["forked"]), outputs(done["started"]))
     launch = done["forked"].record.launch
     assert launch is not None
     assert launch.how == "forked"

@@ -11,7 +11,7 @@ from nbprod.record.ids import RunId
 from nbprod.record.labels import Labels
 from nbprod.record.launch import LEAN, NBCLIENT, Launch
 from nbprod.record.request import Input, RunRequest
-from nbprod.record.run_record import Artifact, Kept, RunRecord
+from nbprod.record.run_record import Artifact, Kept, LockFile, RunRecord
 from nbprod.record.status import CellStatus, Status
 from nbprod.record.verdict import CellError, CellOutcome, Verdict
 from nbprod.scraps import Scrap
@@ -119,5 +119,7 @@ records = st.builds(
     trace=st.none() | kept,
     labels=labels,
     launch=st.none() | launches,
+    locks=st.lists(st.builds(LockFile, name=names, digest=digests), max_size=2).map(tuple),
+    container=st.none() | st.fixed_dictionaries({"kind": names, "image": st.none() | names}),
     extra=st.dictionaries(names.filter(lambda name: name not in KNOWN), json_values, max_size=2),
 )

@@ -78,6 +78,7 @@ def done(project: Project) -> Done:
     folder = project.root / "notebooks"
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "in.csv").write_text("a\n1\n2\n")
+    (project.root / "uv.lock").write_bytes(b"version = 1")
     path = write(
         folder / "good {x} ü.ipynb",
         "# Good",
@@ -168,13 +169,15 @@ def test_inputs_are_pinned(done: Done) -> None:
     assert (pinned.kind, pinned.name, pinned.path, pinned.size) == ("file", "data", "data/in.csv", 6)
     assert pinned.digest is not None
     assert pinned.digest.hex == hashlib.sha256(b"a\n1\n2\n").hexdigest()
+    (lock,) = done.run.record.locks
+    assert (lock.name, lock.digest.hex) == ("uv.lock", hashlib.sha256(b"version = 1").hexdigest())
 
 
 def test_outputs_come_where_they_belong(nb: Any) -> None:
     # Which cell a thread's late text belongs to is the kernel's to say (ipykernel 7: the one that runs by then).
-    late = "".join(output.get("text", "") for output in cell(nb, LATE).outputs + cell(nb, UPDATE).outputs)
-    assert late == "started\nfrom the thread\n"
-    assert cell(nb, HANDLE).outputs[0].data["text/plain"] == "'new'"
+    late = [output.get("text", "") for text in (LATE, HANDLE, UPDATE) for output in cell(nb, text).outputs]
+    assert "".join(late) == "started\nfrom the thread\n"
+    assert [each.data["text/plain"] for each in cell(nb, HANDLE).outputs if "data" in each] == ["'new'"]
     assert cell(nb, RESULT).outputs[0].output_type == "execute_result"
     assert cell(nb, RAISES).outputs[0].ename == "ZeroDivisionError"
     assert "[1, 2]\nstatus 3\n" in "".join(output.get("text", "") for output in cell(nb, FORKS).outputs)
@@ -227,7 +230,7 @@ def test_the_caller_heard_it_all(done: Done) -> None:
     assert {event.total for event in finished} == {9}
     assert [event.cell for event in begun] == [1, None, 2, 3, 4, 5, 6, 7, 9]
     heard = [(event.cell, event.text) for event in done.events if isinstance(event, StreamText)]
-    assert {cell for cell, text in heard if "from the thread" in text} <= {3, 5}
+    assert {cell for cell, text in heard if "from the thread" in text} <= {3, 4, 5}
     assert any("from the thread" in text for _, text in heard)
 
 
