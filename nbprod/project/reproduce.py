@@ -52,6 +52,7 @@ class How:
         anyway: go on although the run was altered.
         strict_environment: refuse where the environment is another.
         rebuild_environment: make the recorded environment anew, from the names and versions in the record.
+        builds: the packages that may be built from their sources for it, which runs code of theirs.
         tolerance: how far apart two scraps may be.
         keep: leave the folder in which it was executed.
     """
@@ -61,6 +62,7 @@ class How:
     anyway: bool = False
     strict_environment: bool = False
     rebuild_environment: bool = False
+    builds: tuple[str, ...] = ()
     tolerance: Tolerance = field(default_factory=Tolerance)
     keep: bool = False
 
@@ -145,7 +147,7 @@ def reproduce(
         missing = _missing(settings, ports, () if how.allow_missing else tuple(map(str, absent)))
         if missing and how.rebuild_environment:  # nothing is installed for a run that cannot be executed
             _refuse(origin, missing)
-        kernel = _kernel(project, origin, key, ports, rebuild=how.rebuild_environment)
+        kernel = _kernel(project, origin, key, ports, how)
         if how.strict_environment:
             missing += tuple(f"{each}; make it anew: --rebuild-env" for each in kernel.differences)
         if missing:
@@ -213,8 +215,8 @@ def _handed(settings: StepSettings) -> Iterator[str]:
         yield f"the notebook was handed the secrets {', '.join(f'{each.name} ({each})' for each in settings.secrets)}"
 
 
-def _kernel(project: Project, origin: Origin, key: Mapping[str, Any], ports: Ports, *, rebuild: bool) -> _Kernel:
-    request = origin.record.request
+def _kernel(project: Project, origin: Origin, key: Mapping[str, Any], ports: Ports, how: How) -> _Kernel:
+    request, rebuild = origin.record.request, how.rebuild_environment
     installed: KernelSpec | None = None
     try:
         installed = find_kernel_spec(request.kernel)
@@ -224,7 +226,8 @@ def _kernel(project: Project, origin: Origin, key: Mapping[str, Any], ports: Por
     spec = installed
     if rebuild:
         folder = _cache(project.environ) / request.environment.hex
-        made = make_environment(key, folder, project.environ, uv=shutil.which("uv", path=project.environ.get("PATH")))
+        uv = shutil.which("uv", path=project.environ.get("PATH"))
+        made = make_environment(key, folder, project.environ, uv=uv, builds=how.builds)
         spec = spec_in(made.python, request.kernel, key, installed)
     assert spec is not None  # noqa: S101 - else it was raised
     now = ports.probe.environment_of(spec.python, spec.to_json(), ports.environ)

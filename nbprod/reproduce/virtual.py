@@ -1,7 +1,7 @@
 """A virtual environment with the distributions that a run had, made from the names and versions in its record.
 
-Wheels only: nothing of a distribution runs while it is installed. Whether the files are those of then, the environment
-key tells afterwards, which has a digest over each distribution's RECORD.
+Wheels only, but for those that the caller names: nothing of a distribution runs while it is installed. Whether the
+files are those of then, the environment key tells afterwards, which has a digest over each distribution's RECORD.
 """
 
 from __future__ import annotations
@@ -59,15 +59,22 @@ def requirements(key: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ..
     return pinned, tuple(str(each["name"]) for each in told if "sources" in each)
 
 
-def install_command(python: Path, listed: Path, uv: str | None) -> list[str]:
+def install_command(
+    python: Path, listed: Path, pinned: Sequence[str], *, uv: str | None, builds: Sequence[str] = ()
+) -> list[str]:
     """Return the command that installs what a file lists, nothing else, and from wheels alone.
 
     Args:
         python: the environment's interpreter.
         listed: a requirements file.
+        pinned: what stands in it: `name==version`.
         uv: the program; None: it is not there, and pip does it.
+        builds: the names of those that may be built from their sources.
     """
-    what = ["--no-deps", "--only-binary", ":all:", "-r", str(listed)]
+    may = {_plain(name) for name in builds}
+    names = (line.partition("==")[0] for line in pinned)
+    wheels = [name for name in names if _plain(name) not in may] if may else [":all:"]
+    what = ["--no-deps", *(f"--only-binary={name}" for name in wheels), "-r", str(listed)]
     if uv is not None:
         return [uv, "pip", "install", "--quiet", "--python", str(python), *what]
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--no-input"]
@@ -75,7 +82,12 @@ def install_command(python: Path, listed: Path, uv: str | None) -> list[str]:
 
 
 def make_environment(
-    key: Mapping[str, Any], folder: Path, environ: Mapping[str, str], *, uv: str | None = None
+    key: Mapping[str, Any],
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    uv: str | None = None,
+    builds: Sequence[str] = (),
 ) -> Environment:
     """Make the environment that a key describes, or return it if it was made before.
 
@@ -84,6 +96,7 @@ def make_environment(
         folder: where it is to be; its name should be the key's digest.
         environ: the variables for the installer, which reads from them where packages come from.
         uv: the program to install with; None: pip.
+        builds: the names of distributions that may be built from their sources, where they have no wheels.
 
     Raises:
         CallerError: it was no Python, or a Python that is not on this machine.
@@ -103,7 +116,8 @@ def make_environment(
         listed = folder / "requirements.txt"
         listed.write_text("".join(f"{line}\n" for line in pinned), encoding="utf-8")
         if pinned:
-            _said(install_command(python, listed, uv), environ, "install what the run had")
+            command = install_command(python, listed, pinned, uv=uv, builds=builds)
+            _said(command, environ, "install what the run had")
         (folder / _MARK).touch()
     return Environment(python=python, left_out=left_out)
 
@@ -137,8 +151,14 @@ def _said(command: Sequence[str], environ: Mapping[str, str], what: str) -> None
         raise EnvironmentFault(
             f"{Path(command[0]).name} could not {what}",
             found="; ".join(line.strip() for line in words) or f"exit status {done.returncode}",
-            hint="Run without --rebuild-env to take the present environment; every difference is told.",
+            hint="Where a package has no wheels, `--build NAME` has it built from its sources, which runs code of it. "
+            "Without --rebuild-env the present environment is taken; every difference is told.",
         )
+
+
+def _plain(name: str) -> str:
+    """Return a distribution's name in the form in which two spellings of it are the same (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -80,11 +82,61 @@ def test_what_no_index_has_is_told_and_nothing_half_made_is_used(offline: dict[s
             make_environment(key, tmp_path / "made", offline)
 
 
+BACKEND = """
+import pathlib, shutil
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    pathlib.Path({mark!r}).write_text("code of the package has run")
+    shutil.copy({wheel!r}, folder)
+    return pathlib.Path({wheel!r}).name
+"""
+
+
+def sources(folder: Path, name: str, version: str, mark: Path) -> None:
+    """Write the sources of a distribution that has no wheel where packages come from, and tells when it is built."""
+    (folder.parent / "elsewhere").mkdir()
+    wheel(folder.parent / "elsewhere", name, version)
+    (built,) = (folder.parent / "elsewhere").iterdir()
+    files = {
+        "pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n",
+        "backend.py": BACKEND.format(mark=str(mark), wheel=str(built)),
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+    }
+    with tarfile.open(folder / f"{name}-{version}.tar.gz", "w:gz") as archive:
+        for path, text in files.items():
+            about = tarfile.TarInfo(f"{name}-{version}/{path}")
+            about.size = len(text)
+            archive.addfile(about, io.BytesIO(text.encode()))
+
+
+@pytest.mark.parametrize("program", ["uv", "pip"])
+def test_what_has_no_wheel_is_built_where_that_is_asked_for(
+    offline: dict[str, str], tmp_path: Path, program: str
+) -> None:
+    ran = tmp_path / "ran"
+    sources(tmp_path / "wheels", "Only_Sources", "1.0", ran)
+    told = [{"name": name, "version": "1.0", "record": None} for name in ("one", "Only_Sources")]
+    key = {"python": {"version": sys.version.split()[0]}, "distributions": told, "kernel": SPEC}
+    uv = str(Path(sys.executable).with_name("uv")) if program == "uv" else None
+    offline |= {"UV_FIND_LINKS": offline["PIP_FIND_LINKS"], "UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_NO_CACHE": "1"}
+    for builds in ((), ("one",)):
+        with pytest.raises(EnvironmentFault) as caught:
+            make_environment(key, tmp_path / "made", offline, uv=uv, builds=builds)
+        assert "--build NAME" in str(caught.value)
+        assert not ran.exists()
+    made = make_environment(key, tmp_path / "made", offline, uv=uv, builds=["only-sources"])
+    assert ran.read_text() == "code of the package has run"
+    found = environment_of(made.python, SPEC, offline).key.to_json()["distributions"]
+    assert {each["name"].lower().replace("_", "-") for each in found} == {"one", "only-sources"}
+
+
 def test_the_commands_install_wheels_and_nothing_else(tmp_path: Path) -> None:
+    listed, pinned = tmp_path / "r.txt", ("one==1", "Two.x==2")
     for uv in (None, "/bin/uv"):
-        command = install_command(tmp_path / "bin/python", tmp_path / "r.txt", uv)
-        assert command[-5:] == ["--no-deps", "--only-binary", ":all:", "-r", str(tmp_path / "r.txt")]
+        command = install_command(tmp_path / "bin/python", listed, pinned, uv=uv)
+        assert command[-4:] == ["--no-deps", "--only-binary=:all:", "-r", str(listed)]
         assert str(tmp_path / "bin/python") in command
+        command = install_command(tmp_path / "bin/python", listed, pinned, uv=uv, builds=["two-X"])
+        assert command[-4:] == ["--no-deps", "--only-binary=one", "-r", str(listed)]
     assert requirements({"distributions": []}) == ((), ())
 
 

@@ -36,6 +36,9 @@ __all__ = ["reproduce"]
 @click.option("--strict-env", is_flag=True, help="Refuse where the environment is not the recorded one.")
 @click.option("--rebuild-env", is_flag=True, help="Install the recorded packages into an environment of their own.")
 @click.option(
+    "--build", "builds", multiple=True, metavar="PACKAGE", help="With --rebuild-env: build it from its sources."
+)
+@click.option(
     "--tolerance", "tolerances", multiple=True, metavar="[SCRAP=]MARGIN", help="How far scraps may be apart: 1e-6, 1%."
 )
 @click.option("--upstream", is_flag=True, help="Before it, also the runs whose artifacts it was handed, and theirs.")
@@ -55,6 +58,7 @@ def reproduce(
     anyway: bool,
     strict_env: bool,
     rebuild_env: bool,
+    builds: tuple[str, ...],
     tolerances: tuple[str, ...],
     upstream: bool,
     keep: bool,
@@ -74,12 +78,15 @@ def reproduce(
     from nbprod.diff import Tolerance  # noqa: PLC0415
     from nbprod.project.reproduce import How  # noqa: PLC0415
 
+    if builds and not rebuild_env:
+        raise click.UsageError("--build is for --rebuild-env.")
     how = How(
         given=_given(inputs),
         allow_missing=allow_missing,
         anyway=anyway,
         strict_environment=strict_env,
         rebuild_environment=rebuild_env,
+        builds=builds,
         tolerance=Tolerance.parse(tolerances),
         keep=keep,
     )
