@@ -20,8 +20,8 @@ from nbprod.bundle.form import (
     proofs_bytes,
 )
 from nbprod.bundle.named import PAGE, Named, member_name, named_inputs, named_objects
-from nbprod.bundle.writer import Contents, write_bundle
-from nbprod.digest import canonical
+from nbprod.bundle.writer import Contents, refuse_target, write_bundle
+from nbprod.digest import Digest, canonical
 from nbprod.errors import CallerError, EnvironmentFault, Erased, IntegrityError, StoreUnavailable
 from nbprod.ledger.erasures import erasure_of
 from nbprod.ledger.events import RunFinished, to_json
@@ -29,11 +29,13 @@ from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.log import NoteKind
 from nbprod.merkle import consistency_proof, inclusion_proof
 from nbprod.project.checkpoint import Made, make_checkpoint
+from nbprod.project.foreign import foreign_run
 from nbprod.project.kept import kept_of
 from nbprod.project.project import Project
 from nbprod.project.readme import readme
 from nbprod.project.run import Run
 from nbprod.record.ids import RunId
+from nbprod.record.run_record import RunRecord
 from nbprod.runner.spooled import where_bytes_wait
 from nbprod.verify import read_trust, survey
 from nbprod.verify.survey import Signed
@@ -96,13 +98,15 @@ def export(
         StoreUnavailable: the store cannot be read, or bytes wait on another machine.
         EnvironmentFault: it cannot be written.
     """
+    refuse_target(path, force=force)
     contents = Contents(made_by=f"nbprod {metadata.version('nbprod')}")
-    runs = [run, *(_ancestors(project, run) if upstream else ())]
+    runs, beside = _gathered(project, run, upstream=upstream)
     events = [(each, tuple(project.home.ledger.events(each.id))) for each in runs]
     for each, told in events:
         _add_run(project, each, told, contents, inputs=inputs)
     root, covered = _add_log(project, [stored for _, told in events for stored in told], contents)
-    contents.add(README, readme(contents, run, root=root), "what this is, for people")
+    contents.absent += beside if upstream else []
+    contents.add(README, readme(contents, run, root=root, beside=beside), "what this is, for people")
     if contents.size > largest:
         raise CallerError(
             f"the bundle of run {run.id} would be too large",
@@ -122,17 +126,39 @@ def export(
     )
 
 
-def _ancestors(project: Project, run: Run) -> Iterator[Run]:
-    """Yield the runs whose results a run used, and theirs, each once; of one that was answered, that which answered."""
-    seen, todo = {run.id}, [run.record]
+def _gathered(project: Project, run: Run, *, upstream: bool) -> tuple[list[Run], list[Absent]]:
+    """Return the runs that are to be in a bundle, each once; and those that they came from and that are not.
+
+    Args:
+        project: whose.
+        run: the run that is asked for.
+        upstream: take along those whose results it used, and theirs, as far as this ledger has them.
+    """
+    found: dict[RunId, Run] = {run.id: run}
+    beside: dict[RunId, Absent] = {}
+    todo = [run]
     while todo:
-        record = todo.pop(0)
-        for run_id in (record.of, *(entry.run for entry in record.request.inputs)):
-            if run_id is not None and run_id not in seen:
-                seen.add(run_id)
-                found = project.run(str(run_id))
-                todo.append(found.record)
-                yield found
+        each = todo.pop(0)
+        for run_id, digest, how in _sources(each.record):
+            if run_id in found or run_id in beside:
+                continue
+            foreign = foreign_run(project.home.ledger, run_id)
+            if upstream and foreign is None:
+                found[run_id] = project.run(str(run_id))
+                todo.append(found[run_id])
+                continue
+            why = "the bundle was made without what its run came from" if foreign is None else f"it is {foreign.told}"
+            beside[run_id] = Absent(run=each.id, digest=digest, what=f"run {run_id}, {how},", why=why)
+    return list(found.values()), list(beside.values())
+
+
+def _sources(record: RunRecord) -> Iterator[tuple[RunId, Digest, str]]:
+    """Yield the runs whose results a run used: each with the digest of one of them, and what it was, in words."""
+    if record.of is not None:
+        yield record.of, record.notebook.digest, "which answered it"
+    for entry in record.request.inputs:
+        if entry.run is not None and entry.digest is not None:
+            yield entry.run, entry.digest, f"which made its {entry.path}"
 
 
 # --- one run -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from nbprod.ledger import RunRow
 from nbprod.ledger.erasures import Erasure, erasures
 from nbprod.ledger.steps import StepVersion
 from nbprod.ledger.uses import AskedUses
+from nbprod.project.foreign import bundle_of, foreign_run
 from nbprod.project.home import Home
 from nbprod.project.walk import MOST_RUNS, Lineage, Loaded, Node, Walk
 from nbprod.publish import Manifest, StepReference, resolve
@@ -52,7 +53,7 @@ def lineage_of(
     reader = _Reader(home)
     walk = Walk(home.ledger, reader.load, up=up, depth=depth, most=limit)
     begin = _begin_step(reader, what) or _begin_digest(what) or _begin_run(reader, what)
-    begin = begin or _begin_path(home, what, home.root if folder is None else folder)
+    begin = begin or _begin_foreign(reader, what) or _begin_path(home, what, home.root if folder is None else folder)
     if begin is None:
         raise NotFound(
             f"nothing here is called {what!r}",
@@ -127,6 +128,17 @@ def _begin_run(reader: _Reader, what: str) -> _Begin | None:
     return begin
 
 
+def _begin_foreign(reader: _Reader, what: str) -> _Begin | None:
+    """Begin with a run of another ledger that runs of this one came from."""
+    try:
+        run_id = RunId(what.removeprefix(_ARTIFACT))
+    except CallerError:
+        return None
+    if not reader.home.ledger.uses(AskedUses(given_by=(run_id,), limit=1)):
+        return None
+    return lambda walk: walk.add_run(run_id, 0) or ""
+
+
 def _begin_path(home: Home, what: str, folder: Path) -> _Begin | None:
     path = folder / Path(what).expanduser()
     names = {path_text(each, home.root) for each in (path, home.root / what)}
@@ -179,7 +191,10 @@ class _Reader:
         return Node(id=f"step:{name}", kind="step", label=name, facts=facts)
 
     def load(self, run_id: RunId) -> Loaded:
-        """Read a run; where its record cannot be read, what the index knows."""
+        """Read a run; where its record cannot be read, what the index knows; of one that is not here, its id."""
+        foreign = foreign_run(self.home.ledger, run_id)
+        if foreign is not None:
+            return Loaded(label=f"run {run_id}", facts={"foreign": foreign.told}, uses={})
         row = self.home.ledger.run(run_id)
         facts: dict[str, Json] = {
             "step": row.step,
@@ -236,6 +251,10 @@ class _Reader:
         facts: dict[str, Json] = {"notebook": request.notebook, "source": str(request.source)}
         facts["environment"] = str(request.environment)
         facts |= _git(dict(record.git or {}))
+        if (first := record.labels.reproduces) is not None:
+            facts["reproduces"] = str(first)
+            if (bundle := bundle_of(self.home.ledger, record.run_id)) is not None:
+                facts["bundle"] = bundle
         for version in self._steps:
             if version.step != request.step:
                 continue

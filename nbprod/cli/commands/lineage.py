@@ -92,7 +92,8 @@ class _Drawing:
         self._drawn.add(start)
         todo: list[tuple[Tree, str]] = [*self._grow(root, start)]
         if not self._next.get(start):
-            root.add("nobody here made it" if self._found.up else "nothing here came of it", style="dim")
+            nobody = "nobody here knows what made it" if start.startswith("run:") else "nobody here made it"
+            root.add(nobody if self._found.up else "nothing here came of it", style="dim")
         while todo:
             branch, here = todo.pop(0)
             todo += self._grow(branch, here)
@@ -119,6 +120,8 @@ class _Drawing:
 
         facts: dict[str, Any] = dict(node.facts)
         label = f"[bold]{text(called or node.label)}[/]"
+        if "foreign" in facts:
+            return f"{label} [dim]{text(facts['foreign'])}[/]"
         if node.kind == "run":
             ran = f" ({facts['ran']})" if "ran" in facts else ""
             return f"{label}{text(ran)} {facts['status']} {text(facts['started'][:16].replace('T', ' '))} UTC"
@@ -145,6 +148,9 @@ def _facts(node: Node) -> Iterator[str]:
         yield text(f"environment {facts['environment'].removeprefix('sha256:')[:12]}")
     for name in facts.get("published as", ()):
         yield text(f"its notebook was published as {name}")
+    if "reproduces" in facts:
+        bundle = f", from the bundle {facts['bundle']}" if "bundle" in facts else ""
+        yield text(f"executes run {facts['reproduces']} again{bundle}")
     if "unobserved" in facts:
         yield text(f"what else it touched is not known: {facts['unobserved']}")
     if "unread" in facts:
