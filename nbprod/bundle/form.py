@@ -58,11 +58,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """An object that belongs to a run and is not in the bundle.
+    """What belongs to a run and is not in the bundle: an object, or a run of another ledger that it came from.
 
     Args:
         run: which run.
-        digest: of its bytes.
+        digest: of its bytes; of a run, of what it handed over.
         what: what it is, for people.
         why: why it is not there, for people.
         left_out: whether that was chosen: an input that the run read, or was handed.

@@ -20,7 +20,7 @@ from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, EnvironmentFault
 from nbprod.store import Store
 
-__all__ = ["Contents", "plain_name", "write_bundle"]
+__all__ = ["Contents", "plain_name", "refuse_target", "write_bundle"]
 
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _IN_MEMORY = 4 << 20
@@ -97,6 +97,27 @@ def plain_name(name: str, taken: set[str]) -> str:
     return plain
 
 
+def refuse_target(path: Path, *, force: bool) -> None:
+    """Refuse a place where no bundle can be written, before anything is collected for it.
+
+    Raises:
+        CallerError: there is such a file or folder, or its folder is not there.
+        EnvironmentFault: its folder cannot be written to.
+    """
+    if path.is_dir():
+        raise CallerError(f"the bundle cannot be written to {path}", expected="a file's name", found="a folder")
+    if not force and os.path.lexists(path):
+        raise CallerError(f"there is a file {path} already", hint="Name another one, or say --force.")
+    if not path.parent.is_dir():
+        raise CallerError(f"the bundle cannot be written to {path}", found=f"there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise EnvironmentFault(
+            f"the bundle cannot be written to {path}",
+            found=f"this user may not write into the folder {path.parent}",
+            hint="Name another place: -o FILE.",
+        )
+
+
 def write_bundle(path: Path, contents: Contents, store: Store, *, force: bool = False) -> int:
     """Write a bundle, whole or not at all; return its size in bytes.
 
@@ -112,8 +133,7 @@ def write_bundle(path: Path, contents: Contents, store: Store, *, force: bool = 
         StoreUnavailable: the store cannot be read.
         EnvironmentFault: the disk is full, or fails.
     """
-    if not force and os.path.lexists(path):
-        raise CallerError(f"there is a file {path} already", hint="Name another one, or say --force.")
+    refuse_target(path, force=force)
     if len(contents.made) + len(contents.kept) >= MEMBERS:
         raise CallerError(
             "these are too many files for a bundle",
@@ -121,8 +141,6 @@ def write_bundle(path: Path, contents: Contents, store: Store, *, force: bool = 
             found=f"{len(contents.made) + len(contents.kept):,}",
             hint="Say --without-inputs.",
         )
-    if not path.parent.is_dir():
-        raise CallerError(f"the bundle cannot be written to {path}", found="its folder is not there")
     partial = path.parent / f".nbprod-{secrets.token_hex(8)}.part"
     try:
         with partial.open("xb") as stream:

@@ -40,6 +40,9 @@ def find_uses(connection: Connection, asked: AskedUses) -> tuple[RunUse, ...]:
         (here.of_run, asked.given_by),
     )
     terms = [column.in_([str(each) for each in values]) for column, values in either if values]
+    if asked.beginning:  # by the index: 'g' stands after every digit
+        begins = f"sha256:{asked.beginning}"
+        terms.append(here.digest.between(begins, f"{begins}g"))
     query = select(run_uses).where(or_(false(), *terms))
     if asked.roles != ROLES:
         query = query.where(here.role.in_(asked.roles))

@@ -26,6 +26,7 @@ class AskedUses:
     Args:
         runs: who used, or left.
         digests: what.
+        beginning: the first hex digits of what; empty: not by these.
         names: under which name (see `Use.name`).
         given_by: artifacts that these runs made and others were given.
         roles: only these.
@@ -34,6 +35,7 @@ class AskedUses:
 
     runs: tuple[RunId, ...] = ()
     digests: tuple[Digest, ...] = ()
+    beginning: str = ""
     names: tuple[str, ...] = ()
     given_by: tuple[RunId, ...] = ()
     roles: tuple[str, ...] = ROLES
@@ -42,5 +44,9 @@ class AskedUses:
     def fits(self, run_id: RunId, use: Use) -> bool:
         """Say whether a use is asked for."""
         return use.role in self.roles and (
-            run_id in self.runs or use.digest in self.digests or use.name in self.names or use.run in self.given_by
+            run_id in self.runs
+            or use.digest in self.digests
+            or use.name in self.names
+            or use.run in self.given_by
+            or (self.beginning != "" and use.digest.hex.startswith(self.beginning))
         )

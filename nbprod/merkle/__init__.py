@@ -7,6 +7,7 @@ from nbprod.merkle.compact import CompactRange
 from nbprod.merkle.hashes import EMPTY_ROOT, HASH_SIZE, leaf_hash, node_hash
 from nbprod.merkle.nodes import Nodes, compact_range, nodes_of
 from nbprod.merkle.proofs import consistency_proof, inclusion_proof, root_of
+from nbprod.merkle.tiles import tiled
 
 __all__ = [
     "EMPTY_ROOT",
@@ -22,4 +23,5 @@ __all__ = [
     "node_hash",
     "nodes_of",
     "root_of",
+    "tiled",
 ]

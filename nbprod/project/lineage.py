@@ -12,11 +12,15 @@ from nbprod.environment.inputs import pin_path
 from nbprod.errors import CallerError, Erased, IntegrityError, NbprodError, NotFound
 from nbprod.ledger import RunRow
 from nbprod.ledger.erasures import Erasure, erasures
+from nbprod.ledger.reference import CANDIDATES
 from nbprod.ledger.steps import StepVersion
 from nbprod.ledger.uses import AskedUses
+from nbprod.project.foreign import bundle_of, foreign_run
 from nbprod.project.home import Home
+from nbprod.project.lineage_folder import begin_folder
 from nbprod.project.walk import MOST_RUNS, Lineage, Loaded, Node, Walk
 from nbprod.publish import Manifest, StepReference, resolve
+from nbprod.record.counted import counted
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.record.trace import Trace, path_text
@@ -25,6 +29,10 @@ from nbprod.record.uses import Use, called_uses, path_key
 __all__ = ["lineage_of"]
 
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}\Z")
+_SHORT = re.compile(r"(?:sha256:[0-9a-f]{4,63}|[0-9a-f]{8,63})\Z")
+"""The first digits of a digest: as `lineage` and others show them."""
+_LOOKED = 10_000
+"""Uses that are looked at for what a path or a digest's first digits mean."""
 _ARTIFACT = "nbprod:"
 
 
@@ -35,8 +43,9 @@ def lineage_of(
 
     Args:
         home: the project's.
-        what: a run (id, end of one, name, `STEP@latest`), `RUN/ARTIFACT`, a digest, a published step (`train@3`,
-            `train@production`), or a path: of a file that is there, or as it was called when a run touched it.
+        what: a run (id, end of one, name, `STEP@latest`), `RUN/ARTIFACT`, a digest or its first digits, a published
+            step (`train@3`, `train@production`), or a path: of a file or folder that is there, or as it was called
+            when a run touched it.
         up: towards what made it, or towards what it made.
         depth: how many runs away to go; None: as far as it goes.
         limit: runs at most.
@@ -45,23 +54,25 @@ def lineage_of(
     Raises:
         NotFound: nothing is called so.
         AmbiguousRun: several runs are.
-        CallerError: a depth or limit below 1.
+        CallerError: a depth or limit below 1; a digest's first digits that fit several; a folder that is too large.
     """
     if limit < 1 or (depth is not None and depth < 1):
         raise CallerError("a depth or limit below 1", expected="1 or more")
     reader = _Reader(home)
     walk = Walk(home.ledger, reader.load, up=up, depth=depth, most=limit)
-    begin = _begin_step(reader, what) or _begin_digest(what) or _begin_run(reader, what)
-    begin = begin or _begin_path(home, what, home.root if folder is None else folder)
+    begin = _begin_step(reader, what) or _begin_digest(what) or _begin_run_or_short(reader, what)
+    begin = begin or _begin_foreign(reader, what) or _begin_path(home, what, home.root if folder is None else folder)
     if begin is None:
         raise NotFound(
             f"nothing here is called {what!r}",
-            expected="a run, RUN/ARTIFACT, a digest, a published step such as train@3, or a file's path",
+            expected="a run, RUN/ARTIFACT, a digest or its first 8 digits or more, a published step such as train@3, "
+            "or the path of a file or folder",
             hint="`nbprod runs` lists the runs of this project; a file that no run touched has no lineage.",
         )
     found = walk.finish(begin(walk))
     if untold := home.ledger.without_uses():
-        note = f"{untold:,} runs ended before lineage was kept: who read their files, or what they read, is not known"
+        whose = "who read its files, or what it read" if untold == 1 else "who read their files, or what they read"
+        note = f"{counted(untold, 'run')} ended before lineage was kept: {whose}, is not known"
         walk.notes[note] = None
         found = Lineage(start=found.start, up=up, nodes=found.nodes, edges=found.edges, notes=tuple(walk.notes))
     return found
@@ -127,12 +138,47 @@ def _begin_run(reader: _Reader, what: str) -> _Begin | None:
     return begin
 
 
+def _begin_run_or_short(reader: _Reader, what: str) -> _Begin | None:
+    """Begin with a run, or with the bytes whose digest begins so; refuse what fits several."""
+    run, found = _begin_run(reader, what), _begun_so(reader.home, what)
+    if len(found) + (run is not None) < 2:  # noqa: PLR2004 - one of both, or none
+        return run or (_begin_digest(str(found[0])) if found else None)
+    told = [*(["a run"] if run else []), *map(str, found[:CANDIDATES])]
+    raise CallerError(
+        f"{what!r} fits several: " + ("a run and the bytes of a file" if run else "the bytes of different files"),
+        expected="what fits one",
+        found=", ".join(told),
+        hint="Give more digits; those of a file may stand behind `sha256:`",
+    )
+
+
+def _begun_so(home: Home, what: str) -> list[Digest]:
+    """Return the digests, of all that runs used or left, that begin with these digits."""
+    if not _SHORT.match(what):
+        return []
+    asked = AskedUses(beginning=what.removeprefix("sha256:"), limit=_LOOKED)
+    return sorted({each.use.digest for each in home.ledger.uses(asked)})
+
+
+def _begin_foreign(reader: _Reader, what: str) -> _Begin | None:
+    """Begin with a run of another ledger that runs of this one came from."""
+    try:
+        run_id = RunId(what.removeprefix(_ARTIFACT))
+    except CallerError:
+        return None
+    if not reader.home.ledger.uses(AskedUses(given_by=(run_id,), limit=1)):
+        return None
+    return lambda walk: walk.add_run(run_id, 0) or ""
+
+
 def _begin_path(home: Home, what: str, folder: Path) -> _Begin | None:
     path = folder / Path(what).expanduser()
+    if path.is_dir():
+        return begin_folder(home, path, what)
     names = {path_text(each, home.root) for each in (path, home.root / what)}
     keys = (*names, *(path_key(name) for name in names))
     now = pin_path(path).digest if path.exists() else None
-    seen = dict.fromkeys(each.use.digest for each in home.ledger.uses(AskedUses(names=keys, limit=10_000)))
+    seen = dict.fromkeys(each.use.digest for each in home.ledger.uses(AskedUses(names=keys, limit=_LOOKED)))
     digests = list(dict.fromkeys([*([] if now is None else [now]), *seen]))
     if not digests:
         return None
@@ -179,7 +225,10 @@ class _Reader:
         return Node(id=f"step:{name}", kind="step", label=name, facts=facts)
 
     def load(self, run_id: RunId) -> Loaded:
-        """Read a run; where its record cannot be read, what the index knows."""
+        """Read a run; where its record cannot be read, what the index knows; of one that is not here, its id."""
+        foreign = foreign_run(self.home.ledger, run_id)
+        if foreign is not None:
+            return Loaded(label=f"run {run_id}", facts={"foreign": foreign.told}, uses={})
         row = self.home.ledger.run(run_id)
         facts: dict[str, Json] = {
             "step": row.step,
@@ -236,6 +285,10 @@ class _Reader:
         facts: dict[str, Json] = {"notebook": request.notebook, "source": str(request.source)}
         facts["environment"] = str(request.environment)
         facts |= _git(dict(record.git or {}))
+        if (first := record.labels.reproduces) is not None:
+            facts["reproduces"] = str(first)
+            if (bundle := bundle_of(self.home.ledger, record.run_id)) is not None:
+                facts["bundle"] = bundle
         for version in self._steps:
             if version.step != request.step:
                 continue

@@ -15,6 +15,7 @@ from nbprod.ledger import Ledger
 from nbprod.ledger.reproduced import reproductions
 from nbprod.parameters import untag
 from nbprod.project.diff import side_of
+from nbprod.project.foreign import foreign_run
 from nbprod.project.project import Project
 from nbprod.project.run import Run
 from nbprod.project.verifying import Asked, Verifier
@@ -45,6 +46,8 @@ class Origin:
         store: has what was kept of it.
         lies: the project's root, where what was not kept may lie; None: there is none.
         verification: what verifying it came to.
+        bundle: the name of the bundle that it comes from; None: it is of a ledger.
+        notes: what is to be said of it beside what comes of it.
     """
 
     side: Side
@@ -52,6 +55,8 @@ class Origin:
     store: Store
     lies: Path | None
     verification: Verification
+    bundle: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def record(self) -> RunRecord:
@@ -94,7 +99,10 @@ def origin_of(project: Project, run: Run, asked: Asked | None = None) -> Origin:
 
 
 def origins_of(project: Project, run: Run, asked: Asked | None = None, *, upstream: bool = False) -> Iterator[Origin]:
-    """Yield a run of a project, and if asked for before it those whose artifacts it was handed, the earliest first."""
+    """Yield a run of a project, and if asked for before it those whose artifacts it was handed, the earliest first.
+
+    One of another ledger, by way of a bundle, is not executed again: the run that was handed its artifacts says so.
+    """
     verifier = Verifier(project, asked or Asked())
     for each in _ordered(project, _answering(project, run), upstream=upstream):
         row = project.home.ledger.run(each.id)
@@ -107,8 +115,20 @@ def origins_of(project: Project, run: Run, asked: Asked | None = None, *, upstre
             store=project.home.store,
             lies=project.root,
             verification=verifier.run(each.id),
+            notes=tuple(_foreign(project, each.record)) if upstream else (),
         )
     verifier.remember()
+
+
+def _foreign(project: Project, record: RunRecord) -> Iterator[str]:
+    for run_id, name in _handed(record).items():
+        if (foreign := foreign_run(project.home.ledger, run_id)) is not None:
+            yield f"run {run_id}, which made its {name}, is not executed again: it is {foreign.told}"
+
+
+def _handed(record: RunRecord) -> dict[RunId, str]:
+    """Return the runs whose artifacts a run was handed, each with the name of one of those."""
+    return {entry.run: entry.path for entry in record.request.inputs if entry.run is not None}
 
 
 def _answering(project: Project, run: Run) -> Run:
@@ -121,8 +141,9 @@ def _ordered(project: Project, run: Run, *, upstream: bool) -> list[Run]:
     while left:
         each = left.pop()
         found[each.id] = each
-        handed = {entry.run for entry in each.record.request.inputs if entry.run is not None} if upstream else set()
-        left += [_answering(project, project.run(str(run_id))) for run_id in handed - found.keys()]
+        handed = _handed(each.record).keys() - found.keys() if upstream else set()
+        here = [run_id for run_id in handed if foreign_run(project.home.ledger, run_id) is None]
+        left += [_answering(project, project.run(str(run_id))) for run_id in here]
     return sorted(found.values(), key=lambda each: each.started)
 
 
@@ -152,8 +173,16 @@ def origins_in(
             store=bundle.store,
             lies=None,
             verification=verifier.run(record.run_id),
+            bundle=bundle.path.name,
+            notes=tuple(_left_out(bundle, record)) if upstream else (),
         )
     verifier.remember()
+
+
+def _left_out(bundle: Bundle, record: RunRecord) -> Iterator[str]:
+    for run_id, name in _handed(record).items():
+        if run_id not in bundle.run_ids:
+            yield f"run {run_id}, which made its {name}, is not executed again: it is not in the bundle"
 
 
 def _root_of(record: RunRecord) -> dict[str, str]:

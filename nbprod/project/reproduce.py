@@ -19,6 +19,7 @@ from nbprod.kernels.spec import KernelSpec, find_kernel_spec
 from nbprod.ledger.events import RunReproduced
 from nbprod.notebook import source_digest
 from nbprod.project.diff import side_of
+from nbprod.project.foreign import BUNDLE
 from nbprod.project.origin import PROJECT, Origin
 from nbprod.project.project import Project
 from nbprod.project.run import Run
@@ -153,8 +154,10 @@ def reproduce(
         if missing:
             _refuse(origin, missing)
         laid = lay(found, origin.store, tree)
-        notes = (*_handed(settings), *laid.notes, *unpinned_of(trace), *listings_that_differ(trace, tree))
-        job = replace(job_of(origin.record, _step(origin, data, laid, settings), laid), spec=kernel.spec)
+        notes = (*_told(origin, settings), *laid.notes, *unpinned_of(trace), *listings_that_differ(trace, tree))
+        job = job_of(origin.record, _step(origin, data, laid, settings), laid)
+        job = replace(job, spec=kernel.spec, caller={} if origin.bundle is None else {BUNDLE: origin.bundle})
+        _keep_handed(project, job, laid)
         if on_ready is not None:
             on_ready(job)
         run = Run(Runner(ports).run(job, cancel=cancel, listener=listener), project.home)
@@ -209,8 +212,9 @@ def _refuse(origin: Origin, missing: tuple[str, ...]) -> NoReturn:
     )
 
 
-def _handed(settings: StepSettings) -> Iterator[str]:
-    """Tell of the secrets that the notebook gets: it need not be one's own."""
+def _told(origin: Origin, settings: StepSettings) -> Iterator[str]:
+    """Tell what is to be said of the run, and of the secrets that the notebook gets: it need not be one's own."""
+    yield from origin.notes
     if settings.secrets:
         yield f"the notebook was handed the secrets {', '.join(f'{each.name} ({each})' for each in settings.secrets)}"
 
@@ -236,6 +240,13 @@ def _kernel(project: Project, origin: Origin, key: Mapping[str, Any], ports: Por
         differences=compare_environments(key, now.key.to_json()),
         rebuilt=rebuild,
     )
+
+
+def _keep_handed(project: Project, job: Job, laid: Laid) -> None:
+    """Keep the artifacts that the run is handed: of a bundle they may be in no store of this project yet (law 3)."""
+    for name, each in job.upstream.items():
+        if name in laid.places and not project.home.store.has(each.digest):
+            project.home.store.put_as(laid.places[name], each.digest)
 
 
 def _cache(environ: Mapping[str, str]) -> Path:

@@ -9,25 +9,27 @@ from dataclasses import dataclass, field, replace
 from nbprod.digest import Digest, Json
 from nbprod.ledger import Ledger, RunQuery
 from nbprod.ledger.uses import AskedUses, RunUse
+from nbprod.record.counted import counted
 from nbprod.record.ids import RunId
 from nbprod.record.uses import LEAVING, ROLES, Use
 
-__all__ = ["MOST_RUNS", "Edge", "Lineage", "Loaded", "Node", "Walk"]
+__all__ = ["MOST_RUNS", "TAKING", "Edge", "Lineage", "Loaded", "Node", "Walk"]
 
 MOST_RUNS = 500
 """Runs that are shown unless more are asked for."""
 
-_TAKING = tuple(role for role in ROLES if role not in LEAVING)
+TAKING = tuple(role for role in ROLES if role not in LEAVING)
+"""The roles of bytes that went into a run."""
 _HOW = {"given": "given to", "read": "read by", "module": "imported by", "source": "run as", "step": "run as"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A run, a file, or a published step.
+    """A run, a file, a folder, or a published step.
 
     Args:
-        id: `run:<id>`, the digest of a file's bytes, `step:NAME@VERSION`, or `unpinned:PATH`.
-        kind: `run`, `file` or `step`.
+        id: `run:<id>`, the digest of a file's bytes, `step:NAME@VERSION`, `path:PATH` or `unpinned:PATH`.
+        kind: `run`, `file`, `folder` or `step`.
         label: what people call it.
         facts: what else is known of it.
     """
@@ -50,7 +52,7 @@ class Edge:
         cause: the node that was first.
         effect: the node that came of it.
         how: `made`, `left`, `given to`, `read by`, `imported by`, `run as`, `frozen in`, `answered`,
-            `tried again by` or `a version of`.
+            `tried again by`, `a version of` or `a file of`.
         name: an artifact's name, or a path.
     """
 
@@ -159,14 +161,15 @@ class Walk:
         if name in self._nodes:
             return name
         if len(self._loaded) >= self._most:
-            self.notes[f"more than {self._most:,} runs: the others are not shown; ask for more with --limit"] = None
+            most = counted(self._most, "run")
+            self.notes[f"more than {most}: the others are not shown; ask for more with --limit"] = None
             return None
         loaded = self._loaded[run_id] = self._load(run_id)
         self.add(Node(id=name, kind="run", label=loaded.label, facts=loaded.facts))
         if self._depth is None or away < self._depth:
             self._queue.append((run_id, away))
         elif self._depth > 0:
-            self.notes[f"what is more than {self._depth} runs away is not shown"] = None
+            self.notes[f"what is more than {counted(self._depth, 'run')} away is not shown"] = None
         return name
 
     def add_file(self, digest: Digest, called: str) -> str:
@@ -189,7 +192,7 @@ class Walk:
                 for run_id in [by] if by is not None else dict.fromkeys(each.run_id for each in made):
                     self._maker(name, run_id, 1)
             else:
-                for each in self._found(AskedUses(digests=(digest,), roles=_TAKING)):
+                for each in self._found(AskedUses(digests=(digest,), roles=TAKING)):
                     if by is None or _took(each, by):
                         self._user(name, each, 1)
 
@@ -227,7 +230,7 @@ class Walk:
         for use, called in out.values():
             self.join(here, self.add_file(use.digest, called), use.role, called)
         users = [*self._found(AskedUses(given_by=(run_id,)))]
-        users += [each for each in self._found(AskedUses(digests=tuple(out), roles=_TAKING)) if _took(each, run_id)]
+        users += [each for each in self._found(AskedUses(digests=tuple(out), roles=TAKING)) if _took(each, run_id)]
         for each in dict.fromkeys(users):
             if each.use.digest not in out:  # given by a run that is cached: another one made it
                 self.join(here, self.add_file(each.use.digest, each.use.name), "made", each.use.name)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from nbprod.bundle import open_bundle
 from nbprod.bundle.form import CHECKPOINT, INDEX, README, Index
 from nbprod.digest import digest_bytes
-from nbprod.errors import BundleInvalid, CallerError, NotFound, UnsupportedVersion
+from nbprod.errors import BundleInvalid, CallerError, EnvironmentFault, NotFound, UnsupportedVersion
 from nbprod.ledger.log import NoteKind
+from nbprod.project import export as exporting
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.export import export
 from nbprod.project.labels import tag_run
@@ -223,6 +224,21 @@ def test_an_earlier_and_a_later_checkpoint(exported: Exported, verify: Verify, t
     assert worst(verify(made.path, given=[forged])) is ALTERED
 
 
+def test_a_run_that_a_checkpoint_covers_needs_nothing_of_the_other_events(
+    exported: Exported, verify: Verify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = exported.project
+    covered = export(project, exported.trained, tmp_path / "before.zip").path
+    tag_run(project.home.ledger, exported.prepared.id, ["of another run"])
+    monkeypatch.setattr(exporting, "make_checkpoint", pytest.fail)
+    again = export(project, exported.trained, tmp_path / "again.zip").path
+    assert members_of(again)[CHECKPOINT] == members_of(covered)[CHECKPOINT]
+    assert worst(verify(again)) is VERIFIED
+    monkeypatch.undo()  # control: the other run has an event that no checkpoint covers yet
+    other = export(project, exported.prepared, tmp_path / "other.zip").path
+    assert members_of(other)[CHECKPOINT] != members_of(covered)[CHECKPOINT]
+
+
 def test_another_log_of_the_same_name_is_noticed(exported: Exported, verify: Verify, tmp_path: Path) -> None:
     """Whoever has the keys makes another history: a checkpoint that was kept tells."""
     from nbprod.attest.checkpoint import Checkpoint
@@ -244,13 +260,24 @@ def test_what_was_left_out_is_told(exported: Exported, verify: Verify, tmp_path:
     assert any("left out what the run read: input data.csv, " in check.told for check in found[0].checks)
 
 
-def test_nothing_is_written_over_or_too_large(exported: Exported, tmp_path: Path) -> None:
+def test_nothing_is_written_over_or_too_large(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "there.zip"
     path.write_bytes(b"mine")
-    with pytest.raises(CallerError, match="already"):
-        export(exported.project, exported.trained, path)
-    with pytest.raises(CallerError, match="too large"):
-        export(exported.project, exported.trained, tmp_path / "large.zip", largest=1000)
+    with monkeypatch.context() as patched:  # before what takes time: neither a page nor the log's proofs are made
+        patched.setattr(exporting, "_add_page", pytest.fail)
+        patched.setattr(exporting, "_add_log", pytest.fail)
+        with pytest.raises(CallerError, match="already"):
+            export(exported.project, exported.trained, path)
+        for place, told in ((tmp_path, "a folder"), (tmp_path / "none" / "x.zip", "no folder")):
+            with pytest.raises(CallerError, match=told):
+                export(exported.project, exported.trained, place, force=True)
+        with pytest.raises(CallerError, match="too large"):
+            export(exported.project, exported.trained, tmp_path / "large.zip", largest=1000)
+        patched.setattr(os, "access", lambda *_: False)  # root may write everywhere
+        with pytest.raises(EnvironmentFault, match="may not write"):
+            export(exported.project, exported.trained, tmp_path / "new.zip")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["there.zip"]
     assert path.read_bytes() == b"mine"
     export(exported.project, exported.trained, path, force=True)

@@ -31,6 +31,8 @@ def test_uses_are_found_by_run_by_bytes_by_name_and_by_giver(told):
     assert ask(runs=(first,)) == [(first, made), (first, read)]
     assert ask(digests=(MODEL,)) == [(second, given), (first, made)]
     assert ask(digests=(MODEL,), roles=("made",)) == [(first, made)]
+    assert ask(beginning=MODEL.hex[:6]) == ask(beginning=MODEL.hex) == ask(digests=(MODEL,))
+    assert ask(beginning=MODEL.hex[:5] + "g") == ask(beginning="") == []
     assert ask(names=(path_key("data.csv"),)) == [(second, read), (first, read)]
     assert ask(names=(path_key("data.csv"),), limit=1) == [(second, read)]
     assert ask(given_by=(first,)) == [(second, given)]

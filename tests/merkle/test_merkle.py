@@ -24,6 +24,7 @@ from nbprod.merkle import (
     node_hash,
     nodes_of,
     root_of,
+    tiled,
 )
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
@@ -221,3 +222,22 @@ def test_what_makes_no_sense_is_refused(ask: Any) -> None:
 def test_what_is_no_hash_is_refused() -> None:
     with pytest.raises(ProofInvalid, match="no hash"):
         check_inclusion(b"short", 0, 1, (), b"short")
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 700, 66_000])
+def test_proofs_read_tile_by_tile_are_the_same_and_ask_for_each_hash_once(size: int) -> None:
+    leaves = [number.to_bytes(32, "big") for number in range(size)]
+    asked: list[tuple[int, int, int]] = []
+    plain = nodes_of(leaves)
+
+    def counting(level: int, first: int, count: int) -> list[bytes]:
+        asked.append((level, first, count))
+        return list(plain(level, first, count))
+
+    nodes = tiled(counting, size)
+    assert root_of(size, nodes) == root_of(size, plain)
+    for before in range(1, size, max(1, size // 40)):
+        assert consistency_proof(before, size, nodes) == consistency_proof(before, size, plain)
+        assert inclusion_proof(before, size, nodes) == inclusion_proof(before, size, plain)
+    assert len(asked) == len(set(asked))
+    assert len(asked) <= size // 256 + 512  # one a tile, and at the right edge each node

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from nbprod import run
 from nbprod.digest import digest_bytes, digest_file
+from nbprod.environment.inputs import pin_path
 from nbprod.errors import CallerError, NotFound
 from nbprod.ledger import open_ledger
 from nbprod.ledger.uses import AskedUses
 from nbprod.project import Project
 from nbprod.project.erase import Choice, carry_out, plan
+from nbprod.project.home import Home
 from nbprod.project.lineage import lineage_of
 from nbprod.project.published import publish_step
 from nbprod.project.walk import Loaded, Walk
@@ -142,6 +144,61 @@ def test_a_file_that_changed_since_is_found_by_the_path_it_was_read_from(here):
 
 
 @pytest.mark.kernel
+def test_a_folder_is_asked_for_by_its_files(here):
+    folder = here.root / "handed out"
+    folder.mkdir()
+    shutil.copyfile(here.fit.artifacts["model.bin"].path(), folder / "model.bin")
+    (folder / "notes.txt").write_text("nobody's")
+    try:
+        up = here("lineage", "handed out")
+        assert "file handed out/model.bin" in up.stdout
+        assert f"made by {name(here.fit)}" in up.stdout
+        assert "1 file in handed out/ was made by no run here" in up.stderr
+        down = lineage_of(here.project.home, "handed out/", up=False, folder=here.root)
+        assert set(down.runs) == {here.score.id, here.again.id}
+        assert down.nodes[down.start].facts["files"] == 2
+        (folder / "model.bin").unlink()
+        assert "no run here made a file in it" in here("lineage", str(folder)).stdout
+    finally:
+        shutil.rmtree(folder)
+    whole = lineage_of(here.project.home, ".", up=True, folder=here.root)
+    assert "shared.txt" in {each.name for each in whole.edges if each.how == "a file of"}
+    assert not any(".nbprod/" in node.label for node in whole.nodes.values())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pin_path, "__kwdefaults__", {"max_files": 0, "max_bytes": 0})
+        with pytest.raises(CallerError, match="Name a file in it"):
+            lineage_of(here.project.home, ".", up=True, folder=here.root)
+
+
+def test_the_first_digits_are_enough_while_they_fit_one(tmp_path):
+    home = Home(root=tmp_path, folder=tmp_path, store_url=str(tmp_path / "s"), ledger_url=str(tmp_path / "ledger.db"))
+    digests: dict[str, set] = {}
+    number = 0
+    while max(map(len, digests.values()), default=0) < 2:  # two whose first four digits are the same
+        digest = digest_bytes(b"%d" % (number := number + 1))
+        digests.setdefault(digest.hex[:4], set()).add(digest)
+    one, other = sorted(next(found for found in digests.values() if len(found) > 1))
+    run_id = RunId.new(START, bytes.fromhex(one.hex[:20]))
+    uses = tuple(Use(role="made", digest=each, name=each.hex[:4]) for each in (one, other))
+    home.ledger.append(started(run_id))
+    home.ledger.append(finished(run_id, uses=uses))
+    for digits in (one.hex[:12], one.hex[:8], f"sha256:{one.hex[:12]}"):
+        assert lineage_of(home, digits, up=True).start == str(one)
+    assert lineage_of(home, run_id.text[-12:], up=True).start == f"run:{run_id}"
+    with pytest.raises(CallerError, match=f"fits several.*{one}, {other}"):
+        lineage_of(home, f"sha256:{one.hex[:4]}", up=True)
+    clash = RunId.new(START, bytes(10)).text[:-8] + one.hex[:8]
+    home.ledger.append(started(RunId(clash)))
+    with pytest.raises(CallerError, match=f"a run and the bytes of a file.*{one}"):
+        lineage_of(home, one.hex[:8], up=True)
+    assert lineage_of(home, f"sha256:{one.hex[:8]}", up=True).start == str(one)
+    for none in (f"sha256:{one.hex[:3]}", one.hex[:11] + ("0" if one.hex[11] != "0" else "1")):
+        with pytest.raises(NotFound):
+            lineage_of(home, none, up=True)
+    home.ledger.close()
+
+
+@pytest.mark.kernel
 def test_the_command_draws_a_tree_and_writes_json(here):
     up = here("lineage", "score@latest")
     assert up.returncode == 0, up.stderr
@@ -152,7 +209,7 @@ def test_the_command_draws_a_tree_and_writes_json(here):
     down = here("lineage", "raw.csv", "--down", "--depth", "1")
     assert "read by clean" in down.stdout
     assert "made clean.csv" not in down.stdout
-    assert "more than 1 runs away" in down.stderr
+    assert "more than 1 run away" in down.stderr
     told = json.loads(here("lineage", str(here.fit.id), "--json").stdout)
     assert told == here.fit.lineage().to_json()
     assert here("lineage", "nobody").returncode == 2

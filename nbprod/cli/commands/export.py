@@ -87,11 +87,12 @@ def export(
 
 def _show(made: Exported) -> None:
     from nbprod.cli.values import plain_text, size  # noqa: PLC0415
+    from nbprod.record.counted import counted  # noqa: PLC0415
 
-    count = "1 run" if len(made.runs) == 1 else f"{len(made.runs)} runs"
-    click.echo(f"{made.path}  {count}, {made.members} files, {size(made.size)}")
+    count = f"{counted(len(made.runs), 'run')}, {counted(made.members, 'file')}"
+    click.echo(f"{made.path}  {count}, {size(made.size)}")
     for each in made.absent:
-        click.echo(plain_text(f"Not in it: {each.what} of run {each.run.short}: {each.why}."))
+        click.echo(plain_text(f"Not in it, of run {each.run.short}: {each.what.rstrip(',')}: {each.why}."))
     if not made.covered:
         click.echo("No checkpoint covers all of it: there is no key here that may sign one (see `nbprod keys`).")
     if made.root is not None:

@@ -25,6 +25,7 @@ _UP = {
     "answered": "answered by",
     "tried again by": "tries again",
     "a version of": "version",
+    "a file of": "file",
 }
 _DOWN = {
     "made": "made",
@@ -37,11 +38,12 @@ _DOWN = {
     "answered": "answered",
     "tried again by": "tried again by",
     "a version of": "version",
+    "a file of": "file",
 }
 
 
 @click.command()
-@click.argument("what", metavar="RUN|ARTIFACT|FILE|STEP@VERSION")
+@click.argument("what", metavar="RUN|ARTIFACT|FILE|FOLDER|STEP@VERSION")
 @click.option("--up/--down", default=True, help="What made it (the default), or what it made.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Go at most N runs far.")
 @click.option("--limit", type=click.IntRange(min=1), default=500, show_default=True, help="Show at most so many runs.")
@@ -51,8 +53,9 @@ def lineage(what: str, *, up: bool, depth: int | None, limit: int, as_json: bool
 
     It goes over runs, files and published steps.
 
-    WHAT is a run, `RUN/ARTIFACT`, a digest, a published step (`train@3`, `train@production`), or a file's path, of
-    today or as a run once read it. Files are known by their bytes: who read them under another name is found as well.
+    It takes a run, `RUN/ARTIFACT`, a digest or its first digits, a published step (`train@3`, `train@production`), or
+    the path of a file or folder, of today or as a run once read it. Files are known by their bytes: who read them
+    under another name is found as well.
     """
     from pathlib import Path  # noqa: PLC0415 - `--help` must stay fast
 
@@ -92,11 +95,18 @@ class _Drawing:
         self._drawn.add(start)
         todo: list[tuple[Tree, str]] = [*self._grow(root, start)]
         if not self._next.get(start):
-            root.add("nobody here made it" if self._found.up else "nothing here came of it", style="dim")
+            root.add(self._nothing(self._found.nodes[start]), style="dim")
         while todo:
             branch, here = todo.pop(0)
             todo += self._grow(branch, here)
         return root
+
+    def _nothing(self, start: Node) -> str:
+        if start.kind == "folder":
+            return "no run here made a file in it" if self._found.up else "no run here used a file in it"
+        if not self._found.up:
+            return "nothing here came of it"
+        return "nobody here knows what made it" if start.kind == "run" else "nobody here made it"
 
     def _grow(self, branch: Tree, here: str) -> Iterator[tuple[Tree, str]]:
         for fact in _facts(self._found.nodes[here]):
@@ -119,6 +129,8 @@ class _Drawing:
 
         facts: dict[str, Any] = dict(node.facts)
         label = f"[bold]{text(called or node.label)}[/]"
+        if "foreign" in facts:
+            return f"{label} [dim]{text(facts['foreign'])}[/]"
         if node.kind == "run":
             ran = f" ({facts['ran']})" if "ran" in facts else ""
             return f"{label}{text(ran)} {facts['status']} {text(facts['started'][:16].replace('T', ' '))} UTC"
@@ -128,8 +140,8 @@ class _Drawing:
             aliases = f" ({', '.join(facts['aliases'])})" if "aliases" in facts else ""
             when = facts["published"][:16].replace("T", " ")
             return f"{label}{text(aliases)} published {when} UTC by {text(facts['by'])}"
-        short = f" [dim]{node.id[7:19]}[/]" if node.id.startswith("sha256:") else ""
-        return f"{label}{short}"
+        digits = node.id[7:19] if node.id.startswith("sha256:") else ""
+        return f"{label} [dim]{digits}[/]" if digits and digits not in label else label
 
 
 def _facts(node: Node) -> Iterator[str]:
@@ -145,6 +157,9 @@ def _facts(node: Node) -> Iterator[str]:
         yield text(f"environment {facts['environment'].removeprefix('sha256:')[:12]}")
     for name in facts.get("published as", ()):
         yield text(f"its notebook was published as {name}")
+    if "reproduces" in facts:
+        bundle = f", from the bundle {facts['bundle']}" if "bundle" in facts else ""
+        yield text(f"executes run {facts['reproduces']} again{bundle}")
     if "unobserved" in facts:
         yield text(f"what else it touched is not known: {facts['unobserved']}")
     if "unread" in facts:
