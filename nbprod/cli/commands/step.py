@@ -121,7 +121,7 @@ def diff(before: str, after: str, *, as_json: bool) -> int:
         console.print(f"[bold]{each.part} {escaped(plain_text(each.name))}[/]")
         for line in each.lines:
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            console.print(f"  {line}", style=style or None, markup=False, soft_wrap=True)
+            console.print(f"  {plain_text(line)}", style=style or None, markup=False, soft_wrap=True)
     return 0
 
 
@@ -136,6 +136,7 @@ def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str,
     """Let an alias point at a version of a step."""
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
+    from nbprod.cli.values import plain_text  # noqa: PLC0415
     from nbprod.ledger.events import to_json  # noqa: PLC0415
     from nbprod.project.published import set_alias  # noqa: PLC0415
 
@@ -147,9 +148,10 @@ def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str,
     if as_json:
         print_json(None if moved is None else to_json(moved))
     elif moved is None:
-        click.echo(f"{name}@{alias} is where it was.")
+        click.echo(f"{plain_text(name)}@{plain_text(alias)} is where it was.")
     else:
         unsigned = "; signed by nobody (`nbprod keys new promoter`)" if moved.attestation is None else ""
         where = "was taken away; it pointed at" if version is None else "points at"
-        click.echo(f"{name}@{alias} {where} version {moved.before if version is None else version}{unsigned}.")
+        number = moved.before if version is None else version
+        click.echo(plain_text(f"{name}@{alias} {where} version {number}{unsigned}."))
     return 0

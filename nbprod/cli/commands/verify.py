@@ -187,6 +187,6 @@ def _show(found: Verification, *, as_json: bool) -> None:
 
 
 def _print_line(told: dict[str, Any]) -> None:
-    import json  # noqa: PLC0415
+    from nbprod.cli.screen import json_text  # noqa: PLC0415
 
-    click.echo(json.dumps(told, ensure_ascii=False))
+    click.echo(json_text(told))
