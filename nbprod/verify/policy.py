@@ -8,7 +8,7 @@ from typing import Any
 
 from nbprod.record.review import Wanted
 from nbprod.verify.outcome import Check
-from nbprod.verify.reviews import Author, Standing
+from nbprod.verify.standing import Author, Standing
 
 __all__ = ["Known", "Policy"]
 

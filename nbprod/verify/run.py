@@ -23,9 +23,10 @@ from nbprod.verify.objects import Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known, Policy
 from nbprod.verify.reproduced import check_reproductions
-from nbprod.verify.reviews import Author, Spoken, judge_reviews, standing
+from nbprod.verify.reviews import Spoken, judge_reviews
 from nbprod.verify.said import Court
 from nbprod.verify.signature import SignedBy, check_key, check_signature
+from nbprod.verify.standing import Author, standing
 from nbprod.verify.stored import lost
 from nbprod.verify.survey import Survey
 from nbprod.verify.trust import Trust
