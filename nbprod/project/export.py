@@ -33,6 +33,7 @@ from nbprod.project.kept import kept_of
 from nbprod.project.project import Project
 from nbprod.project.readme import readme
 from nbprod.project.run import Run
+from nbprod.project.standings import said_of_run
 from nbprod.record.ids import RunId
 from nbprod.runner.spooled import where_bytes_wait
 from nbprod.verify import read_trust, survey
@@ -151,7 +152,7 @@ def _add_run(project: Project, run: Run, events: tuple[StoredEvent, ...], conten
         elif not contents.has(each.digest):
             why = "it was left out when the bundle was made"
             contents.absent.append(Absent(run=run.id, digest=each.digest, what=each.what, why=why, left_out=True))
-    _add_page(run, contents)
+    _add_page(project, run, contents)
 
 
 def _add(project: Project, run: Run, each: Named, contents: Contents) -> None:
@@ -173,11 +174,11 @@ def _add(project: Project, run: Run, each: Named, contents: Contents) -> None:
     contents.absent.append(Absent(run=run.id, digest=each.digest, what=each.what, why=why))
 
 
-def _add_page(run: Run, contents: Contents) -> None:
+def _add_page(project: Project, run: Run, contents: Contents) -> None:
     from nbprod.project.page import html_page  # noqa: PLC0415 - slow to import
 
     try:
-        page = html_page(run)
+        page = html_page(run, *said_of_run(project, run.id))
     except (Erased, IntegrityError):  # which is told of the notebook itself
         return
     contents.add(member_name(run.id, PAGE), page, "the executed notebook as a page, for people")

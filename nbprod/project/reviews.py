@@ -25,6 +25,7 @@ from nbprod.verify import Outcome, Spoken, Standing, Version, standing
 
 __all__ = [
     "Subject",
+    "aliases_of",
     "review",
     "reviews_of_run",
     "runs_that_stand",
@@ -220,6 +221,12 @@ def version_of(project: Project, text: str) -> Version:
         raise CallerError(f"{text!r} names no published step", expected="STEP@VERSION or STEP@ALIAS, e.g. train@3")
     found = resolve(reference, project.home.ledger)
     return Verifier(project, Asked()).versions(found.step)[found.version]
+
+
+def aliases_of(project: Project, step: str, number: int) -> tuple[str, ...]:
+    """Return the names that point at a version now."""
+    here = (each for each in project.home.ledger.published(step) if each.version == number)
+    return next(here).aliases
 
 
 def spoken_json(spoken: Sequence[Spoken]) -> list[dict[str, Any]]:

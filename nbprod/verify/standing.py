@@ -69,7 +69,9 @@ class Standing:
 
     @property
     def brief(self) -> str:
-        """It in a word or two, for a table: `rejected`, `approved`, `approved 2`."""
+        """It in a word or two, for a table: `rejected`, `approved`, `approved 2`, `signed off`; empty: nothing."""
+        if not self.word:
+            return "signed off" if self.sign_offs else ""
         many = len(self.rejections or self.approvals)
         return f"{self.word} {many}" if many > 1 else self.word
 
