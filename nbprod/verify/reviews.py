@@ -77,8 +77,9 @@ def _judge(stored: StoredEvent, event: RunReviewed | StepReviewed, court: Court,
         return altered(_SUBJECT, review.name, f"{told}: that was of something else")
     current = court.trust.current
     if review.log != (here := "" if current is None else current.log):
+        there = review.log or "one without a name"
         called = f"this one is called {here}" if here else "this one has no list of keys, and no name"
-        why = f"it was said in another log, {review.log}; {called}"
+        why = f"it was said in another log, {there}; {called}, and it has to be said again here"
         return not_counted(review.name, told, why)
     return said
 

@@ -556,12 +556,22 @@ def test_what_people_said_is_found_again_in_the_store(base: Base, reviewed_place
     republish(place.project)
     said = [approve(place, run), review(place.project, "train@2", REJECTED, why="no")[1]]
     fresh = open_ledger(str(tmp_path / "fresh.db"))
-    rebuild(fresh, place.project.home.store)
+    made = rebuild(fresh, place.project.home.store)
+    assert made.reviews == len(said)
     events = [stored.event for stored in fresh.events()]
     assert [event for event in events if isinstance(event, RunReviewed | StepReviewed)] == said
     signed: list[Digest | None] = [event.attestation for event in events if isinstance(event, StepPublished)]
     assert [each is not None for each in signed] == [False, True]
     fresh.close()
+    again = Project.find(place.project.root, {"NBPROD_LEDGER": str(tmp_path / "fresh.db")})
+    for named in (False, True):  # the log that was lost had a name; this one has none yet, and then another
+        spoken, stands = reviews_of_run(again, RunId(run))
+        assert (len(spoken), stands.word) == (1, "")
+        assert f"it was said in another log, {said[0].review.log}; " in spoken[0].said.why
+        assert ("has no list of keys" in spoken[0].said.why) is not named
+        if not named:
+            review(again, base.runs["late"], REJECTED, why="this begins the list of keys")
+    again.home.ledger.close()
 
 
 def test_no_review_is_read_from_what_is_none() -> None:

@@ -111,6 +111,7 @@ def rebuild(from_store: str | None, *, as_json: bool) -> int:
         made = rebuilt(home.ledger, store, looked)
     if as_json:
         counts = {"objects": made.objects, "events": made.events, "runs": made.runs, "versions": made.versions}
+        counts |= {"reviews": made.reviews}
         print_json({**counts, "faults": made.faults, "aside": made.aside, "lost": list(LOST)})
         return IntegrityError.exit_code if made.faults else 0
     for line in (*made.faults, *made.aside):
@@ -120,6 +121,12 @@ def rebuild(from_store: str | None, *, as_json: bool) -> int:
     )
     click.echo(f"Appended {made.events} events to {home.ledger.url}.")
     click.echo("Lost, as no record holds it: " + "; ".join(LOST) + ".")
+    if made.reviews:
+        what = "what one reviewer's statement says" if made.reviews == 1 else f"{made.reviews} reviewers' statements"
+        click.echo(
+            f"Found {what}, to be read only: none of it counts any more, as it names the log that was lost, and this one "
+            "has another name. Whoever stands by it says it again (`nbprod approve`, `reject`, `sign-off`)."
+        )
     if store.url != home.store.url:
         click.echo(f"The project's store is {home.store.url}: set `store` to the one that was read.", err=True)
     return IntegrityError.exit_code if made.faults else 0
