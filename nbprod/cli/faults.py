@@ -10,6 +10,7 @@ import click
 
 from nbprod.cli import exit_codes
 from nbprod.errors import NbprodError
+from nbprod.printable import printable
 
 __all__ = ["leave_pipe", "show_bug", "show_error", "show_interrupt", "show_usage"]
 
@@ -60,7 +61,7 @@ def leave_pipe() -> int:
 
 
 def _say(label: str, text: str) -> None:
-    click.echo(f"{click.style(label + ':', fg='red', bold=True)} {text}", err=True)
+    click.echo(f"{click.style(label + ':', fg='red', bold=True)} {printable(text)}", err=True)
 
 
 def _trace(error: BaseException) -> None:

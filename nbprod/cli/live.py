@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -14,17 +13,9 @@ from rich.text import Text
 
 from nbprod.cli.screen import text as escaped
 from nbprod.execution.events import CellFinished, CellStarted, Event, KernelReady, StreamText
+from nbprod.printable import printable
 
-__all__ = ["Lines", "LiveRun", "printable"]
-
-_CONTROL = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
-
-
-def printable(line: str) -> str:
-    """Return a line without escape sequences and control characters, so that output cannot drive the terminal."""
-    return _CONTROL.sub("", line)
+__all__ = ["Lines", "LiveRun"]
 
 
 class Lines:
@@ -125,7 +116,7 @@ class LiveRun:
             self._update(completed=event.done, total=event.total)
         elif isinstance(event, CellStarted):
             where = "parameters" if event.cell is None else f"cell {event.cell}"
-            label = "" if event.cell is None or not event.label else f"  [dim]{escaped(printable(event.label))}[/]"
+            label = "" if event.cell is None or not event.label else f"  [dim]{escaped(event.label)}[/]"
             self._update(completed=event.done, total=event.total, description=f"{where}{label}")
         elif isinstance(event, KernelReady):
             self._update(total=event.total, description="")
@@ -153,5 +144,5 @@ class LiveRun:
         shown = Text()
         for place, line in enumerate(lines):
             shown.append("\n" if place else "").append(f"{mark} ", "dim")
-            shown.append(printable(line), "yellow" if name == "stderr" else "")
+            shown.append(printable(line, instead=""), "yellow" if name == "stderr" else "")
         self._console.print(shown, soft_wrap=True)

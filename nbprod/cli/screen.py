@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Screen", "errors", "output", "print_json", "print_rows", "table", "text"]
+from nbprod.printable import printable
+
+__all__ = ["Screen", "errors", "json_text", "output", "print_json", "print_rows", "table", "text"]
 
 _PIPED_WIDTH = 200
 """Columns where no terminal tells: cells are not folded for a reader that is a program."""
@@ -23,6 +26,8 @@ _GAP = 2
 """Columns between two columns of a table."""
 _LEAST = 16
 """Columns below which a text is better left out than cut."""
+_HIDDEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON may hold as it is, and drives a terminal, turns its lines around, or is in no encoding."""
 
 
 class Screen(Console):
@@ -51,8 +56,8 @@ def _console(stream: Any) -> Console:
 
 
 def text(value: str) -> str:
-    """Return a text that rich shows as it is."""
-    return escape(value)
+    """Return a text that rich shows as it is, but for what would drive the terminal (see `printable`)."""
+    return escape(printable(value))
 
 
 def table(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -94,4 +99,10 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], *, yieldin
 
 def print_json(value: Any) -> None:
     """Write JSON to stdout, two spaces deep; what it holds is in tagged form, so that NaN cannot occur."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return JSON that a person may look at in a terminal: what is not to be seen is escaped."""
+    told = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", told)

@@ -14,7 +14,6 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from nbprod.cli.live import printable
 from nbprod.cli.screen import table
 from nbprod.cli.screen import text as escaped
 from nbprod.cli.sweep_table import point_status, setting_text, short_reason
@@ -156,7 +155,7 @@ def _doing(event: Event, before: str) -> str:
     if isinstance(event, KernelReady):
         return f"0/{event.total}"
     if isinstance(event, CellStarted):
-        label = f"  {printable(event.label)}" if event.label else ""
+        label = f"  {event.label}" if event.label else ""
         return f"{event.done}/{event.total}{label}"
     if isinstance(event, CellFinished):
         return f"{event.done}/{event.total}"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nbprod.digest import Json
+from nbprod.printable import printable as plain_text
 from nbprod.record.status import Status
 
 __all__ = ["STYLES", "brief", "duration", "moment", "plain_json", "plain_text", "size", "status_text", "when"]
@@ -34,11 +35,6 @@ def status_text(status: Status | None) -> str:
         return "[cyan]▶ running[/]"
     style = STYLES.get(status, "red")
     return f"[{style}]{_SIGNS[style]} {status}[/]"
-
-
-def plain_text(text: str) -> str:
-    """Return a text without control characters, so that a value cannot drive the terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def brief(value: Json, width: int = _LINE) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 
+from nbprod.printable import printable
+
 __all__ = ["changed_lines"]
 
 _MOST_LINES = 400
@@ -13,7 +15,15 @@ _WIDTH = 400
 
 
 def changed_lines(before: str, after: str) -> tuple[str, ...]:
-    """Return the lines that differ, with a few around them: `-` before, `+` after, two spaces for what is the same."""
+    """Return the lines that differ, with a few around them: `-` before, `+` after, two spaces for what is the same.
+
+    They are shown as terminals and pages may show them; where only what cannot be shown differs, it is written out.
+    """
+    shown = printable(before), printable(after)
+    if shown[0] == shown[1]:
+        shown = _written_out(before), _written_out(after)
+    if shown[0] != shown[1]:
+        before, after = shown
     first, second = before.splitlines(), after.splitlines()
     same = next(
         (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
@@ -30,6 +40,10 @@ def changed_lines(before: str, after: str) -> tuple[str, ...]:
     if not lines:  # they differ in what ends their lines, or behind the last that was compared
         lines = [f"- {_short(repr(before[-_WIDTH:]))}", f"+ {_short(repr(after[-_WIDTH:]))}"]
     return tuple(lines)
+
+
+def _written_out(text: str) -> str:
+    return "\n".join(map(ascii, text.splitlines()))
 
 
 def _short(line: str) -> str:

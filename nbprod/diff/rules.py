@@ -19,6 +19,7 @@ from nbprod.diff.pictures import picture_of
 from nbprod.diff.pieces import Piece
 from nbprod.diff.progress import without_progress
 from nbprod.diff.side import Own
+from nbprod.printable import printable
 
 __all__ = ["RULES", "Rule", "normalised", "rules_needed"]
 
@@ -38,6 +39,7 @@ _MODEL = re.compile(r'("model_id": ")([0-9a-f]{32})(")')
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _STREAMS = ("stdout", "stderr")
 _MARKUP = ("text/html", "image/svg+xml")
+_RAISED = ("error", "traceback")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,10 @@ def _numbered(piece: Piece, number: int) -> Piece:
     return Piece(output=number, kind=piece.kind, mime=piece.mime, body=piece.body)
 
 
+def _without_colours(pieces: Pieces, own: Own) -> Pieces:  # noqa: ARG001 - rules are called alike
+    return tuple(piece.with_body(printable) if piece.kind in _RAISED else piece for piece in pieces)
+
+
 def _without_durations(text: str) -> str:
     for pattern in _DURATIONS:
         text = pattern.sub(r"\g<label><duration>", text)
@@ -148,8 +154,7 @@ def _without_times(pieces: Pieces, own: Own) -> Pieces:
 
 def _without_counts(pieces: Pieces, own: Own) -> Pieces:  # noqa: ARG001 - rules are called alike
     return tuple(
-        piece.with_body(lambda body: _COUNT.sub(r"\1#\2", body)) if piece.kind in ("error", "traceback") else piece
-        for piece in pieces
+        piece.with_body(lambda body: _COUNT.sub(r"\1#\2", body)) if piece.kind in _RAISED else piece for piece in pieces
     )
 
 
@@ -183,6 +188,7 @@ def _shown(body: str) -> str:
 
 RULES: tuple[Rule, ...] = (
     Rule(name="order of stdout and stderr", apply=_streams_apart),
+    Rule(name="colours of errors", apply=_without_colours),
     Rule(name="progress bars", apply=_of_texts(without_progress)),
     Rule(name="measured durations", apply=_of_texts(_without_durations)),
     Rule(name="the run's own places", apply=_without_places),

@@ -8,6 +8,7 @@ from datetime import UTC
 
 from nbprod.diff import Comparison, Outcome, Section
 from nbprod.diff.words import duration_text, headline, section_line
+from nbprod.printable import printable
 from nbprod.project.page import POLICY
 from nbprod.project.run import Run
 from nbprod.record.compare import Difference
@@ -51,6 +52,7 @@ def diff_page(found: Comparison, runs: tuple[Run, Run], sections: Sequence[Secti
     frame = jinja2.Environment(
         loader=jinja2.PackageLoader("nbprod.project", "templates"),
         autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -20,6 +20,7 @@ from nbprod.project.machine import (
 )
 from nbprod.project.project import Project
 from nbprod.project.recovery import has_ledger
+from nbprod.project.standings import doubted_aliases
 from nbprod.project.stores import check_remote, quarantines
 
 __all__ = ["Check", "Finding", "Health", "examine"]
@@ -48,6 +49,7 @@ def examine(project: Project, *further: Check) -> Iterator[Finding]:
         _quarantine,
         _ledger,
         _keys,
+        _aliases,
         _distributions,
         _git,
         *further,
@@ -138,6 +140,17 @@ def _keys(project: Project) -> Iterator[Finding]:
         return
     signing = "none yet; the first run makes one for development" if held is None else f"{held.name} signs runs"
     yield Finding("keys", Health.OK, f"{project.keys}: {signing}")
+
+
+def _aliases(project: Project) -> Iterator[Finding]:
+    if not has_ledger(project):
+        return
+    advice = "Let it point at another version (`nbprod step alias`), or see `nbprod step show STEP@ALIAS`."
+    try:
+        for doubt in doubted_aliases(project):
+            yield Finding("alias", Health.WARN, str(doubt), advice)
+    except NbprodError as error:
+        yield Finding("alias", Health.WARN, error.what, "See the message of `nbprod verify --all`.")
 
 
 def _distributions(_: Project) -> Iterator[Finding]:

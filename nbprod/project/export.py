@@ -34,6 +34,7 @@ from nbprod.project.kept import kept_of
 from nbprod.project.project import Project
 from nbprod.project.readme import readme
 from nbprod.project.run import Run
+from nbprod.project.standings import said_of_run
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.runner.spooled import where_bytes_wait
@@ -106,7 +107,7 @@ def export(
         _add_run(project, each, told, contents, inputs=inputs)
     _refuse_large(contents, run, largest)  # before what takes time: pages, and the log's proofs
     for each in runs:
-        _add_page(each, contents)
+        _add_page(project, each, contents)
     root, covered = _add_log(project, [stored for _, told in events for stored in told], contents)
     contents.absent += beside if upstream else []
     contents.add(README, readme(contents, run, root=root, beside=beside), "what this is, for people")
@@ -205,11 +206,11 @@ def _add(project: Project, run: Run, each: Named, contents: Contents) -> None:
     contents.absent.append(Absent(run=run.id, digest=each.digest, what=each.what, why=why))
 
 
-def _add_page(run: Run, contents: Contents) -> None:
+def _add_page(project: Project, run: Run, contents: Contents) -> None:
     from nbprod.project.page import html_page  # noqa: PLC0415 - slow to import
 
     try:
-        page = html_page(run)
+        page = html_page(run, *said_of_run(project, run.id))
     except (Erased, IntegrityError):  # which is told of the notebook itself
         return
     contents.add(member_name(run.id, PAGE), page, "the executed notebook as a page, for people")

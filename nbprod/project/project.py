@@ -153,7 +153,7 @@ class Project:
             NotFound: neither a step nor a notebook is called so.
             NotebookInvalid: the notebook cannot be read.
         """
-        return find_step(what, self.settings, self.home)
+        return find_step(what, self)
 
     def step_from_bytes(self, data: bytes, name: str, folder: Path) -> Step:
         """Make a step of a notebook that has no file (standard input).

@@ -52,6 +52,7 @@ LOST = (
     "names, tags and notes that were given or taken away after a run's start",
     "cancel requests, and what was heard of a run beside its record",
     "aliases of published steps",
+    "the log's name, its places and its list of keys, so that what reviewers said counts no more",
     "process ids, working folders and fencing tokens",
 )
 """What no record holds, in words."""
@@ -66,6 +67,7 @@ class Rebuilt:
         events: how many were appended.
         runs: how many runs they are about.
         versions: how many versions of steps.
+        reviews: how many statements of reviewers: each names the log that was lost, and counts in no other.
         faults: objects that are corrupt or cannot be read, and bytes that are named and not there; for people.
         aside: what was proven twice or in part, and was not taken for what it says; for people.
     """
@@ -74,6 +76,7 @@ class Rebuilt:
     events: int = 0
     runs: int = 0
     versions: int = 0
+    reviews: int = 0
     faults: list[str] = field(default_factory=list)
     aside: list[str] = field(default_factory=list)
 
@@ -323,6 +326,8 @@ def _numbered(proofs: _Proofs, made: Rebuilt) -> Iterator[StoredEvent]:
             made.runs += 1
         elif isinstance(event, StepPublished):
             made.versions += 1
+        elif isinstance(event, RunReviewed | StepReviewed):
+            made.reviews += 1
         elif isinstance(event, RunHeard):
             made.aside.append(f"run {event.run_id} has a second record, which stands beside its verdict")
         yield StoredEvent(made.events, event)

@@ -25,6 +25,7 @@ from nbprod.verify import Outcome, Spoken, Standing, Version, standing
 
 __all__ = [
     "Subject",
+    "aliases_of",
     "review",
     "reviews_of_run",
     "runs_that_stand",
@@ -112,7 +113,7 @@ def review(
         log=person.log,
     )
     if decision is Decision.WITHDRAWN:
-        _refuse_silent(project, subject, person)
+        _refuse_idle(project, subject, person)
     event = reviewed(said, person.sign(said.to_bytes()))
     project.home.ledger.append(event)
     return subject, event, person
@@ -174,10 +175,20 @@ def _refuse_strangers_log(project: Project, subject: Subject) -> None:
         )
 
 
-def _refuse_silent(project: Project, subject: Subject, person: Person) -> None:
-    spoken = _spoken(project, subject)
-    if not any(each.said.key_id == person.key.public.id for each in spoken):
+def _refuse_idle(project: Project, subject: Subject, person: Person) -> None:
+    """Refuse to take back what was never said, or was taken back before."""
+    mine = [each for each in _spoken(project, subject) if each.said.key_id == person.key.public.id]
+    stands = standing(mine)
+    if stands.approvals or stands.rejections or stands.sign_offs:
+        return
+    if not mine:
         raise CallerError(f"the key {person} has said nothing of {subject} that could be taken back")
+    last = mine[-1].review
+    raise CallerError(
+        f"the key {person} has nothing left to take back of {subject}",
+        expected="an approval, a rejection or a sign-off of its own that stands",
+        found=f"all of it was taken back on {last.at:%Y-%m-%d %H:%M} UTC, because: {last.why}",
+    )
 
 
 def _spoken(project: Project, subject: Subject) -> Sequence[Spoken]:
@@ -212,6 +223,12 @@ def version_of(project: Project, text: str) -> Version:
     return Verifier(project, Asked()).versions(found.step)[found.version]
 
 
+def aliases_of(project: Project, step: str, number: int) -> tuple[str, ...]:
+    """Return the names that point at a version now."""
+    here = (each for each in project.home.ledger.published(step) if each.version == number)
+    return next(here).aliases
+
+
 def spoken_json(spoken: Sequence[Spoken]) -> list[dict[str, Any]]:
     """Return what was said as JSON."""
     return [
@@ -238,4 +255,8 @@ def standing_json(found: Standing) -> dict[str, Any]:
         "approved_by": [str(each) for each in found.approvals],
         "rejected_by": [str(each) for each in found.rejections],
         "signed_off": {each.review.capacity: str(each) for each in found.sign_offs},
+        "not_counted": [
+            {"decision": str(each.spoken.review.decision), "by": str(each.spoken), "why": each.why}
+            for each in found.void
+        ],
     }

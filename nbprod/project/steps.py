@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nbprod.errors import CallerError, NotebookInvalid, NotFound
 from nbprod.notebook import Notebook
 from nbprod.project.home import Home
-from nbprod.project.settings import Settings
+from nbprod.project.standings import remark_on
 from nbprod.publish.reference import StepReference, resolve
 from nbprod.publish.tree import frozen_step
 from nbprod.step.step import Step, StepSettings
 from nbprod.store.elsewhere import read_url, shown_url
+
+if TYPE_CHECKING:
+    from nbprod.project.project import Project
 
 __all__ = ["find_step"]
 
 _NOTEBOOK = "a Jupyter notebook"
 
 
-def find_step(what: str | os.PathLike[str], settings: Settings, home: Home) -> Step:
+def find_step(what: str | os.PathLike[str], project: Project) -> Step:
     """Load a step (see `Project.step`).
 
     Raises:
         NotFound: neither a step nor a notebook is called so.
         NotebookInvalid: the notebook cannot be read.
     """
-    text = os.fspath(what)
+    text, settings, home = os.fspath(what), project.settings, project.home
     if text in settings.steps:
         known = settings.steps[text]
         if known.notebook is None:
@@ -40,7 +45,7 @@ def find_step(what: str | os.PathLike[str], settings: Settings, home: Home) -> S
         return _elsewhere(text, name, settings.steps.get(name, StepSettings()), home)
     path = next((p for p in (Path(text), home.root / text) if p.is_file()), None)
     if path is None:
-        return _published(text, settings, home)
+        return _published(text, project)
     path = path.absolute()
     for name, each in settings.steps.items():
         if each.notebook is not None and (home.root / each.notebook).resolve() == path.resolve():
@@ -48,13 +53,16 @@ def find_step(what: str | os.PathLike[str], settings: Settings, home: Home) -> S
     return _at(path.stem, path, StepSettings(), home)
 
 
-def _published(text: str, settings: Settings, home: Home) -> Step:
-    reference = StepReference.parse(text)
+def _published(text: str, project: Project) -> Step:
+    reference, home = StepReference.parse(text), project.home
     if reference is not None and home.has_ledger():
         found = resolve(reference, home.ledger)
         label = f"{found.step}@{found.version}"
-        return frozen_step(label, found.manifest, store=home.store, trees=home.folder / "steps")
-    steps = ", ".join(settings.steps) or "none"
+        step = frozen_step(label, found.manifest, store=home.store, trees=home.folder / "steps")
+        assert step.published is not None  # noqa: S101 - it was frozen
+        remark = remark_on(project, found, reference.which)
+        return replace(step, published=replace(step.published, remark=remark)) if remark else step
+    steps = ", ".join(project.settings.steps) or "none"
     raise NotFound(
         f"there is no notebook or step {text!r}",
         expected=f"a path to an .ipynb file, or a step from pyproject.toml ({steps})",

@@ -84,7 +84,7 @@ class Verifier:
             survey=self.survey,
             policy=asked.policy,
             reads=asked.reads,
-            guarded=frozenset(project.settings.aliases),
+            guarded=project.settings.aliases,
         )
 
     def run(self, run_id: RunId) -> Verification:
@@ -99,8 +99,13 @@ class Verifier:
         """Return a step's published versions by number, with what people have said of them."""
         return judge_step(step, self.evidence.ledger, self.evidence.court())[0]
 
-    def version(self, found: StepVersion) -> Verification:
-        """Verify a published version: all of its bytes, who published it, and what people have said of it."""
+    def version(self, found: StepVersion, *, alias: str | None = None) -> Verification:
+        """Verify a published version: all of its bytes, who published it, and what people have said of it.
+
+        Args:
+            found: the version.
+            alias: the alias by which it was named; if the settings guard it, they ask for what it needs.
+        """
         version = self.versions(found.step)[found.version]
         files: list[tuple[str, Digest]] = [("the manifest", found.manifest)]
         git: Mapping[str, Json] | None = None
@@ -109,7 +114,7 @@ class Verifier:
             git = manifest.git
             files += [("the environment key", manifest.environment)]
             files += [(each.path, each.digest) for each in manifest.files]
-        return verify_version(version, files, git, self.evidence)
+        return verify_version(version, files, git, self.evidence, alias=alias)
 
     def all(self, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
         """Verify the log, and then each run that has ended."""

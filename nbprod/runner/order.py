@@ -56,7 +56,8 @@ def bind_paths(job: Job, *, output: Path, cwd: Path, roots: Sequence[Path] = ())
     schema = {parameter.name: parameter for parameter in job.step.schema.parameters}
     overrides = dict(job.parameters.overrides)
     known = job.parameters.values
-    notes = [*job.step.notebook.remarks]
+    published = job.step.published
+    notes = [*([published.remark] if published is not None and published.remark else []), *job.step.notebook.remarks]
     if overrides and (replaced := job.step.notebook.injected_cell) is not None:
         notes.append(f"cell {replaced}, tagged {INJECTED} by its author, was replaced by the given values")
     collects = OUTPUT_DIR in schema and OUTPUT_DIR not in overrides

@@ -198,11 +198,13 @@ class Published:
         label: `train@3`.
         manifest: the digest of what belongs to it.
         git: the commit that it was published from, as the record has it; None outside a repository.
+        remark: what speaks against running it; for people.
     """
 
     label: str
     manifest: Digest
     git: Mapping[str, Any] | None
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from nbprod.verify.asked import Asked
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Policy
-from nbprod.verify.reviews import Author, Spoken, Standing, standing
+from nbprod.verify.reviews import Spoken
 from nbprod.verify.run import Evidence, spoken_of, verify_run
 from nbprod.verify.seen import Seen
+from nbprod.verify.standing import Author, Standing, standing
 from nbprod.verify.steps import Version, judge_step
 from nbprod.verify.survey import Survey, survey
 from nbprod.verify.trust import Trust, read_trust

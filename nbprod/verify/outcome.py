@@ -33,6 +33,8 @@ class Outcome(StrEnum):
     """What it needs will be there later: an event that no checkpoint covers so far."""
     NOT_APPLICABLE = "not applicable"
     CANNOT_TELL = "cannot tell"
+    REJECTED = "rejected"
+    """Somebody whose word counts has rejected it: no fault of what was recorded, and to be told loudly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,11 @@ class Check:
         return cls(step=step, name=name, outcome=Outcome.CANNOT_TELL, told=told)
 
     @classmethod
+    def rejected(cls, step: int, name: str, told: str) -> Check:
+        """Make a check that tells of a rejection, which counts for nothing where nobody asks for approvals."""
+        return cls(step=step, name=name, outcome=Outcome.REJECTED, told=told)
+
+    @classmethod
     def beside(cls, step: int, name: str, told: str) -> Check:
         """Make a check that there is nothing to apply to."""
         return cls(step=step, name=name, outcome=Outcome.NOT_APPLICABLE, told=told)
@@ -122,6 +129,11 @@ class Verification:
         """Whether nothing has to wait for a checkpoint."""
         return all(check.outcome is not Outcome.NOT_YET for check in self.checks)
 
+    @property
+    def rejected(self) -> bool:
+        """Whether somebody whose word counts has rejected it, whatever else was found out."""
+        return any(check.outcome is Outcome.REJECTED for check in self.checks)
+
     def __bool__(self) -> bool:
         """Return whether it is verified."""
         return self.conclusion is Conclusion.VERIFIED
@@ -132,5 +144,6 @@ class Verification:
             "subject": self.subject,
             "conclusion": str(self.conclusion),
             "covered": self.covered,
+            "rejected": self.rejected,
             "checks": [check.to_json() for check in self.checks],
         }

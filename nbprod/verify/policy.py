@@ -8,9 +8,9 @@ from typing import Any
 
 from nbprod.record.review import Wanted
 from nbprod.verify.outcome import Check
-from nbprod.verify.reviews import Author, Standing
+from nbprod.verify.standing import Author, Standing
 
-__all__ = ["Known", "Policy"]
+__all__ = ["STEP", "Known", "Policy"]
 
 STEP = 6
 _NAME = "policy"
@@ -91,6 +91,7 @@ class Policy:
             yield Check.passed(STEP, _NAME, f"the key {known.label} signed it")
 
     def _of_people(self, known: Known) -> Iterator[Check]:
+        yield from (Check.rejected(STEP, "rejection", told) for told in known.standing.against)
         if not self.people:
             return
         missing = tuple(known.standing.missing(self.people, known.author))

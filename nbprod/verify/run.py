@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nbprod.attest.checkpoint import Checkpoint
@@ -13,6 +13,7 @@ from nbprod.ledger import Dossier, Ledger, RunRow, StoredEvent
 from nbprod.ledger.events import BytesErased, RunFinished
 from nbprod.ledger.log import Leaf
 from nbprod.record.ids import RunId
+from nbprod.record.review import Wanted
 from nbprod.record.run_record import RunRecord
 from nbprod.runner.spooled import where_waiting
 from nbprod.store import Store
@@ -23,9 +24,10 @@ from nbprod.verify.objects import Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known, Policy
 from nbprod.verify.reproduced import check_reproductions
-from nbprod.verify.reviews import Author, Spoken, judge_reviews, standing
+from nbprod.verify.reviews import Spoken, judge_reviews
 from nbprod.verify.said import Court
 from nbprod.verify.signature import SignedBy, check_key, check_signature
+from nbprod.verify.standing import Author, standing
 from nbprod.verify.stored import lost
 from nbprod.verify.survey import Survey
 from nbprod.verify.trust import Trust
@@ -45,7 +47,7 @@ class Evidence:
         policy: what is asked for beyond soundness.
         reads: whether everything that records name is read and hashed.
         left_out: inputs that a bundle does without, by choice of who made it.
-        guarded: the aliases of published steps that only who may is to move.
+        guarded: the aliases of published steps that only who may is to move, with what people must have said.
     """
 
     ledger: Ledger
@@ -55,7 +57,7 @@ class Evidence:
     policy: Policy = field(default_factory=Policy)
     reads: bool = True
     left_out: frozenset[Digest] = frozenset()
-    guarded: frozenset[str] = frozenset()
+    guarded: Mapping[str, Wanted] = field(default_factory=dict)
 
     @property
     def newest(self) -> Checkpoint | None:

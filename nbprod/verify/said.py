@@ -18,7 +18,7 @@ from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.stored import lost
 from nbprod.verify.trust import Trust
 
-__all__ = ["KEY", "SIGNATURE", "Court", "Said", "altered", "called"]
+__all__ = ["KEY", "SIGNATURE", "Court", "Said", "altered", "called", "not_counted"]
 
 SIGNATURE, KEY = 1, 2
 
@@ -31,11 +31,13 @@ class Said:
         check: the check.
         key_id: the key that has signed it, where it counts; None: it counts for nothing.
         label: what that key is called.
+        why: why it counts for nothing; empty where it does, or was altered.
     """
 
     check: Check
     key_id: str | None = None
     label: str = ""
+    why: str = ""
 
     @property
     def development(self) -> bool:
@@ -87,7 +89,7 @@ class Court:
         try:
             envelope = _envelope(self.store.get(attestation), statement)
             if (why := _unknown(envelope, self.trust, roles)) is not None:
-                return Said(Check.passed_over(KEY, name, f"{told}, which does not count: {why}"))
+                return not_counted(name, told, why)
             role, key_id = self._signer(envelope, roles, self.place(stored))
         except NotFound:
             return Said(lost(SIGNATURE, name, self.store, attestation, f"the signature of the {name}"))
@@ -95,9 +97,9 @@ class Court:
             return altered(SIGNATURE, name, f"{told}: {error}")
         whose = called(self.trust, key_id)
         if role is None:
-            where = f"at place {self.place(stored)}"
-            why = f"the list of keys does not let {whose} sign as {' or '.join(roles)} {where}"
-            return Said(Check.passed_over(KEY, name, f"{told}, which does not count: {why}"))
+            place = self.place(stored)
+            why = f"the list of keys does not let {whose} sign as {' or '.join(roles)} at place {place}"
+            return not_counted(name, told, f"{why}: {_terms(self.trust, key_id, roles, place)}")
         return Said(
             Check.passed(KEY, name, f"{told}; signed by the key {whose}, {role}"),
             key_id,
@@ -128,6 +130,11 @@ def called(trust: Trust, key_id: str) -> str:
     return f"{key_id[:8]} ({trust.label(key_id)})"
 
 
+def not_counted(name: str, told: str, why: str) -> Said:
+    """Return that a statement counts for nothing, and why."""
+    return Said(Check.passed_over(KEY, name, f"{told}, which does not count: {why}"), why=why)
+
+
 def altered(step: int, name: str, told: str) -> Said:
     """Return that a statement is not what was said."""
     return Said(Check.failed(step, name, told, Conclusion.ALTERED))
@@ -146,5 +153,15 @@ def _unknown(envelope: Envelope, trust: Trust, roles: Sequence[Role]) -> str | N
     named = [each.key_id for each in envelope.signatures]
     if any(each == "" or each in known for each in named) or envelope.payload_type != IN_TOTO:
         return None
-    keys = ", ".join(each[:8] for each in named)
+    keys = ", ".join(each[:8] if trust.label(each) is None else called(trust, each) for each in named)
     return f"it names the key {keys}, which is not known as {' or '.join(roles)}"
+
+
+def _terms(trust: Trust, key_id: str, roles: Sequence[Role], place: int) -> str:
+    """Return, in words, from where on or until where a key may sign; it may not at the place."""
+    assert trust.current is not None  # noqa: S101 - without a list, no place matters
+    terms = [term for role in roles for term in trust.current.terms.get(role, ()) if term.key_id == key_id]
+    ended = [term.end for term in terms if term.end is not None and term.end <= place]
+    if ended:
+        return f"it was revoked from place {max(ended)} on"
+    return f"it may from place {min(term.first for term in terms)} on"

@@ -12,8 +12,9 @@ from nbprod.ledger import Ledger, StoredEvent
 from nbprod.ledger.events import AliasMoved, StepPublished, StepReviewed
 from nbprod.record.publication import VersionStatement
 from nbprod.verify.outcome import Check
-from nbprod.verify.reviews import Author, Spoken, Standing, judge_reviews, standing
+from nbprod.verify.reviews import Spoken, judge_reviews
 from nbprod.verify.said import KEY, SIGNATURE, Court, Said, altered
+from nbprod.verify.standing import Author, Standing, standing
 from nbprod.verify.stored import lost
 
 __all__ = ["Moved", "Version", "judge_step"]

@@ -11,6 +11,7 @@ from nbprod.ledger.events import StepPublished, StepReviewed
 from nbprod.verify.included import check_included, proof_in
 from nbprod.verify.objects import BYTES, STEP, Object, Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
+from nbprod.verify.policy import STEP as ASKED
 from nbprod.verify.policy import Known
 from nbprod.verify.run import Evidence
 from nbprod.verify.steps import Version
@@ -19,7 +20,12 @@ __all__ = ["verify_version"]
 
 
 def verify_version(
-    version: Version, files: Sequence[tuple[str, Digest]], git: Mapping[str, Any] | None, evidence: Evidence
+    version: Version,
+    files: Sequence[tuple[str, Digest]],
+    git: Mapping[str, Any] | None,
+    evidence: Evidence,
+    *,
+    alias: str | None = None,
 ) -> Verification:
     """Verify a published version.
 
@@ -28,8 +34,10 @@ def verify_version(
         files: all that belongs to it, with what it is called; the manifest first.
         git: what git said when it was published.
         evidence: what it is verified against.
+        alias: the alias by which it was named; if the settings guard it, they ask for what it needs.
     """
-    checks = sorted(_checks(version, files, git, evidence), key=lambda check: check.step)
+    found = [*_checks(version, files, git, evidence), *_aliases(version, evidence, alias)]
+    checks = sorted(found, key=lambda check: check.step)
     return Verification(subject=f"{version.event.step}@{version.event.number}", checks=tuple(checks))
 
 
@@ -64,6 +72,22 @@ def _checks(
         git=git,
     )
     yield from evidence.policy.checks(known, development=DEVELOPMENT)
+
+
+def _aliases(version: Version, evidence: Evidence, alias: str | None) -> Iterator[Check]:
+    """Tell of what an alias asks for, and whether aliases point at what was rejected since."""
+    event = version.event
+    wanted = None if alias is None else evidence.guarded.get(alias)
+    if wanted is not None:
+        missing = tuple(version.standing.missing(wanted, version.author))
+        asks = f"{event.step}@{alias} asks for {wanted or 'nothing'}"
+        yield from (Check.open(ASKED, "alias", f"{asks}: {told}") for told in missing)
+        if not missing:
+            yield Check.passed(ASKED, "alias", f"{asks}: it has that, and nobody rejects it")
+    if version.standing.rejections:
+        here = [each for each in evidence.ledger.published(event.step) if each.version == event.number]
+        for name in (name for each in here for name in each.aliases):
+            yield Check.rejected(ASKED, "alias", f"{event.step}@{name} points at it")
 
 
 def _read(files: Sequence[tuple[str, Digest]], evidence: Evidence) -> Iterator[Check]:

@@ -12,11 +12,12 @@ from nbprod.ledger.log import Leaf, NoteKind
 from nbprod.ledger.values import read_json
 from nbprod.merkle import CompactRange, leaf_hash
 from nbprod.record.ids import RunId
+from nbprod.record.review import Wanted
 from nbprod.verify.included import Prove, fault_of, proof_by, proof_in
 from nbprod.verify.objects import Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.run import Evidence, unreadable, verify_dossier
-from nbprod.verify.steps import Moved, judge_step
+from nbprod.verify.steps import Moved, Version, judge_step
 from nbprod.verify.survey import Survey, opened
 
 __all__ = ["Pages", "verify_log"]
@@ -140,7 +141,8 @@ def _steps(evidence: Evidence) -> Iterator[Check]:
     signed = unsigned = 0
     for step in sorted({each.step for each in evidence.ledger.published()}):
         versions, moves = judge_step(step, evidence.ledger, evidence.court())
-        yield from _guarded({move.event.alias: move for move in moves}, evidence.guarded)  # of each, where it is now
+        now = {move.event.alias: move for move in moves}  # of each, where it is now
+        yield from _guarded(now, versions, evidence.guarded)
         for check in (*(check for each in versions.values() for check in each.checks), *(each.check for each in moves)):
             if check.outcome is Outcome.PASSED:
                 signed += 1
@@ -153,14 +155,20 @@ def _steps(evidence: Evidence) -> Iterator[Check]:
         yield Check.passed(2, "steps", told) if signed else Check.beside(2, "steps", told)
 
 
-def _guarded(moves: Mapping[str, Moved], guarded: frozenset[str]) -> Iterator[Check]:
-    """Yield the guarded aliases that somebody moved who may not, past the commands that would have refused it."""
+def _guarded(
+    moves: Mapping[str, Moved], versions: Mapping[int, Version], guarded: Mapping[str, Wanted]
+) -> Iterator[Check]:
+    """Yield guarded aliases that somebody moved who may not, past the commands, or whose version was rejected since."""
     for alias, move in moves.items():
-        if alias in guarded and move.event.number is not None and move.check.outcome is not Outcome.PASSED:
-            told = (
-                f"{move.event.step}@{alias} points at version {move.event.number}, and nobody who may has signed that"
-            )
-            yield Check.open(2, "alias move", told)
+        number = move.event.number
+        if alias not in guarded or number is None:
+            continue
+        where = f"{move.event.step}@{alias} points at version {number}"
+        if move.check.outcome is not Outcome.PASSED:
+            yield Check.open(2, "alias move", f"{where}, and nobody who may has signed that")
+        version = versions.get(number)
+        missing = () if version is None else version.standing.missing(guarded[alias], version.author)
+        yield from (Check.open(6, "alias", f"{where}, and asks for more than stands: {told}") for told in missing)
 
 
 def _leaves(evidence: Evidence, faults: list[str]) -> Iterator[Leaf]:

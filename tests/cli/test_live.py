@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from nbprod.cli.live import Lines, LiveRun, printable
+from nbprod.cli.live import Lines, LiveRun
 from nbprod.cli.screen import Screen
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, StreamText
 from nbprod.record.status import CellStatus
@@ -36,18 +36,6 @@ def test_cells_and_streams_do_not_mix():
     assert lines.flush(1) == [("stdout", "a"), ("stderr", "b")]
     assert lines.rest() == [(2, "stdout", "c")]
     assert lines.rest() == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["\x1b[2Jx", "\x1b]0;owned\x07x", "\x1b]8;;http://e\x1b\\x", "\x07x", "\x9b31mx"[:0] + "\x1bcx", "\x1b[31mx"],
-)
-def test_output_cannot_drive_the_terminal(text):
-    assert printable(text) == "x"
-
-
-def test_tabs_and_letters_stay():
-    assert printable("a\tü漢🙂") == "a\tü漢🙂"
 
 
 def outcome(cell):

@@ -28,18 +28,54 @@ def test_a_newcomer_approves_with_a_development_key(nbprod):
         True,
     )
     approved = json.loads(nbprod("runs", "--approved", "--json").stdout)
-    assert [row["name"] for row in approved] == ["best"]
+    assert [(row["name"], row["stands"], row["approvals"]) for row in approved] == [("best", "approved", 1)]
+    everything = json.loads(nbprod.here("runs", "--json").stdout)
+    assert [row["name"] for row in everything if row["stands"] or row["approvals"] or row["rejections"]] == ["best"]
+    table = nbprod.here("runs").stdout.splitlines()
+    assert [("approved" in line) for line in table if "best" in line] == [True]
+    assert sum("approved" in line for line in table) == 1
+    assert nbprod.here("runs", "--csv").stdout.splitlines()[0].endswith(",stands")
     verified = json.loads(nbprod("verify", "best", "--require-approvals", "1", "--json").stdout)
     assert verified["conclusion"] == "verified"
     assert nbprod("verify", "best", "--require-approvals", "1", "--by-others").returncode == 22
     assert nbprod("verify", "best", "--require-clean-git").returncode == 22
-    event = json.loads(nbprod("reject", "best", "-m", "no", "--json").stdout)
+    event = json.loads(nbprod("reject", "best", "-m", "no <b>\x1b[31mway", "--json").stdout)
+    assert event["pointing"] == []
+    assert nbprod.here("open", "best", "--html", "page.html").returncode == 0
+    page = (nbprod.folder / "page.html").read_text("utf-8")
+    assert '<section class="said rejected"><b>Rejected</b>' in page
+    assert "because: no &lt;b&gt;way; signed by" in page
+    assert page.count("approved it") == 1
     assert (event["kind"], event["decision"], event["label"]) == ("RunReviewed", "rejected", "development")
     assert nbprod("runs", "--approved").stdout == ""
     assert "best" in nbprod("runs", "--rejected").stdout
     assert nbprod("withdraw", "best", "-m", "sorry").returncode == 0
     assert nbprod("runs", "--rejected").stdout == ""
+    assert "reviews" not in nbprod.here("runs").stdout.splitlines()[0]
     assert nbprod("runs", "--rejected", "--approved").returncode == 2
+
+
+def test_that_an_alias_names_what_was_rejected_since_is_told(nbprod):
+    nbprod.here("publish", "train", "--alias", "production")
+    assert "Warning" not in nbprod.here("run", "train@production", "-", "--prepare-only").stderr  # the positive control
+    done = nbprod.here("reject", "train@production", "-m", "it leaks")
+    assert "train@production points at it still" in done.stderr
+    assert "production → 1 REJECTED" in nbprod.here("steps").stdout
+    (listed,) = [each for each in json.loads(nbprod.here("steps", "--json").stdout) if each["step"] == "train"]
+    assert [(each["aliases"], each["stands"]) for each in listed["published"]] == [(["production"], "rejected")]
+    assert "train@production points at it" in nbprod.here("step", "show", "train@1").stdout
+    verified = nbprod.here("verify", "train@production")
+    assert (verified.returncode, "somebody whose word counts has REJECTED it" in verified.stdout) == (0, True)
+    assert json.loads(nbprod.here("verify", "train@1", "--json").stdout)["rejected"] is True
+    assert "train@production points at version 1: " in nbprod.here("doctor").stdout
+    done = nbprod("run", "train@production", "-p", "alpha", "1")
+    assert (done.returncode, "rejected it: it leaks" in done.stderr) == (0, True)
+    assert "remark       REJECTED: train@1, which train@production names" in nbprod.here("show", "train@latest").stdout
+    assert nbprod.here("withdraw", "train@1", "-m", "it does not").returncode == 0
+    again = nbprod.here("withdraw", "train@1", "-m", "it does not")
+    assert (again.returncode, "nothing left to take back" in again.stderr) == (2, True)
+    assert "REJECTED" not in nbprod.here("steps").stdout + nbprod.here("verify", "train@production").stdout
+    assert "Warning" not in nbprod.here("run", "train@production", "-", "--prepare-only").stderr
 
 
 def test_nobody_begins_the_list_of_keys_of_others(nbprod, tmp_path):

@@ -70,6 +70,10 @@ SAME = {
         [stream("a\n"), stream("w\n", "stderr"), stream("b\n")],
         [stream("a\nb\n"), stream("w\n", "stderr")],
     ),
+    "colours of errors": (
+        [{"output_type": "error", "ename": "E", "evalue": "x", "traceback": ["\x1b[31mCell\x1b[39m", "E: x"]}],
+        [{"output_type": "error", "ename": "E", "evalue": "x", "traceback": ["Cell", "\x1b[0;31mE\x1b[0m: x"]}],
+    ),
     "progress bars": (
         [
             stream(

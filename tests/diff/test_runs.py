@@ -56,6 +56,8 @@ with open(output_dir + '/model.joblib', 'wb') as file:
 assert alpha < 9
 """
 SAYS = "print('<script>alert(1)</script>', alpha)"
+MORE = r"print('\x1bcmore\u202e')"
+"""What would clear a terminal, and turn a line around."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         run("other", 2.0)
         run("failed", 9.0)
         (root / "data.csv").write_text("2")
-        write(root / "train.ipynb", *cells[:4], SAYS + "\nprint('more')", *cells[5:], "1 + 1")
+        write(root / "train.ipynb", *cells[:4], f"{SAYS}\n{MORE}", *cells[5:], "1 + 1")
         run("changed", 1.0)
         yield Place(project, runs)
 
@@ -175,7 +177,7 @@ def test_source_inputs_and_cells_that_are_new(place):
     ]
     shown = place.nbprod("diff", "first", "changed").stdout
     assert "Source       cells: 1 changed, 1 added\n  cell 4 (code) changed\n" in shown
-    assert "      + print('more')\n" in shown
+    assert f"      + {MORE}\n" in shown
 
 
 def test_a_run_that_failed(place):
@@ -189,6 +191,22 @@ def test_a_run_that_failed(place):
     assert "cell 7 raised AssertionError" in shown
     assert "ending: ok → failed" in shown
     assert "Parameters" not in shown
+
+
+def test_nothing_that_a_notebook_prints_drives_the_terminal(place, tmp_path):
+    """The kernel colours its tracebacks; and notebooks print what they like."""
+    assert "\x1b[" in place.runs["failed"].notebook.read_text("utf-8").replace("\\u001b", "\x1b")  # positive control
+    page = tmp_path / "page.html"
+    for name in ("failed", "changed"):
+        place.nbprod("diff", "first", name, "--html", str(page))
+        shown = place.nbprod("diff", "first", name).stdout
+        told = place.nbprod("diff", "first", name, "--json").stdout
+        shown += place.nbprod("logs", name).stdout + place.nbprod("show", name).stdout
+        for text in (shown, told, page.read_text("utf-8")):
+            assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
+    assert "      + more\ufffd\n" in place.nbprod("diff", "first", "changed").stdout
+    assert "AssertionError" in place.nbprod("diff", "first", "failed").stdout
+    assert "[0;31m" not in place.nbprod("diff", "first", "failed").stdout
 
 
 def test_json_sections_and_tolerances(place):

@@ -170,6 +170,11 @@ def test_lines_tell_of_every_difference(before, after):
         assert any(line[0] in "-+" for line in changed_lines(before, after))
 
 
+def test_what_cannot_be_shown_is_written_out_where_only_that_differs():
+    assert changed_lines("a\n\x1b[31mb\x1b[0m", "a\nc") == ("  a", "- b", "+ c")
+    assert changed_lines("a\n\x1b[31mb", "a\n\x1b[32mb")[1:] == (r"- '\x1b[31mb'", r"+ '\x1b[32mb'")
+
+
 def test_long_texts_are_told_in_few_lines():
     told = changed_lines("\n".join(map(str, range(3000))), "x" * 10_000)
     assert len(told) < 70

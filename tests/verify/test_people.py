@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nbprod.attest.bundle import to_lines
 from nbprod.attest.dsse import IN_TOTO, sign
 from nbprod.attest.keyfile import Role
-from nbprod.attest.keyring import Keyring
+from nbprod.attest.keyring import Keyring, read_key
 from nbprod.attest.keys import PrivateKey
 from nbprod.digest import Digest
 from nbprod.errors import CallerError, EnvironmentFault, NotApproved, NotFound
@@ -34,8 +34,9 @@ from nbprod.record.ids import RunId
 from nbprod.record.review import Decision, Review, Wanted
 from nbprod.verify import Conclusion, Outcome, Policy, Standing, standing
 from nbprod.verify.outcome import Check
-from nbprod.verify.reviews import Author, Spoken
+from nbprod.verify.reviews import Spoken
 from nbprod.verify.said import Said
+from nbprod.verify.standing import Author
 from tests.verify.conftest import Base, Place
 
 pytestmark = pytest.mark.kernel
@@ -148,7 +149,8 @@ def test_a_key_that_is_called_as_the_runner_s_is_of_no_other(
     add_key(place.project, Role.REVIEWER)  # called after the same user and host
     review(place.project, run, APPROVED, why="my own")
     (counted,) = (check.told for check in place.verify(run, policy=others).checks if "does not count" in check.told)
-    assert "does not count for this" in counted
+    assert counted.startswith("the approval of ada (key ")
+    assert counted.endswith(", too")
 
 
 def test_a_rejection_stands_until_the_same_key_takes_it_back(base: Base, reviewed_place: Place) -> None:
@@ -163,6 +165,8 @@ def test_a_rejection_stands_until_the_same_key_takes_it_back(base: Base, reviewe
     assert reviews_of_run(place.project, RunId(run))[1].word == "rejected"
     review(place.project, run, WITHDRAWN, why="it does not", key=bea)
     assert place.verify(run, policy=ONE)
+    with pytest.raises(CallerError, match=r"nothing left to take back.*because: it does not"):
+        review(place.project, run, WITHDRAWN, why="once more", key=bea)
     with pytest.raises(CallerError, match="has said nothing"):
         review(place.project, base.runs["late"], WITHDRAWN, why="?", key=bea)
 
@@ -177,7 +181,16 @@ def test_what_each_key_said_last_stands(said: list[tuple[str, Decision, str]]) -
 
     spoken = [
         Spoken(
-            review=Review(of="x@1", digest=DIGEST, decision=word, at=START, by=key, why="", capacity=name, log="l"),
+            review=Review(
+                of="x@1",
+                digest=DIGEST,
+                decision=word,
+                at=START,
+                by=key,
+                why="",
+                capacity=name if word is Decision.SIGNED_OFF else "",
+                log="l",
+            ),
             said=Said(Check.passed(2, "x", ""), key),
         )
         for key, word, name in said
@@ -195,7 +208,17 @@ def test_what_each_key_said_last_stands(said: list[tuple[str, Decision, str]]) -
             signed = {pair for pair in signed if pair[0] != key}
     assert {(each.said.key_id, each.review.capacity) for each in found.sign_offs} == signed
     unsigned = [replace(each, said=Said(Check.passed_over(2, "x", ""))) for each in spoken]
-    assert standing(unsigned) == Standing()
+    given = {(each.review.decision, each.review.capacity) for each in spoken}
+    given = {pair for pair in given if pair[0] in (APPROVED, Decision.SIGNED_OFF)}
+    passed_over = standing(unsigned)
+    assert replace(passed_over, void=()) == Standing()
+    assert {(each.spoken.review.decision, each.spoken.review.capacity) for each in passed_over.void} == given
+    taken_back = {each.spoken for each in found.void}
+    kept = {*found.approvals, *found.sign_offs}
+    assert not taken_back & kept
+    assert {each.said.key_id for each in spoken if each.review.decision is APPROVED} == {
+        each.said.key_id for each in taken_back | kept if each.review.decision is APPROVED
+    }
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -322,7 +345,9 @@ def test_what_nobody_vouches_for_does_not_count(base: Base, reviewed_place: Plac
     assert "which does not count" in said.told
     assert place.verify(run)
     assert place.verify(run, policy=ONE).conclusion is Conclusion.CANNOT_TELL
-    assert reviews_of_run(place.project, RunId(run))[1] == Standing()
+    stands = reviews_of_run(place.project, RunId(run))[1]
+    assert replace(stands, void=()) == Standing()
+    assert [each.why in said.told for each in stands.void] == [True]
     approve(place, run)
     assert place.verify(run, policy=ONE)
 
@@ -394,6 +419,57 @@ def test_an_alias_asks_for_approvals_by_others(reviewed_place: Place, speak: Cal
     assert [check.told for check in next(place.verifier().all()).checks if check.name == "steps"] == [
         "of what is told of published steps, 10 statements are signed, and 3 are not"
     ]
+    review(project, "train@2", REJECTED, why="it leaks", key=place.project.root / "bea" / "reviewer.pem")
+    assert place.whole() is Conclusion.CANNOT_TELL  # what stood when it was moved does not stand any more
+    (version,) = (each for each in project.home.ledger.published("train") if "production" in each.aliases)
+    by_alias, by_number = (place.verifier().version(version, alias=alias) for alias in ("production", None))
+    assert (by_alias.conclusion, by_number.conclusion) == (Conclusion.CANNOT_TELL, Conclusion.VERIFIED)
+    assert by_alias.rejected
+    assert by_number.rejected
+    assert "train@production asks for" in next(c.told for c in by_alias.checks if c.name == "alias")
+
+
+def test_a_refused_move_says_why_what_was_given_does_not_count(
+    reviewed_place: Place, speak: Callable[[str], None]
+) -> None:
+    place = reviewed_place
+    project = with_policy(place, "approvals = 1")
+    add_key(project, Role.PROMOTER)
+    speak("pat")
+    republish(project)
+
+    def told() -> list[str]:
+        with pytest.raises(NotApproved, match="train@production is not moved") as refused:
+            set_alias(project, "train", "production", 2)
+        first, *reasons = str(refused.value.found).split("; the approval of ")
+        assert first.endswith("no approvals by others than its author, and 1 wanted")
+        return [reason.partition(" does not count: ")[2] for reason in reasons]
+
+    assert told() == []
+    review(project, "train@2", APPROVED, why="my own")
+    assert told() == ["the work is pat's own"]
+    speak("ada")
+    bea, cy = person(place, "bea"), person(place, "cy")
+    review(project, "train@1", APPROVED, why="the old one", key=bea)
+    assert told()[1:] == ["it is of version 1, not of 2"]
+    approved = review(project, "train@2", APPROVED, why="looked at", key=cy)[1]
+    assert set_alias(project, "train", "production", 2)  # positive control: this one counts
+    set_alias(project, "train", "production", None)
+    review(project, "train@2", WITHDRAWN, why="sorry", key=cy)
+    assert told()[1].startswith("the same key took it back on 20")
+    review(project, "train@2", APPROVED, why="after all", key=cy)
+    revoke_key(project, read_key(cy).key.public.id, end=project.home.ledger.log.sequence() - 1)
+    (revoked,) = [reason for reason in told() if "revoked" in reason]
+    assert "does not let" in revoked
+    assert isinstance(approved, StepReviewed)
+    runner = ring(place).find("runner")
+    assert runner is not None
+    for key, log in ((runner.key, approved.log), (read_key(bea).key, "nbprod.dev/log/other")):
+        said = replace(approved.review, log=log, by=log)
+        envelope = to_lines([sign(said.to_bytes(), IN_TOTO, key)])
+        project.home.ledger.append(reviewed(said, project.home.store.put(envelope)))
+    assert any("which is not known as reviewer" in reason for reason in told())
+    assert any(reason.startswith("it was said in another log, nbprod.dev/log/other") for reason in told())
 
 
 def republish(project: Project, **how: Any) -> None:
@@ -480,12 +556,22 @@ def test_what_people_said_is_found_again_in_the_store(base: Base, reviewed_place
     republish(place.project)
     said = [approve(place, run), review(place.project, "train@2", REJECTED, why="no")[1]]
     fresh = open_ledger(str(tmp_path / "fresh.db"))
-    rebuild(fresh, place.project.home.store)
+    made = rebuild(fresh, place.project.home.store)
+    assert made.reviews == len(said)
     events = [stored.event for stored in fresh.events()]
     assert [event for event in events if isinstance(event, RunReviewed | StepReviewed)] == said
     signed: list[Digest | None] = [event.attestation for event in events if isinstance(event, StepPublished)]
     assert [each is not None for each in signed] == [False, True]
     fresh.close()
+    again = Project.find(place.project.root, {"NBPROD_LEDGER": str(tmp_path / "fresh.db")})
+    for named in (False, True):  # the log that was lost had a name; this one has none yet, and then another
+        spoken, stands = reviews_of_run(again, RunId(run))
+        assert (len(spoken), stands.word) == (1, "")
+        assert f"it was said in another log, {said[0].review.log}; " in spoken[0].said.why
+        assert ("has no list of keys" in spoken[0].said.why) is not named
+        if not named:
+            review(again, base.runs["late"], REJECTED, why="this begins the list of keys")
+    again.home.ledger.close()
 
 
 def test_no_review_is_read_from_what_is_none() -> None:

@@ -163,11 +163,12 @@ def _rows(current: KeyFile) -> list[tuple[str, str, str, str]]:
 
 def _show(made: Change, *, as_json: bool) -> int:
     from nbprod.cli.screen import print_json  # noqa: PLC0415
+    from nbprod.printable import printable  # noqa: PLC0415
 
     if as_json:
         told: dict[str, Any] = {"list": made.keys.to_json(), "done": list(made.told)}
         print_json(told)
         return 0
     for line in made.told or ("Nothing was to be done.",):
-        click.echo(line[:1].upper() + line[1:])
+        click.echo(printable(line[:1].upper() + line[1:]))
     return 0

@@ -100,6 +100,7 @@ def rebuild(from_store: str | None, *, as_json: bool) -> int:
     from nbprod.cli.progress import counting  # noqa: PLC0415
     from nbprod.cli.screen import print_json  # noqa: PLC0415
     from nbprod.errors import IntegrityError  # noqa: PLC0415
+    from nbprod.printable import printable  # noqa: PLC0415
     from nbprod.project.rebuild import LOST  # noqa: PLC0415
     from nbprod.project.rebuild import rebuild as rebuilt  # noqa: PLC0415
     from nbprod.store import open_store  # noqa: PLC0415
@@ -110,15 +111,22 @@ def rebuild(from_store: str | None, *, as_json: bool) -> int:
         made = rebuilt(home.ledger, store, looked)
     if as_json:
         counts = {"objects": made.objects, "events": made.events, "runs": made.runs, "versions": made.versions}
+        counts |= {"reviews": made.reviews}
         print_json({**counts, "faults": made.faults, "aside": made.aside, "lost": list(LOST)})
         return IntegrityError.exit_code if made.faults else 0
     for line in (*made.faults, *made.aside):
-        click.echo(line)
+        click.echo(printable(line))
     click.echo(
         f"Found {made.runs} runs and {made.versions} versions of steps in {made.objects} objects of {store.url}."
     )
     click.echo(f"Appended {made.events} events to {home.ledger.url}.")
     click.echo("Lost, as no record holds it: " + "; ".join(LOST) + ".")
+    if made.reviews:
+        what = "what one reviewer's statement says" if made.reviews == 1 else f"{made.reviews} reviewers' statements"
+        click.echo(
+            f"Found {what}, to be read only: none of it counts any more, as it names the log that was lost, and this "
+            "one has another name. Whoever stands by it says it again (`nbprod approve`, `reject`, `sign-off`)."
+        )
     if store.url != home.store.url:
         click.echo(f"The project's store is {home.store.url}: set `store` to the one that was read.", err=True)
     return IntegrityError.exit_code if made.faults else 0
@@ -138,6 +146,7 @@ def check(*, no_store: bool, content: bool, as_json: bool) -> int:
     from nbprod.cli.screen import print_json  # noqa: PLC0415
     from nbprod.cli.session import ledger_of  # noqa: PLC0415
     from nbprod.errors import IntegrityError  # noqa: PLC0415
+    from nbprod.printable import printable  # noqa: PLC0415
     from nbprod.project.upkeep import check as checked  # noqa: PLC0415
 
     if no_store and content:
@@ -151,7 +160,7 @@ def check(*, no_store: bool, content: bool, as_json: bool) -> int:
         print_json({**counts, "faults": found.faults})
         return IntegrityError.exit_code if found.faults else 0
     for fault in found.faults:
-        click.echo(fault)
+        click.echo(printable(fault))
     state = f"{len(found.faults)} faults" if found.faults else "all is well"
     read = f", and read {found.objects} objects" if content else ""
     click.echo(f"Checked {found.events} events of {found.runs} runs{read}: {state}.")

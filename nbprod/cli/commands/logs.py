@@ -26,6 +26,7 @@ def logs(run: str, *, follow: bool, cell: int | None, times: bool, as_json: bool
     from nbprod.cli import exit_codes  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.live import Lines  # noqa: PLC0415
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
+    from nbprod.printable import printable  # noqa: PLC0415
     from nbprod.project.watch import CellEnded, watch  # noqa: PLC0415
 
     project = open_project()
@@ -51,7 +52,7 @@ def logs(run: str, *, follow: bool, cell: int | None, times: bool, as_json: bool
     row = ledger.run(run_id)
     if row.status is None:
         return 0
-    click.echo(f"Run {run_id.short} {row.status}: {row.reason}", err=True)
+    click.echo(f"Run {run_id.short} {row.status}: {printable(row.reason or '')}", err=True)
     return exit_codes.of_status(row.status)
 
 
@@ -62,18 +63,18 @@ class _Writer:
         self._colour = colour
 
     def write(self, at: datetime | None, cell: int | None, name: str, line: str) -> None:
-        from nbprod.cli.live import printable  # noqa: PLC0415
+        from nbprod.printable import printable  # noqa: PLC0415
 
         if self._as_json:
-            import json  # noqa: PLC0415
+            from nbprod.cli.screen import json_text  # noqa: PLC0415
 
             moment = None if at is None else at.isoformat()
-            click.echo(json.dumps({"at": moment, "cell": cell, "stream": name, "line": line}, ensure_ascii=False))
+            click.echo(json_text({"at": moment, "cell": cell, "stream": name, "line": line}))
             return
         mark = f"[{'p' if cell is None else cell}]"
         if self._times and at is not None:
             mark = f"{at.astimezone():%H:%M:%S%z} {mark}"
-        text = printable(line)
+        text = printable(line, instead="")
         if self._colour:
             mark = click.style(mark, dim=True)
             text = text if name == "stdout" else click.style(text, fg="red" if name == "error" else "yellow")

@@ -12,6 +12,10 @@ import click
 
 if TYPE_CHECKING:
     from nbprod.project import Run
+    from nbprod.verify import Spoken
+
+    Said = tuple[tuple[Spoken, ...], str]
+    """What people have said of a run, and the word for what of it stands."""
 
 __all__ = ["open"]
 
@@ -29,14 +33,16 @@ _JUPYTER = ("jupyter-lab", "jupyter-notebook")
 def open(run: str, *, jupyter: bool, as_path: bool, html: Path | None, as_json: bool) -> int:  # noqa: A001 - the command's name
     """Open a run's executed notebook.
 
-    In the browser it is a page without scripts that fetches nothing, whatever its outputs hold.
+    In the browser it is a page without scripts that fetches nothing, whatever its outputs hold. What people have said
+    of the run stands above it.
     """
     if jupyter + as_path + as_json + (html is not None) > 1:
         raise click.UsageError("Only one of --jupyter, --print, --json and --html.")
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.summary import changed_since  # noqa: PLC0415
 
-    found = finished_run(open_project(), run)
+    project = open_project()
+    found = finished_run(project, run)
     if (as_json or as_path) and (changed := changed_since(found)) is not None:
         click.echo(f"Note: {changed}.", err=True)
     if as_json:
@@ -49,25 +55,28 @@ def open(run: str, *, jupyter: bool, as_path: bool, html: Path | None, as_json: 
         return 0
     if jupyter:
         return _in_jupyter(found)
-    return _in_browser(found) if html is None else _to_file(found, html)
+    from nbprod.project.standings import said_of_run  # noqa: PLC0415
+
+    said = said_of_run(project, found.id)
+    return _in_browser(found, said) if html is None else _to_file(found, html, said)
 
 
-def _to_file(run: Run, path: Path) -> int:
+def _to_file(run: Run, path: Path, said: Said) -> int:
     from nbprod.errors import CallerError  # noqa: PLC0415
     from nbprod.project.page import html_page  # noqa: PLC0415
 
     try:
-        path.write_bytes(html_page(run))
+        path.write_bytes(html_page(run, *said))
     except OSError as error:
         raise CallerError(f"the page cannot be written to {path}", found=error.strerror or str(error)) from error
     click.echo(f"Wrote {path}.", err=True)
     return 0
 
 
-def _in_browser(run: Run) -> int:
+def _in_browser(run: Run, said: Said) -> int:
     from nbprod.project.page import write_page  # noqa: PLC0415
 
-    path = write_page(run)
+    path = write_page(run, *said)
     if not webbrowser.open(path.as_uri()):
         click.echo("No browser was found here. The page is", err=True)
     click.echo(path)

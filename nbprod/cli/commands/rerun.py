@@ -28,6 +28,7 @@ def rerun(what: str, *, first: str | None, failed: bool, as_json: bool) -> int:
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
     from nbprod.cli.summary import run_json, show_summary  # noqa: PLC0415
+    from nbprod.printable import printable  # noqa: PLC0415
     from nbprod.project.rerun import flow_run_of, rerun_flow_run, rerun_job  # noqa: PLC0415
 
     project = open_project()
@@ -46,7 +47,7 @@ def rerun(what: str, *, first: str | None, failed: bool, as_json: bool) -> int:
                 done.append(each.now)
             if not as_json:
                 kept = "kept" if each.now is None else f"run again as {each.now.id.short}: {each.now.status}"
-                click.echo(f"{each.before.step:<16} {each.before.id.short}  {each.before.status:<12} {kept}")
+                click.echo(f"{printable(each.before.step):<16} {each.before.id.short}  {each.before.status:<12} {kept}")
     if as_json:
         print_json([run_json(run) for run in done])
     return next((exit_codes.of_status(run.status) for run in done if not run), 0)

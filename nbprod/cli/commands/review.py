@@ -77,14 +77,17 @@ def _say(what: str, decision: Decision, *, why: str, key: Path | None, as_json: 
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
     from nbprod.cli.values import plain_text  # noqa: PLC0415
-    from nbprod.ledger.events import to_json  # noqa: PLC0415
-    from nbprod.project.reviews import review  # noqa: PLC0415
+    from nbprod.ledger.events import StepReviewed, to_json  # noqa: PLC0415
+    from nbprod.project.reviews import aliases_of, review  # noqa: PLC0415
 
     project = open_project()
     ledger_of(project)
     subject, event, person = review(project, what, decision, why=why, capacity=capacity, key=key)
+    pointing: list[str] = []
+    if isinstance(event, StepReviewed) and decision is Decision.REJECTED:
+        pointing = [f"{event.step}@{alias}" for alias in aliases_of(project, event.step, event.number)]
     if as_json:
-        print_json({**to_json(event), "key": person.key.public.id, "label": person.label})
+        print_json({**to_json(event), "key": person.key.public.id, "label": person.label, "pointing": pointing})
         return 0
     words = {
         Decision.APPROVED: f"Approved {subject}",
@@ -93,6 +96,11 @@ def _say(what: str, decision: Decision, *, why: str, key: Path | None, as_json: 
         Decision.WITHDRAWN: f"Took back what was said of {subject}",
     }
     click.echo(plain_text(f"{words[decision]}, signed by the key {person}."))
+    for name in pointing:
+        move = f"nbprod step alias {' '.join(name.rsplit('@', 1))} VERSION"
+        click.echo(
+            plain_text(f"Warning: {name} points at it still, and runs by that name go on. Move it: `{move}`"), err=True
+        )
     if person.development:
         click.echo("A development key vouches for nobody: see `nbprod keys new reviewer`.", err=True)
     return 0

@@ -13,6 +13,7 @@ import click
 
 from nbprod.cli import exit_codes
 from nbprod.cli.given import given_values, how_options, options_asked, parameter_options, refuse_deadlines
+from nbprod.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,6 +90,8 @@ def _run(asked: Mapping[str, Any], ahead: HeadStart | None) -> int:
         from nbprod.cli.commands.describe import show_step  # noqa: PLC0415
 
         return show_step(step, as_json=asked["as_json"])
+    if step.published is not None and step.published.remark:
+        click.echo(f"Warning: {printable(step.published.remark)}", err=True)
     job = _job(project, step, asked)
     return _prepare(job, asked) if asked["prepare_only"] else _execute(project, job, asked)
 

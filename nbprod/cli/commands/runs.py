@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from nbprod.record.status import Status
 
 if TYPE_CHECKING:
     from nbprod.ledger import RunQuery, RunRow
+    from nbprod.record.ids import RunId
+    from nbprod.verify import Standing
 
 __all__ = ["runs"]
 
@@ -47,6 +49,7 @@ def runs(*, as_json: bool, as_csv: bool, limit: int | None, **asked: Any) -> int
         raise click.UsageError("Either --json or --csv.")
     from nbprod.cli.session import open_project  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.project.recovery import has_ledger  # noqa: PLC0415
+    from nbprod.project.standings import standings_of_runs  # noqa: PLC0415
 
     project = open_project()
     word = _stands(asked)
@@ -57,19 +60,25 @@ def runs(*, as_json: bool, as_csv: bool, limit: int | None, **asked: Any) -> int
         from nbprod.project.reviews import runs_that_stand  # noqa: PLC0415
 
         rows = itertools.islice(runs_that_stand(project, rows, word), most)
-    if as_json:
-        from nbprod.cli.screen import print_json  # noqa: PLC0415
+    if as_json or as_csv:
+        said = standings_of_runs(project, query) if has_ledger(project) else {}
+        told = ({**row_json(row), **_said_json(said.get(row.run_id))} for row in rows)
+        if as_json:
+            from nbprod.cli.screen import print_json  # noqa: PLC0415
 
-        print_json([row_json(row) for row in rows])
-    elif as_csv:
-        _write_csv(rows)
-    else:
-        _show(rows, most=_SHOWN if limit is None else None)
+            print_json(list(told))
+        else:
+            _write_csv(told)
+        return 0
+    shown = list(rows if limit is not None else itertools.islice(rows, _SHOWN))
+    _show(shown, standings_of_runs(project, query, shown) if shown else {})
+    if next(rows, None) is not None:
+        click.echo(f"The first {_SHOWN}; more with --limit.", err=True)
     return 0
 
 
 _SHOWN = 20
-_COLUMNS = ("run", "step", "status", "started", "seconds", "name", "tags", "reason")
+_COLUMNS = ("run", "step", "status", "started", "seconds", "name", "tags", "reason", "stands")
 
 
 def _stands(asked: dict[str, Any]) -> str | None:
@@ -97,27 +106,37 @@ def _query(asked: dict[str, Any], *, limit: int | None) -> RunQuery:
     )
 
 
-def _write_csv(rows: Iterable[RunRow]) -> None:
+def _said_json(stands: Standing | None) -> dict[str, Any]:
+    if stands is None:
+        return {"stands": None, "approvals": 0, "rejections": 0}
+    return {"stands": stands.word or None, "approvals": len(stands.approvals), "rejections": len(stands.rejections)}
+
+
+def _write_csv(rows: Iterable[dict[str, Any]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for row in rows:
-        data = row_json(row)
+    for data in rows:
         data["tags"] = " ".join(data["tags"])
         writer.writerow([data[name] for name in _COLUMNS])
 
 
-def _show(rows: Iterator[RunRow], *, most: int | None) -> None:
+def _show(rows: Sequence[RunRow], said: Mapping[RunId, Standing]) -> None:
     from nbprod.cli.screen import print_rows, text  # noqa: PLC0415
     from nbprod.cli.values import duration, plain_text, status_text, when  # noqa: PLC0415
 
     def safe(value: str | None) -> str:
         return text(" ".join(plain_text(value or "").split()))
 
+    def stands(run_id: RunId) -> str:
+        word = said[run_id].brief if run_id in said else ""
+        return f"[bold red]{word}[/]" if word.startswith("rejected") else f"[green]{word}[/]" if word else ""
+
     now = datetime.now(UTC)
     lines = [
         (
             f"[cyan]{row.run_id.short}[/]",
             status_text(row.status),
+            stands(row.run_id),
             safe(row.step),
             when(row.started),
             duration(row.seconds if row.seconds is not None else (now - row.started).total_seconds()),
@@ -125,12 +144,10 @@ def _show(rows: Iterator[RunRow], *, most: int | None) -> None:
             safe(" ".join(row.tags)),
             "" if row.status is not None and row.status.good else f"[dim]{safe(row.reason)}[/]" if row.reason else "",
         )
-        for row in itertools.islice(rows, most)
+        for row in rows
     ]
     if not lines:
         click.echo("No runs.", err=True)
         return
-    columns = ("run", "status", "step", "started", "took", "name", "tags", "reason")
+    columns = ("run", "status", "reviews", "step", "started", "took", "name", "tags", "reason")
     print_rows(columns, lines, yielding=("reason", "tags", "name"))
-    if next(rows, None) is not None:
-        click.echo(f"The first {most}; more with --limit.", err=True)

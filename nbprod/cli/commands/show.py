@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from nbprod.project import Project, Run
+    from nbprod.project import Run
     from nbprod.verify import Spoken
 
 __all__ = ["show"]
@@ -31,27 +31,16 @@ def show(run: str, *, as_json: bool) -> int:
     from nbprod.cli.record import show_record  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
+    from nbprod.project.standings import said_of_run  # noqa: PLC0415
 
     project = open_project()
     found = finished_run(project, run)
-    spoken, stands = _said(project, found)
+    spoken, stands = said_of_run(project, found.id)
     if as_json:
         print_json({**found.record.to_statement(), **_beside(found), **_reviews(spoken, stands)})
     else:
         show_record(output(), found, project.home.ledger.run(found.id), spoken=spoken, stands=stands)
     return 0
-
-
-def _said(project: Project, run: Run) -> tuple[tuple[Spoken, ...], str]:
-    """Return what people have said of a run, and the word for what stands; most runs are spared the import."""
-    from nbprod.ledger.events import RunReviewed  # noqa: PLC0415
-
-    if not any(isinstance(stored.event, RunReviewed) for stored in project.home.ledger.events(run.id)):
-        return (), ""
-    from nbprod.project.reviews import reviews_of_run  # noqa: PLC0415
-
-    spoken, stands = reviews_of_run(project, run.id)
-    return spoken, stands.word
 
 
 def _reviews(spoken: Sequence[Spoken], stands: str) -> dict[str, Any]:

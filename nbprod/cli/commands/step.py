@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -78,13 +79,19 @@ def show(version: str, *, as_json: bool) -> int:
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
     from nbprod.cli.values import plain_text  # noqa: PLC0415
     from nbprod.ledger.events import to_json  # noqa: PLC0415
-    from nbprod.project.reviews import spoken_json, standing_json, version_of  # noqa: PLC0415
+    from nbprod.project.reviews import aliases_of, spoken_json, standing_json, version_of  # noqa: PLC0415
 
     project = open_project(recover=False)
     ledger_of(project)
     found = version_of(project, version)
+    aliases = aliases_of(project, found.event.step, found.event.number)
     if as_json:
-        told = {**to_json(found.event), **standing_json(found.standing), "reviews": spoken_json(found.spoken)}
+        told = {
+            **to_json(found.event),
+            "aliases": list(aliases),
+            **standing_json(found.standing),
+            "reviews": spoken_json(found.spoken),
+        }
         print_json({**told, "signed_by": found.publication.key_id})
         return 0
     console = output()
@@ -92,10 +99,18 @@ def show(version: str, *, as_json: bool) -> int:
     console.print(f"{escaped(plain_text(found.publication.check.told))}", soft_wrap=True, highlight=False)
     if found.event.note:
         console.print(escaped(plain_text(found.event.note)), soft_wrap=True)
+    if aliases:
+        where = f"{', '.join(f'{found.event.step}@{name}' for name in aliases)} {_verb(aliases)} at it"
+        style = "bold red" if found.standing.rejections else ""
+        console.print(escaped(where), style=style or None, soft_wrap=True, highlight=False)
     show_reviews(console, found.spoken, found.standing.word)
     if not found.spoken:
         console.print("Nobody has approved or rejected it.")
     return 0
+
+
+def _verb(aliases: Sequence[str]) -> str:
+    return "points" if len(aliases) == 1 else "point"
 
 
 @step.command()
@@ -121,7 +136,7 @@ def diff(before: str, after: str, *, as_json: bool) -> int:
         console.print(f"[bold]{each.part} {escaped(plain_text(each.name))}[/]")
         for line in each.lines:
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            console.print(f"  {line}", style=style or None, markup=False, soft_wrap=True)
+            console.print(f"  {plain_text(line)}", style=style or None, markup=False, soft_wrap=True)
     return 0
 
 
@@ -136,6 +151,7 @@ def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str,
     """Let an alias point at a version of a step."""
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
+    from nbprod.cli.values import plain_text  # noqa: PLC0415
     from nbprod.ledger.events import to_json  # noqa: PLC0415
     from nbprod.project.published import set_alias  # noqa: PLC0415
 
@@ -147,9 +163,10 @@ def alias(name: str, alias: str, version: int | None, *, remove: bool, why: str,
     if as_json:
         print_json(None if moved is None else to_json(moved))
     elif moved is None:
-        click.echo(f"{name}@{alias} is where it was.")
+        click.echo(f"{plain_text(name)}@{plain_text(alias)} is where it was.")
     else:
         unsigned = "; signed by nobody (`nbprod keys new promoter`)" if moved.attestation is None else ""
         where = "was taken away; it pointed at" if version is None else "points at"
-        click.echo(f"{name}@{alias} {where} version {moved.before if version is None else version}{unsigned}.")
+        number = moved.before if version is None else version
+        click.echo(plain_text(f"{name}@{alias} {where} version {number}{unsigned}."))
     return 0

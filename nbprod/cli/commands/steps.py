@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from nbprod.ledger.steps import StepVersion
+    from nbprod.verify import Version
+
+    Judged = Mapping[tuple[str, int], Version]
 
 __all__ = ["steps"]
 
@@ -22,10 +26,12 @@ def steps(*, as_json: bool) -> int:
     from nbprod.cli.screen import output, print_json, table  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.cli.screen import text as escaped  # noqa: PLC0415
     from nbprod.cli.session import open_project  # noqa: PLC0415
+    from nbprod.project.standings import judged_versions  # noqa: PLC0415
 
     project = open_project(recover=False)
     found = project.settings.steps
     versions = project.home.ledger.published() if project.home.has_ledger() else ()
+    judged = judged_versions(project, versions)
     frozen: dict[str, list[StepVersion]] = {}
     for each in versions:
         frozen.setdefault(each.step, []).append(each)
@@ -40,12 +46,12 @@ def steps(*, as_json: bool) -> int:
                     **step.limits_json(),
                     "secrets": {each.name: str(each) for each in step.secrets},
                     "expect": step.expect.to_json(),
-                    "published": [_version(each) for each in frozen.pop(name, [])],
+                    "published": [_version(each, judged) for each in frozen.pop(name, [])],
                 }
                 for name, step in found.items()
             ]
             + [
-                {"step": name, "published": [_version(each) for each in published]}
+                {"step": name, "published": [_version(each, judged) for each in published]}
                 for name, published in frozen.items()
                 if name not in found
             ]
@@ -60,21 +66,32 @@ def steps(*, as_json: bool) -> int:
         notebook = escaped(step.notebook or "(none)") + ("" if there else "  [red]not there[/]")
         deadline = "" if step.timeout is None else f"{step.timeout:g} s"
         expected = [rule.text for rule in step.expect.scraps] + [f"artifact {a}" for a in step.expect.artifacts]
-        shown.add_row(escaped(name), notebook, deadline, escaped("; ".join(expected)), _told(frozen.pop(name, [])))
+        shown.add_row(
+            escaped(name), notebook, deadline, escaped("; ".join(expected)), _told(frozen.pop(name, []), judged)
+        )
     for name, published in frozen.items():
-        shown.add_row(escaped(name), "", "", "", _told(published))
+        shown.add_row(escaped(name), "", "", "", _told(published, judged))
     output().print(shown)
     return 0
 
 
-def _told(published: list[StepVersion]) -> str:
-    if not published:
-        return ""
-    names = [f"{alias} → {each.version}" for each in published for alias in each.aliases]
-    return f"latest → {published[0].version}" + "".join(f", {name}" for name in names)
+def _told(published: list[StepVersion], judged: Judged) -> str:
+    from nbprod.cli.screen import text as escaped  # noqa: PLC0415
+
+    names = [("latest", each) for each in published[:1]] + [(name, each) for each in published for name in each.aliases]
+    return ", ".join(f"{escaped(name)} → {each.version}{_mark(_stands(each, judged))}" for name, each in names)
 
 
-def _version(version: StepVersion) -> dict[str, object]:
+def _mark(word: str) -> str:
+    return "" if not word else f" [bold red]{word.upper()}[/]" if word == "rejected" else f" [green]{word}[/]"
+
+
+def _stands(version: StepVersion, judged: Judged) -> str:
+    found = judged.get((version.step, version.version))
+    return "" if found is None else found.standing.word
+
+
+def _version(version: StepVersion, judged: Judged) -> dict[str, object]:
     return {
         "version": version.version,
         "aliases": list(version.aliases),
@@ -82,4 +99,5 @@ def _version(version: StepVersion) -> dict[str, object]:
         "published": version.published.isoformat(),
         "by": version.by,
         "note": version.note,
+        "stands": _stands(version, judged) or None,
     }

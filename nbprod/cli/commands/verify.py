@@ -22,6 +22,7 @@ _SIGNS = {
     "not yet": ("not yet", "yellow"),
     "not applicable": ("-", "dim"),
     "cannot tell": ("CANNOT TELL", "yellow"),
+    "rejected": ("REJECTED", "bold red"),
 }
 
 
@@ -112,7 +113,8 @@ def verify(
     if subject is None:
         code = _show_all(verifier, reads=not no_bytes, as_json=as_json)
     else:
-        found = verifier.run(subject) if isinstance(subject, RunId) else verifier.version(subject)
+        named_by = None if run is None else run.rpartition("@")[2]
+        found = verifier.run(subject) if isinstance(subject, RunId) else verifier.version(subject, alias=named_by)
         _show(found, as_json=as_json)
         code = exit_codes.of_conclusion(found.conclusion)
     verifier.remember()
@@ -183,10 +185,11 @@ def _show(found: Verification, *, as_json: bool) -> None:
     good = bool(found)
     verdict = str(found.conclusion).upper() if not good else "verified"
     later = "" if found.covered or not good else ", as far as checkpoints go: some of it is not yet covered by one"
-    console.print(f"  [{'green' if good else 'red'}]{verdict}[/]{later}")
+    against = "; [bold red]and somebody whose word counts has REJECTED it[/]" if found.rejected else ""
+    console.print(f"  [{'green' if good else 'red'}]{verdict}[/]{later}{against}", soft_wrap=True)
 
 
 def _print_line(told: dict[str, Any]) -> None:
-    import json  # noqa: PLC0415
+    from nbprod.cli.screen import json_text  # noqa: PLC0415
 
-    click.echo(json.dumps(told, ensure_ascii=False))
+    click.echo(json_text(told))
