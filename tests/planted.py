@@ -65,15 +65,16 @@ for v in values.values():
     sys.stderr.write(v[:half]); sys.stderr.flush(); sys.stderr.write(v[half:] + "\\n")
 """
 OUTSIDE = """
-for v in values.values():
-    warnings.warn(v); logging.getLogger("some").error("failed with %s", v)
-print(os.environ); print(dict(os.environ))
-sys.stdout.flush(); sys.stderr.flush(); time.sleep(0.3)
-# What goes past Python is read by a thread in pieces of 1,000 bytes: what Python itself prints may fall between two.
+# Python prints at the same moment; stock ipykernel reads what goes past it in pieces of 1,000 bytes, and cuts letters.
 for name, v in values.items():
     subprocess.run(["printenv", name])
-    os.write(1, v.encode()); os.write(2, v.encode() + b"\\n")
-subprocess.run(["env"]); time.sleep(0.3)
+    data = v.encode(); half = len(data) // 2
+    os.write(1, b"." * (1000 - half) + data); warnings.warn(v)
+    os.write(2, b"." * (999 - half) + "\u00e9".encode() + data + b"\\n"); os.write(2, b"." * 999 + "\u00e9\\n".encode())
+    logging.getLogger("some").error("failed with %s", v)
+print(os.environ); print(dict(os.environ))
+sys.stdout.flush(); sys.stderr.flush(); time.sleep(0.3)
+subprocess.run(["env"]); time.sleep(0.3)  # more than 4,096 bytes: it writes them in several pieces
 """
 SHOWN = """
 def chunk(kind, body):

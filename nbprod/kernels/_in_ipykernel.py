@@ -7,6 +7,7 @@ syntax of Python 3.8, and any failure leaves stock behaviour as it was. Written 
 from __future__ import annotations
 
 import atexit
+import codecs
 import contextlib
 import os
 import sys
@@ -53,6 +54,44 @@ def end_in_order(kernel: Any) -> None:
                 control.join(1.0)
 
     atexit.register(wait)  # registered last, so that it runs before what ipykernel has registered
+
+
+PIPE = 1 << 16
+"""Bytes that a pipe holds (pipe(7)): a read of as many takes all that is there, and cuts nothing that was written."""
+
+
+def hear_whole(stream: Any) -> None:
+    """Have what is written past Python, by C code and by programs, come in the pieces in which it was written.
+
+    ipykernel reads 1,000 bytes at a time, and decodes each by itself: what Python prints falls between two of them, and
+    a character that is cut in two becomes two signs for "unreadable". A secret with either inside is one no more.
+    """
+    watcher = stream.watch_fd_thread
+    if not (stream._should_watch and watcher.is_alive()):
+        return
+    stream._should_watch = False
+    os.write(stream._original_stdstream_fd, b"\0")  # wakes it, as `OutStream.close` does
+    watcher.join(10.0)
+    stream._should_watch = True
+    if not watcher.is_alive():
+        stream.watch_fd_thread = threading.Thread(target=listen, args=(stream,), daemon=True)
+        stream.watch_fd_thread.start()
+
+
+def listen(stream: Any) -> None:
+    """Do what `OutStream._watch_pipe_fd` does."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    try:
+        while True:
+            data = os.read(stream._fid, PIPE)
+            if not (data and stream._should_watch):
+                return
+            text = decoder.decode(data)
+            if text:
+                stream.write(text)
+            os.write(stream._original_stdstream_copy, data)
+    except Exception:  # noqa: BLE001 - shown when the stream is closed
+        stream._exc = sys.exc_info()
 
 
 class QuickTee:
@@ -146,6 +185,8 @@ def install() -> None:
     attempt(count_the_living, shell.kernel)
     attempt(end_in_order, shell.kernel)
     attempt(print_quickly, shell)
+    attempt(hear_whole, sys.stdout)
+    attempt(hear_whole, sys.stderr)
 
 
 if __name__ == "nbprod_in_kernel":  # the name that the bootstrap runs it under

@@ -82,6 +82,7 @@ def test_no_secret_is_found_in_any_encoding_anywhere(project: Project) -> None:
     for what in ("plain", "repr", "JSON", "bytes", "hex", "URL", "HTML", "base64 behind 0", "base64 behind 2"):
         assert any(line.startswith(f"CONTROL, {what}:") for line in control), what
     assert any(line.endswith("listener") for line in control)
+    assert "\ufffd" not in "".join(heard)  # no letter is cut, and no secret with it
 
     nbformat.validate(nbformat.read(done.notebook, as_version=4))
     assert {entry.secret for entry in done.record.masked} == set(planted.registered())
