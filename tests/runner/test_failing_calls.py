@@ -16,7 +16,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +29,7 @@ from nbprod.project.verifying import Asked, Verifier
 from nbprod.record.ids import RunId
 from nbprod.verify import Conclusion
 from tests.house import ROOT
+from tests.memory import folder_in_memory
 from tests.notebooks import PARAMETERS, project_in, write
 from tests.processes import MARK, nothing_survives
 from tests.tally import counting
@@ -77,16 +77,17 @@ CELLS = (
     SCRAPS,
     "open(output_dir + '/model.bin', 'w').write(str(n) * 100_000)",
 )
-MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else tmp_path) as folder:
-        root = Path(folder, "project")
-        with nothing_survives() as mark, project_in(root, mark, 'keys = "keys"\n') as project:
-            write(project.root / "keep.ipynb", *CELLS)
-            yield project
+    with (
+        folder_in_memory(tmp_path) as folder,
+        nothing_survives() as mark,
+        project_in(folder / "project", mark, 'keys = "keys"\n') as project,
+    ):
+        write(project.root / "keep.ipynb", *CELLS)
+        yield project
 
 
 Prepare = Callable[[int], None]

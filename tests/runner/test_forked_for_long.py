@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from nbprod.project import Project, RunOptions
+from nbprod.project.checkpoint import make_checkpoint
+from nbprod.project.verifying import Asked, Verifier
 from tests.notebooks import project_in, write
 from tests.processes import command_of, eventually, marked, nothing_survives
 from tests.tally import counting, kills_of
@@ -84,8 +86,22 @@ def test_runs_in_a_row_leave_nothing(forking: Project) -> None:
 
 
 @pytest.mark.torture
-def test_a_thousand_runs_in_a_row_leave_nothing(forking: Project) -> None:
+@pytest.mark.timeout(3500)
+def test_a_thousand_runs_in_a_row_leave_nothing_and_are_verified(forking: Project) -> None:
     nothing_grows(forking, 1000)
+    make_checkpoint(forking)
+    verifier = Verifier(forking, Asked(seen=forking.root / "seen.json"))
+    log, *runs = verifier.all()
+    assert log
+    with counting("clean runs, each verified", 1000) as count:
+        for found in runs:
+            assert found, found
+            count.add("verified")
+    last = forking.run(runs[-1].subject)
+    (path,) = (forking.home.folder / "store" / "objects").rglob(last.record.notebook.digest.hex[2:])
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes() + b" ")
+    assert not verifier.run(last.id)  # the control
 
 
 def victims(project: Project) -> list[int]:
