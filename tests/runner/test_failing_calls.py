@@ -149,7 +149,9 @@ class Case:
         """Count the calls of a run in which all goes well: the fewer of two, as SQLite's vary with its log's length."""
         assert self.run()[0] == 0  # makes what is made once: keys, ledger, folders
         logs = [self.run()[1], self.run()[1]]
-        self.known = {row.run_id for row in self.project.home.ledger.runs(RunQuery())}
+        ledger = self.project.home.ledger
+        self.known = {row.run_id for row in ledger.runs(RunQuery())}
+        ledger.close()  # each runner shall be alone with it: SQLite does more where nobody else has it open
         return {name: min(len(re.findall(rf"^{name}\(", log, re.MULTILINE)) for log in logs) for name in ERRORS}
 
     def judge(self, code: int, told: str) -> str:
@@ -165,6 +167,7 @@ class Case:
             assert found.conclusion is Conclusion.VERIFIED, (told, found)
             self.known.add(row.run_id)
         end = str(rows[0].status) if rows else "refused before it began"
+        ledger.close()
         if code == 0:
             assert end == "succeeded", f"{told}: the command said that all went well, and it is {end}"
         return end
