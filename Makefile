@@ -48,7 +48,7 @@ bench: $(READY) ## measure against papermill, write benchmarks/results.md
 	@$(PY) -m benchmarks.verify
 
 torture: $(READY) ## the long tests; their figures go to benchmarks/torture-results.md
-	@TORTURE_RESULTS=benchmarks/torture-results.md $(PY) -m pytest -m torture --timeout 3600
+	@TORTURE_RESULTS=benchmarks/torture-results.md $(PY) -m pytest -m "torture or counted" --timeout 3600
 
 lock: $(READY) ## renew requirements.lock and environment.yml from pyproject.toml (UPGRADE=--upgrade: to the newest)
 	@$(COMPILE) $(UPGRADE) pyproject.toml --output-file requirements.lock

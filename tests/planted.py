@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+from tests.tally import counting
+
 _LINES = [f"MIIEvQIBADANBgkqhkiG9w0BAQEF{number:02}AASCBKcwggSjAgEAAoIBAQ" for number in range(9)]
 PEM = "\n".join(["-----BEGIN PRIVATE KEY-----", *_LINES])
 SHAPES = {
@@ -179,6 +181,15 @@ def hits(places: Mapping[str, bytes], values: Mapping[str, str]) -> list[str]:
     """Return where which value stands in which form."""
     sought = [(name, what, form) for name, value in values.items() for what, form in forms(value).items()]
     return [f"{name}, {what}: {place}" for place, data in places.items() for name, what, form in sought if form in data]
+
+
+def nowhere(places: Mapping[str, bytes], what: str) -> None:
+    """Hold that no secret stands in any of these places in any form; count the secrets."""
+    found = hits(places, registered())
+    with counting(f"planted secrets, each sought in {len(forms('x'))} forms in {what}", len(SHAPES)) as count:
+        for name in registered():
+            count.add("found" if any(line.startswith(f"{name}, ") for line in found) else "not found")
+        assert found == []
 
 
 def files_below(*folders: Path) -> dict[str, bytes]:

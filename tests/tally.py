@@ -6,6 +6,7 @@ TORTURE_KILLS says how often processes are killed.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -16,12 +17,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["FIGURES", "KILLS", "Count", "counting", "write_results"]
+__all__ = ["FIGURES", "Count", "counting", "kills_of", "write_results"]
 
 HEAD = ("what", "wanted", "reached", "came of it", "seconds", "seed", "when (UTC)", "nbprod, Python, CPUs")
 KILLS = int(os.environ.get("TORTURE_KILLS", "1000"))
-"""How often processes are killed by `make torture`, by all tests together: each takes a share."""
+"""How often processes are killed by `make torture`, by all tests together."""
+SHARES = {"runner": 6, "forked": 35, "started": 20, "ledger": 20, "store": 17, "prefect": 2}
+"""Each test's share of them, in percent."""
 FIGURES: list[Count] = []
+
+
+def kills_of(test: str) -> int:
+    """Return how many of the kills are a test's."""
+    assert sum(SHARES.values()) == 100
+    return math.ceil(KILLS * SHARES[test] / 100)
 
 
 @dataclass

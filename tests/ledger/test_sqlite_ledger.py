@@ -23,11 +23,11 @@ import pytest
 from nbprod.errors import InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
 from nbprod.ledger import Ledger, RunQuery, open_ledger
 from nbprod.ledger.audit import audit
-from nbprod.ledger.events import RunNamed, StepPublished, StepReviewed
+from nbprod.ledger.events import RunEvent, RunNamed, StepPublished, StepReviewed
 from nbprod.record.ids import RunId
 from nbprod.record.review import Decision
 from tests.house import ROOT
-from tests.tally import KILLS, counting
+from tests.tally import counting, kills_of
 from tests.telling import DIGEST, START, finished, started
 
 NOBODY = 65534
@@ -79,24 +79,38 @@ def test_sixteen_processes_append_runs(path: Path, runs: int, record_property: C
     ledger.close()
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(KILLS // 5, marks=[pytest.mark.torture, pytest.mark.timeout(3500)])])
+def lost_by_a_kill(path: Path, ledger: Ledger, telling: str, seconds: float) -> set[str]:
+    """Kill an appender so long after its first run; return what it has told to be appended, and is not there."""
+    before = max((stored.seq for stored in ledger.events()), default=0)
+    argv = [sys.executable, "-m", "tests.ledger.appender", str(path), "1000000", telling]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline(), process.stdout.readline()]
+        time.sleep(seconds)
+        process.kill()
+        said += process.stdout.readlines()
+    stored = list(ledger.events(after=before))
+    seqs = [each.seq for each in stored]
+    assert seqs == list(range(before + 1, before + len(seqs) + 1)), "what was there is there, and nothing is between"
+    there = {
+        f"{each.event.run_id} {type(each.event).__name__}\n" for each in stored if isinstance(each.event, RunEvent)
+    }
+    return {line for line in said if line.endswith("\n")} - there
+
+
+@pytest.mark.parametrize(
+    "kills", [2, pytest.param(kills_of("ledger"), marks=[pytest.mark.torture, pytest.mark.timeout(3500)])]
+)
 def test_an_appender_killed_at_any_moment_leaves_a_sound_ledger(path: Path, kills: int) -> None:
     dice = random.Random(5)
-    argv = [sys.executable, "-m", "tests.ledger.appender", str(path), "1000000"]
     ledger = open_ledger(str(path))
-    before = 0
     with counting("kill -9 of those who append to the ledger", kills, seed=5) as count:
         for _ in range(kills):
-            with subprocess.Popen(argv, cwd=ROOT) as process:
-                while len(list(ledger.events(after=before))) < 2:
-                    time.sleep(0.01)
-                time.sleep(dice.uniform(0.0, 0.1))
-                process.kill()
-            assert audit(ledger).faults == []
-            seqs = [stored.seq for stored in ledger.events(after=before)]
-            assert seqs == list(range(before + 1, seqs[-1] + 1)), "what was there is there, and nothing is between"
-            before = seqs[-1]
+            assert lost_by_a_kill(path, ledger, "honest", dice.uniform(0.0, 0.1)) == set()
             count.add("killed")
+    assert audit(ledger).faults == []
+    # Positive controls: one who tells before it is so; and a row that is not what its events say.
+    assert any(lost_by_a_kill(path, ledger, "hasty", dice.uniform(0.0, 0.1)) for _ in range(30))
     with sqlite3.connect(path) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         database.execute("UPDATE runs SET host = 'another' WHERE rowid = (SELECT max(rowid) - 1 FROM runs)")

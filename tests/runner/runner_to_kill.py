@@ -1,6 +1,7 @@
 """A runner process for tests to kill with -9, from outside at any time or by itself at a chosen point.
 
-Arguments: the project's root, how many runs (each in its thread, a third of a second apart), a point or `-`.
+Arguments: the project's root, how many runs (each in its thread, a third of a second apart), a point or `-`. On stdout
+stands each run's id when it was told that its run has started, and once more with its status when it has ended.
 """
 
 from __future__ import annotations
@@ -73,10 +74,11 @@ def main() -> None:
     step = project.step(root / "slow.ipynb")
 
     def run(number: int) -> None:
-        project.run_job(project.job(step, {"n": number}, RunOptions(name=f"{point} {number}")), on_start=started)
+        run = project.run_job(project.job(step, {"n": number}, RunOptions(name=f"{point} {number}")), on_start=tell)
+        tell(f"{run.id} {run.status}")
 
-    def started(run_id: object) -> None:
-        sys.stdout.write(f"{run_id}\n")
+    def tell(what: object) -> None:
+        sys.stdout.write(f"{what}\n")
         sys.stdout.flush()
 
     threads = []

@@ -1,12 +1,14 @@
 """Each call of a runner's by which something is kept fails once: nothing that is kept is wrong, every run has its end.
 
-strace makes the Nth call of a kind fail; writes that are cut short come from a limit to files' sizes. Cells run in
-processes of their own, whose calls are left alone.
+strace makes the Nth call of a kind fail, in the thread in which a runner keeps things; writes that are cut short come
+from a limit to files' sizes. Cells run in processes of their own, whose calls are left alone. A file system in memory
+is used where there is one: calls are made to fail all the same, and no disk is waited for.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import os
 import random
 import re
@@ -15,18 +17,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from nbprod.errors import IntegrityError
 from nbprod.ledger import RunQuery
 from nbprod.project import Project
 from nbprod.project.verifying import Asked, Verifier
 from nbprod.record.ids import RunId
 from nbprod.verify import Conclusion
+from tests.house import ROOT
+from tests.memory import folder_in_memory
 from tests.notebooks import PARAMETERS, project_in, write
-from tests.processes import nothing_survives
-from tests.tally import Count, counting
+from tests.processes import MARK, nothing_survives
+from tests.tally import counting
 
 from .test_kill import check, settle
 
@@ -50,106 +56,192 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "mkdir": ("ENOSPC",),
     "ftruncate": ("EIO",),
     "unlink": ("EIO",),
+    "fchmod": ("EIO",),
+    "flock": ("ENOLCK",),
+    "openat": ("EMFILE",),
+    "read": ("EIO",),
+    "pread64": ("EIO",),
 }
+SCRAPS = """
+from IPython.display import display
+def glue(name, data):
+    about = {"scrapbook": {"name": name, "data": True, "display": False}}
+    scrap = {"name": name, "data": data, "encoder": "json", "version": 1}
+    display({"application/scrapbook.scrap.json+json": scrap}, raw=True, metadata=about)
+glue("n", n)
+glue("long", f"{n} " * 100_000)
+"""
+"""As scrapbook puts them out, whose import takes longer than all the rest of the run."""
 CELLS = (
     ("n: int = 0\noutput_dir = 'x'", PARAMETERS),
-    "import scrapbook as sb\nsb.glue('n', n)\nsb.glue('long', f'{n} ' * 100_000)",
+    SCRAPS,
     "open(output_dir + '/model.bin', 'w').write(str(n) * 100_000)",
 )
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    with nothing_survives() as mark, project_in(tmp_path / "project", mark, 'keys = "keys"\n') as project:
+    with (
+        folder_in_memory(tmp_path) as folder,
+        nothing_survives() as mark,
+        project_in(folder / "project", mark, 'keys = "keys"\n') as project,
+    ):
         write(project.root / "keep.ipynb", *CELLS)
         yield project
 
 
-def traced(project: Project, number: int, *options: str) -> str:
-    """Run the notebook by the command line, traced; return what strace saw."""
+Prepare = Callable[[int], None]
+Run = Callable[[int, list[str], Prepare], tuple[int, str]]
+"""Runs the notebook with a number, traced by these options, its process prepared: exit code, what strace saw."""
+
+
+@contextmanager
+def runners(project: Project) -> Iterator[Run]:
+    """Run by the command line, in forks of a process that has imported what it needs."""
     log = project.root.parent / "log"
-    command = ["strace", "-o", str(log), "-e", f"trace={','.join(ERRORS)}", *options]
-    _run(project, number, command)
-    return log.read_text(errors="replace")
+    command = [sys.executable, "-m", "tests.runner.failing_runner", str(project.root)]
+    # The mark is for what the runners start: the process they are forked from stays.
+    environ = {name: text for name, text in project.environ.items() if name != MARK}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+
+        def run(number: int, options: list[str], prepare: Prepare) -> tuple[int, str]:
+            words = ["run", "keep.ipynb", "-p", "n", str(number)]
+            stdin.write(json.dumps({"words": words, "environ": {MARK: project.environ[MARK]}}) + "\n")
+            pid = int(stdout.readline())
+            prepare(pid)
+            strace = ["strace", "-y", "-o", str(log), "-e", f"trace={','.join(ERRORS)}", *options, "-p", str(pid)]
+            with subprocess.Popen(strace, stderr=subprocess.PIPE, text=True) as tracer:
+                assert tracer.stderr is not None
+                assert "attached" in tracer.stderr.readline()
+                stdin.write("go\n")
+                code = int(stdout.readline())
+            return code, log.read_text(errors="replace")
+
+        try:
+            yield run
+        finally:
+            stdin.close()
 
 
-def _run(project: Project, number: int, before: list[str], prepare: Callable[[], None] | None = None) -> None:
-    command = [*before, sys.executable, "-m", "nbprod", "run", "keep.ipynb", "-p", "n", str(number)]
-    environ = {**project.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run(
-        command, cwd=project.root, env=environ, capture_output=True, timeout=120, check=False, preexec_fn=prepare
-    )
+class Case:
+    """A project whose runners meet faults, one each.
+
+    Args:
+        project: the project.
+        run: runs its notebook once, traced.
+    """
+
+    def __init__(self, project: Project, run: Run) -> None:
+        self.project, self._run, self._number = project, run, 0
+        self._seen = project.root.parent / "seen.json"
+        self.known: set[RunId] = set()
+
+    def run(self, *options: str, prepare: Prepare = lambda _: None) -> tuple[int, str]:
+        self._number += 1
+        return self._run(self._number, list(options), prepare)
+
+    def calls(self) -> dict[str, int]:
+        """Count the calls of a run in which all goes well: the fewer of two, as SQLite's vary with its log's length."""
+        assert self.run()[0] == 0  # makes what is made once: keys, ledger, folders
+        logs = [self.run()[1], self.run()[1]]
+        ledger = self.project.home.ledger
+        self.known = {row.run_id for row in ledger.runs(RunQuery())}
+        ledger.close()  # each runner shall be alone with it: SQLite does more where nobody else has it open
+        return {name: min(len(re.findall(rf"^{name}\(", log, re.MULTILINE)) for log in logs) for name in ERRORS}
+
+    def judge(self, code: int, told: str) -> str:
+        """Let what is left over be closed; return the end of the run, which is what is recorded."""
+        settle(self.project)
+        ledger = self.project.home.ledger
+        rows = [row for row in ledger.runs(RunQuery()) if row.run_id not in self.known]
+        assert len(rows) <= 1, told
+        verifier = Verifier(self.project, Asked(seen=self._seen))
+        for row in rows:
+            assert row.status is not None, told
+            found = verifier.run(row.run_id)
+            assert found.conclusion is Conclusion.VERIFIED, (told, found)
+            self.known.add(row.run_id)
+        end = str(rows[0].status) if rows else "refused before it began"
+        ledger.close()
+        if code == 0:
+            assert end == "succeeded", f"{told}: the command said that all went well, and it is {end}"
+        return end
+
+    def whole(self) -> None:
+        """Hold what may never be otherwise, of all runs and all that is kept."""
+        check(self.project)
+        found = list(Verifier(self.project, Asked(seen=self._seen)).all())
+        assert all(found), [each for each in found if not each]
+        for digest in self.project.home.store.digests():
+            self.project.home.store.check(digest)
 
 
-def judge(project: Project, known: set[RunId], count: Count, told: str) -> None:
-    """Let what is left over be closed; then each run that began has an end, and is what is recorded."""
-    settle(project)
-    home = project.home
-    rows = [row for row in home.ledger.runs(RunQuery()) if row.run_id not in known]
-    assert len(rows) <= 1, told
-    verifier = Verifier(project, Asked(seen=project.root.parent / "seen.json"))
-    for row in rows:
-        assert row.status is not None, told
-        found = verifier.run(row.run_id)
-        assert found.conclusion is Conclusion.VERIFIED, (told, found)
-        known.add(row.run_id)
-    count.add(str(rows[0].status) if rows else "refused before it began")
+@pytest.fixture
+def case(project: Project) -> Iterator[Case]:
+    with runners(project) as run:
+        yield Case(project, run)
 
 
-def whole(project: Project) -> None:
-    check(project)
-    found = list(Verifier(project, Asked(seen=project.root.parent / "seen.json")).all())
-    assert all(found), [each for each in found if not each]
-    for digest in project.home.store.digests():
-        project.home.store.check(digest)
-
-
-def calls(project: Project) -> dict[str, int]:
-    """Count the calls of a run in which all goes well."""
-    traced(project, 0)  # makes what is made once: keys, ledger, folders
-    log = traced(project, 1)
-    return {name: len(re.findall(rf"^{name}\(", log, re.MULTILINE)) for name in ERRORS}
-
-
-def test_a_failing_call_is_no_lie(project: Project) -> None:
+def test_a_failing_call_is_no_lie(case: Case) -> None:
     with counting("failing calls of a runner, one of them", 1) as count:
-        log = traced(project, 1, "-e", "inject=fsync:error=EIO:when=20")
-        assert "(INJECTED)" in log  # the control
-        judge(project, set(), count, "fsync 20")
-    whole(project)
+        code, log = case.run("-e", "inject=fsync:error=EIO:when=20")
+        assert "(INJECTED)" in log
+        count.add(case.judge(code, "fsync 20"))
+    case.whole()
+    code, log = case.run()
+    assert case.judge(code, "no fault") == "succeeded"
+    # The control: bytes that the system takes and does not keep. No program can know; but whoever verifies finds it.
+    writes = [line for line in log.splitlines() if line.startswith("write(")]
+    at = max(number for number, line in enumerate(writes, 1) if "/store/tmp/" in line)
+    code, log = case.run("-e", f"inject=write:retval=10:when={at}")
+    assert "(INJECTED)" in log
+    with pytest.raises((AssertionError, IntegrityError)):
+        case.judge(code, "a lie")
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3500)
 @pytest.mark.parametrize("name", list(ERRORS))
-def test_each_call_that_fails_in_its_turn(project: Project, name: str) -> None:
-    most = calls(project)[name]
-    assert most > 0
-    known = {row.run_id for row in project.home.ledger.runs(RunQuery())}
-    wanted = most * len(ERRORS[name])
-    injected = 0
-    with counting(f"failing {name} of a runner: each in turn, by {' and '.join(ERRORS[name])}", wanted) as count:
-        for error in ERRORS[name]:
-            for number in range(1, most + 1):
-                log = traced(project, number, "-e", f"inject={name}:error={error}:when={number}")
-                injected += "(INJECTED)" in log
-                judge(project, known, count, f"{name} {number} {error}")
-        count.add("whose call did not come", 0)
-    assert injected > wanted * 0.9, "the control: the calls did fail"
-    whole(project)
+def test_each_call_that_fails_in_its_turn(case: Case, name: str) -> None:
+    """Until there is none left that could: the last number is one that no call has any more."""
+    least = case.calls()[name]
+    assert least > 0
+    errors = ERRORS[name]
+    wanted = least * len(errors)
+    with counting(f"failing {name} of a runner: each in turn, by {' and '.join(errors)}", wanted) as count:
+        for error in errors:
+            number, injected = 0, True
+            while injected or number < least:
+                number += 1
+                code, log = case.run("-e", f"inject={name}:error={error}:when={number}")
+                injected = "(INJECTED)" in log
+                end = case.judge(code, f"{name} {number} {error}")
+                if injected:
+                    count.add(end)
+                else:
+                    assert end == "succeeded"
+    case.whole()
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3500)
-def test_writes_that_are_cut_short(project: Project) -> None:
+def test_writes_that_are_cut_short(case: Case) -> None:
     """A limit to the size of files: a write takes what fits, the next one fails. It holds for the kernels, too."""
-    _run(project, 0, [])
-    known = {row.run_id for row in project.home.ledger.runs(RunQuery())}
+    case.calls()
     dice = random.Random(1)
-    times = int(os.environ.get("TORTURE_SHORT_WRITES", "100"))
+    times = int(os.environ.get("TORTURE_SHORT_WRITES", "300"))
     with counting("runs whose writes are cut short at any size", times, seed=1) as count:
-        for number in range(times):
+        for _ in range(times):
             limit = int(2 ** dice.uniform(6, 20))
-            _run(project, number, [], lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))  # type: ignore[misc]
-            judge(project, known, count, f"limit {limit}")
-    whole(project)
+            code, _ = case.run(prepare=lambda pid, limit=limit: _limit(pid, limit))  # type: ignore[misc]
+            count.add(case.judge(code, f"limit {limit}"))
+    case.whole()
+
+
+def _limit(pid: int, size: int) -> None:
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))

@@ -1,8 +1,9 @@
-"""Forked kernels by the hundred: nothing is left over, and whatever is killed, nothing survives and nothing lies."""
+"""Kernels by the hundred: nothing is left over, and whatever is killed, nothing survives and nothing lies."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import signal
@@ -15,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from nbprod.project import Project, RunOptions
+from nbprod.project.checkpoint import make_checkpoint
+from nbprod.project.verifying import Asked, Verifier
 from tests.notebooks import project_in, write
 from tests.processes import command_of, eventually, marked, nothing_survives
-from tests.tally import KILLS, counting
+from tests.tally import counting, kills_of
 
 from .test_kill import check, mark_of
 
@@ -83,8 +86,22 @@ def test_runs_in_a_row_leave_nothing(forking: Project) -> None:
 
 
 @pytest.mark.torture
-def test_a_thousand_runs_in_a_row_leave_nothing(forking: Project) -> None:
+@pytest.mark.timeout(3500)
+def test_a_thousand_runs_in_a_row_leave_nothing_and_are_verified(forking: Project) -> None:
     nothing_grows(forking, 1000)
+    make_checkpoint(forking)
+    verifier = Verifier(forking, Asked(seen=forking.root / "seen.json"))
+    log, *runs = verifier.all()
+    assert log
+    with counting("clean runs, each verified", 1000) as count:
+        for found in runs:
+            assert found, found
+            count.add("verified")
+    last = forking.run(runs[-1].subject)
+    (path,) = (forking.home.folder / "store" / "objects").rglob(last.record.notebook.digest.hex[2:])
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes() + b" ")
+    assert not verifier.run(last.id)  # the control
 
 
 def victims(project: Project) -> list[int]:
@@ -93,8 +110,15 @@ def victims(project: Project) -> list[int]:
     return sorted(pid for pid in marked(mark_of(project)) if any(word in command_of(pid) for word in ours))
 
 
-def kill_while_running(project: Project, kills: int, seed: int) -> None:
-    """Kill server, branch, keeper, kernel or spare, whatever comes, while three runs are under way at any time."""
+def kill_while_running(project: Project, kills: int, seed: int, most: float = 0.5) -> None:
+    """Kill server, branch, keeper, kernel or spare, whatever comes, while three runs are under way at any time.
+
+    Args:
+        project: the project.
+        kills: how many.
+        seed: of the dice.
+        most: seconds between two kills.
+    """
     chance = random.Random(seed)
     step = project.step(write(project.root / "talk.ipynb", ("n = 0", ["parameters"]), "import numpy", TALK))
     done = threading.Event()
@@ -109,7 +133,7 @@ def kill_while_running(project: Project, kills: int, seed: int) -> None:
         futures = [pool.submit(go, number) for number in range(3)]
         try:
             while killed < kills:
-                time.sleep(chance.uniform(0.05, 0.5))
+                time.sleep(chance.uniform(0.05, most))
                 with contextlib.suppress(IndexError, ProcessLookupError):
                     os.kill(chance.choice(victims(project)), signal.SIGKILL)
                     killed += 1
@@ -134,9 +158,19 @@ def test_whatever_is_killed_nothing_lies(forking: Project) -> None:
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(7))
 def test_whatever_is_killed_again_and_again_nothing_lies(forking: Project, seed: int) -> None:
-    kills = KILLS // 2 // 8
+    kills = math.ceil(kills_of("forked") / 7)
     with counting("kill -9 of servers, branches, keepers, kernels and spares", kills, seed=seed) as count:
         kill_while_running(forking, kills, seed)
+        count.add("killed", kills)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_of_started_kernels_is_killed_nothing_lies(forking: Project, seed: int) -> None:
+    forking.environ = {**forking.environ, "NBPROD_WARM": "false"}
+    kills = math.ceil(kills_of("started") / 4)
+    with counting("kill -9 of supervisors, keepers and kernels that are started anew", kills, seed=seed) as count:
+        kill_while_running(forking, kills, seed, most=1.0)
         count.add("killed", kills)

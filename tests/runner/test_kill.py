@@ -20,13 +20,14 @@ import pytest
 
 import nbprod.errors
 from nbprod.attest.bundle import from_lines
-from nbprod.ledger import RunQuery
+from nbprod.ledger import Ledger, RunQuery
 from nbprod.ledger.events import RunFinished, RunStarted
 from nbprod.project import Project, Run
 from nbprod.record.ids import RunId
+from nbprod.verify.content import objects_of
 from tests.notebooks import PARAMETERS, lies_of, project_in, write
 from tests.processes import MARK, command_of, eventually, marked, nothing_survives
-from tests.tally import KILLS, counting
+from tests.tally import counting, kills_of
 
 pytestmark = [
     pytest.mark.kernel,
@@ -100,9 +101,8 @@ def check(project: Project) -> list[Run]:
         assert row.record is not None
         run = project.run(str(row.run_id))  # the store hashes what it reads
         assert run.status == row.status
-        digests = [run.record.notebook.digest, run.record.journal.digest, run.record.source_file.digest]
-        for digest in [*digests, *(artifact.digest for artifact in run.record.artifacts)]:
-            home.store.get(digest)
+        for kept in objects_of(run.record):
+            home.store.check(kept.digest)
         (signed,) = [event.attestation for event in events if isinstance(event, RunFinished) and event.run_id == run.id]
         assert signed is not None, "whoever closed it has signed it"
         assert from_lines(home.store.get(signed))[0].payload == home.store.get(row.record)
@@ -111,6 +111,8 @@ def check(project: Project) -> list[Run]:
         if run.status != "succeeded":
             assert lies_of(nb) == [] or run.record.verdict.cells[-1].status == "ok"
         runs.append(run)
+    for digest in home.store.digests():
+        home.store.check(digest)
     return runs
 
 
@@ -120,22 +122,43 @@ def lines_of(run: Run) -> int:
     return text.count("line ")
 
 
+def none_lost(said: list[str], ledger: Ledger) -> None:
+    """Hold that what a runner was told is in the ledger: starts by their ids, endings with their status."""
+    for run_id, *status in [line.split() for line in said if line.endswith("\n") and line != "all done\n"]:
+        row = ledger.run(RunId(run_id))
+        assert not status or status == [str(row.status)], f"{run_id} had ended as {status}"
+
+
 def said_before(project: Project, number: int, moment: float) -> int:
     path = project.root / f"said-{number}"
     return sum(float(word) < moment for word in path.read_text().split()) if path.exists() else 0
 
 
-def kill_at(project: Project, seconds: float, count: int) -> list[Run]:
-    """Kill a runner of several staggered runs; each of them is somewhere else by then."""
+def kill_at(project: Project, seconds: float, count: int, others: float | None = None) -> list[Run]:
+    """Kill a runner of several staggered runs; each of them is somewhere else by then.
+
+    Args:
+        project: the project.
+        seconds: from the first run's start to the kill.
+        count: how many runs.
+        others: seconds from then until all that closes the runs is killed, too; None: it is left to its work.
+    """
     with runner(project, count) as process:
         assert process.stdout is not None
-        process.stdout.readline()
+        said = [process.stdout.readline()]
         time.sleep(seconds)
         killed = time.time()
         process.kill()
+        said += process.stdout.readlines()
         process.wait()
+    if others is not None:
+        time.sleep(others)
+        for pid in marked(mark_of(project)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     settle(project)
     runs = check(project)
+    none_lost(said, project.home.ledger)
     for run in runs:
         heard = said_before(project, run.parameters["n"], killed - 1.0)
         assert lines_of(run) >= heard, f"{run} lost what was said a second before the kill"
@@ -152,11 +175,12 @@ def test_a_runner_killed_at_any_moment(project: Project, seconds: float) -> None
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(KILLS // 20))
+@pytest.mark.parametrize("seed", range(kills_of("runner")))
 def test_a_runner_killed_at_many_moments(project: Project, seed: int) -> None:
-    with counting("kill -9 of runners with six runs each", 1, seed=seed) as count:
-        kill_at(project, random.Random(seed).uniform(0.0, 5.0), 6)
-        count.add("killed")
+    dice = random.Random(seed)
+    with counting("kill -9 of runners with six runs each, some with all that could close them", 1, seed=seed) as count:
+        kill_at(project, dice.uniform(0.0, 5.0), 6, others=dice.uniform(0.0, 1.5) if seed % 2 else None)
+        count.add("killed, and the rest, too" if seed % 2 else "killed")
 
 
 POINTS = {
@@ -241,3 +265,7 @@ def test_the_control_a_row_that_points_at_missing_bytes_is_found(project: Projec
     kept.unlink()
     with pytest.raises(nbprod.errors.NbprodError):
         check(project)
+    none_lost([f"{run.id}\n", f"{run.id} succeeded\n"], project.home.ledger)
+    for said in (f"{RunId(str(run.id)[:-1] + '0')}\n", f"{run.id} failed\n"):
+        with pytest.raises((nbprod.errors.NotFound, AssertionError)):
+            none_lost([said], project.home.ledger)

@@ -1,4 +1,7 @@
-"""A process that puts large objects until it is killed: `python killed_writer.py honest|naive FOLDER`."""
+"""A process that puts large objects until it is killed: `python killed_writer.py honest|naive FOLDER`.
+
+Each object's digest stands on stdout once it is kept; the naive one tells it before.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,15 @@ class NaiveStore(LocalStore):
 def main(kind: str, folder: str) -> None:
     store = (NaiveStore if kind == "naive" else LocalStore)(Path(folder))
     for number in itertools.count():
-        store.put(b"%08d" % number * (1 << 19))
-        if number == 0:
-            sys.stdout.write("writing\n")
-            sys.stdout.flush()
+        data = b"%08d" % number * (1 << 19)
+        if kind == "naive":
+            tell(digest_bytes(data))
+        tell(store.put(data))
+
+
+def tell(digest: Digest) -> None:
+    sys.stdout.write(f"{digest}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import pytest
 from nbprod.digest import digest_bytes
 from nbprod.errors import DigestMismatch, StoreUnavailable
 from nbprod.store import LocalStore
-from tests.tally import KILLS, counting
+from tests.tally import counting, kills_of
 
 NOBODY = 65534
 
@@ -212,40 +212,51 @@ def test_a_fault_of_the_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     assert temporaries(tmp_path) == []
 
 
-def partial_objects_after_kills(kind: str, root: Path, kills: int) -> int:
-    """Kill a writer so many times in mid-write; count the objects that are not what their name says."""
-    partial = 0
+def bad_objects_after_kills(kind: str, root: Path, kills: int) -> tuple[int, int]:
+    """Kill a writer so many times in mid-write.
+
+    Returns:
+        How many objects are not what their name says, and how many were told to be kept and are not.
+    """
+    partial = lost = 0
     chance = random.Random(7)
     for number in range(kills):
         folder = root / str(number)
         script = Path(__file__).parent / "killed_writer.py"
         with subprocess.Popen([sys.executable, script, kind, folder], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
-            assert writer.stdout.readline() == b"writing\n"
+            told = [writer.stdout.readline()]
             time.sleep(chance.uniform(0.0, 0.1))
             writer.send_signal(signal.SIGKILL)
+            told += writer.stdout.readlines()
         store = LocalStore(folder)
-        for digest in store.digests():
+        kept = set()
+        for digest in list(store.digests()):
             try:
                 store.get(digest)
+                kept.add(str(digest))
             except DigestMismatch:
                 partial += 1
+        lost += len({line.decode().strip() for line in told if line.endswith(b"\n")} - kept)
         shutil.rmtree(folder)
-    return partial
+    return partial, lost
 
 
 def test_a_killed_writer_leaves_no_partial_object(tmp_path: Path) -> None:
-    assert partial_objects_after_kills("honest", tmp_path, 10) == 0
+    assert bad_objects_after_kills("honest", tmp_path, 10) == (0, 0)
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3500)
 def test_a_writer_killed_again_and_again_leaves_no_partial_object(tmp_path: Path) -> None:
-    kills = KILLS // 4
+    kills = kills_of("store")
     with counting("kill -9 of writers to the store", kills, seed=7) as count:
-        assert partial_objects_after_kills("honest", tmp_path, kills) == 0
+        assert bad_objects_after_kills("honest", tmp_path, kills) == (0, 0)
         count.add("killed", kills)
 
 
 def test_a_naive_writer_fails_the_test_above(tmp_path: Path) -> None:
-    assert partial_objects_after_kills("naive", tmp_path, 10) > 0
+    """One that writes in place, and tells before it is done."""
+    partial, lost = bad_objects_after_kills("naive", tmp_path, 10)
+    assert partial > 0
+    assert lost > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.runner.spooled import bytes_wait
 from nbprod.verify import Conclusion, Policy
+from tests.tally import counting
 from tests.verify.conftest import Base, Place
 
 pytestmark = pytest.mark.kernel
@@ -79,38 +80,6 @@ def test_no_other_byte_passes_for_what_was_kept(base: Base, place: Place, kind: 
     assert place.verify(base.runs[kind])
     path.unlink()
     assert place.verify(base.runs[kind]).conclusion is INCOMPLETE
-
-
-@pytest.mark.torture
-@pytest.mark.parametrize("what", ["record", "signature", "event"])
-def test_each_single_bit_counts(base: Base, place: Place, what: str) -> None:
-    """All bytes of a record, of its signatures and of the event that names them, one bit of each."""
-    run = base.runs["failed"]
-    event = place.ending(run)
-    assert event.attestation is not None
-    verifier = place.verifier()
-    if what == "event":
-        ((seq, body),) = place.sql("SELECT seq, body FROM events WHERE run_id = :r AND kind = 'RunFinished'", r=run)
-        for bad in every_flip(body.encode()):
-            if is_text(bad):
-                place.sql("UPDATE events SET body = :body WHERE seq = :seq", seq=seq, body=bad.decode())
-                assert verifier.run(verifier_id(run)).conclusion is ALTERED, bad
-        return
-    digest = event.record if what == "record" else event.attestation
-    path, store = place.object(digest), place.project.home.store
-    good = path.read_bytes()
-    for bad in every_flip(good):
-        path.unlink(missing_ok=True)
-        path.write_bytes(bad)
-        assert verifier.run(verifier_id(run)).conclusion is ALTERED
-        store.discard(digest)
-
-
-def every_flip(data: bytes) -> Iterator[bytes]:
-    for place in range(len(data)):
-        changed = bytearray(data)
-        changed[place] ^= 1 << place % 7
-        yield bytes(changed)
 
 
 @pytest.mark.parametrize("kind", ["RunStarted", "RunFinished", "RunTagged"])
@@ -306,15 +275,18 @@ ATTACKS: list[Attack] = [
 ]
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_what_was_covered_cannot_be_changed_unseen(base: Base, place: Place, attack: Attack) -> None:
     assert place.whole(given=[base.checkpoint]) is Conclusion.VERIFIED  # positive control
-    attack(place, base)
-    assert place.whole() is ALTERED
-    assert place.whole(given=[base.checkpoint]) is ALTERED
-    about = "failed" if attack is turn_failure_into_success else "good"
-    if attack is not swap_two_bodies:
-        assert place.verify(base.runs[about]).conclusion is ALTERED
+    with counting("attacks of all kinds on what a checkpoint covers", 1) as count:
+        attack(place, base)
+        assert place.whole() is ALTERED
+        assert place.whole(given=[base.checkpoint]) is ALTERED
+        about = "failed" if attack is turn_failure_into_success else "good"
+        if attack is not swap_two_bodies:
+            assert place.verify(base.runs[about]).conclusion is ALTERED
+        count.add("found")
 
 
 def test_who_comes_for_the_first_time_with_a_checkpoint_from_elsewhere_sees_a_cut(
@@ -336,7 +308,10 @@ def test_who_knows_the_root_key_is_not_taken_in_by_another(base: Base, place: Pl
     assert place.whole(seen=nowhere, keys=exported) is ALTERED
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.counted
+@pytest.mark.parametrize(
+    "seed", [*range(40), *(pytest.param(seed, marks=pytest.mark.torture) for seed in range(40, 300))]
+)
 def test_whatever_is_changed_at_random_is_seen(base: Base, place: Place, seed: int) -> None:
     """Rows of events, places and notes: taken away, given another's value, or changed by a letter."""
     dice = random.Random(seed)
@@ -365,7 +340,9 @@ def test_whatever_is_changed_at_random_is_seen(base: Base, place: Place, seed: i
         letter = text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :]
         value = letter if else_ == was or column == "seq" or dice.random() < 0.5 else else_
         place.sql(f"UPDATE OR REPLACE {table} SET {column} = :value WHERE {key} = :k", value=value, k=chosen)
-    assert place.whole() is not Conclusion.VERIFIED, (table, column, chosen)
+    with counting("rows of the ledger taken away or changed at random", 1, seed=seed) as count:
+        assert place.whole() is not Conclusion.VERIFIED, (table, column, chosen)
+        count.add("found")
 
 
 # --- before a checkpoint covers it, the signature stands alone -------------------------------------

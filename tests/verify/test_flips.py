@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from nbprod.digest import Digest
 from nbprod.errors import IntegrityError, NbprodError
 from nbprod.ledger import RunRow
+from nbprod.project import Project, RunOptions
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.labels import tag_run
 from nbprod.project.verifying import Verifier
@@ -19,6 +21,8 @@ from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.verify import Conclusion
 from nbprod.verify.content import objects_of
+from tests.memory import folder_in_memory
+from tests.notebooks import write
 from tests.tally import Count, counting
 from tests.verify.conftest import Base, Place
 
@@ -103,16 +107,29 @@ def test_bits_flipped_at_random_in_the_store(base: Base, place: Place, flips: in
         flip_in_store(place, run, count, random_flips(kept(place, run), flips, flips))
 
 
+@pytest.fixture
+def small(base: Base, tmp_path: Path) -> Iterator[tuple[Place, str]]:
+    """The project in memory, with one more run, of a notebook of one cell."""
+    with folder_in_memory(tmp_path) as folder:
+        shutil.copytree(base.root, folder / "copy", symlinks=True)
+        write(folder / "copy" / "small.ipynb", "1")
+        project = Project.find(folder / "copy", {})
+        run = project.run_job(project.job(project.step("small.ipynb"), {}, RunOptions()))
+        make_checkpoint(project)
+        yield Place(project, project.root / "seen.json"), str(run.id)
+        project.close()
+        project.home.ledger.close()
+
+
 @pytest.mark.torture
-def test_every_bit_of_a_small_run(base: Base, place: Place) -> None:
-    """Of the record, its signatures, and the least of the other objects; what is larger is flipped at random above."""
-    run = base.runs["failed"]
-    record, signature, *others = kept(place, run)
-    paths = [record, signature, *(path for path in others if path.stat().st_size < 1000)]
-    every = [(path, bit) for path in paths for bit in range(path.stat().st_size * 8)]
+@pytest.mark.timeout(3500)
+def test_every_bit_of_a_small_run(small: tuple[Place, str]) -> None:
+    """Of all that the store keeps of it: record, signatures, notebooks, journal, trace."""
+    place, run = small
+    every = [(path, bit) for path in kept(place, run) for bit in range(path.stat().st_size * 8)]
     store, verifier = place.project.home.store, place.verifier()
     assert verifier.run(RunId(run))  # positive control
-    with counting("every bit of a small run's record, signatures and least objects", len(every)) as count:
+    with counting("every bit of all objects of a small run", len(every)) as count:
         for number, (path, bit) in enumerate(every):
             data, digest = path.read_bytes(), Digest(path.parent.name + path.name)
             path.chmod(0o644)
@@ -126,6 +143,26 @@ def test_every_bit_of_a_small_run(base: Base, place: Place) -> None:
             count.add("found")
             store.discard(digest)
             path.write_bytes(data)
+    assert verifier.run(RunId(run))
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3500)
+def test_every_bit_of_a_small_run_s_events(small: tuple[Place, str]) -> None:
+    place, run = small
+    verifier = place.verifier()
+    assert verifier.run(RunId(run))  # positive control
+    rows = place.sql("SELECT seq, CAST(body AS BLOB) FROM events WHERE run_id = :run", run=run)
+    change = "UPDATE events SET body = CAST(:body AS TEXT) WHERE seq = :seq"
+    with counting("every bit of all events of a small run", sum(len(body) * 8 for _, body in rows)) as count:
+        for seq, body in rows:
+            for bit in range(len(body) * 8):
+                bad = bytearray(body)
+                bad[bit // 8] ^= 1 << bit % 8
+                place.sql(change, seq=seq, body=bytes(bad))
+                assert verifier.run(RunId(run)).conclusion is Conclusion.ALTERED, (seq, bit)
+                count.add("found")
+            place.sql(change, seq=seq, body=body)
     assert verifier.run(RunId(run))
 
 
@@ -149,6 +186,7 @@ def flip_in_ledger(place: Place, run: str, flips: int, count: Count, seed: int) 
     home.ledger.close()
     path.write_bytes(data)
     assert place.verify(run)
+    assert flips < 1000 or count.came["found"] > flips / 100, "the control: flips do reach what counts"
 
 
 @pytest.mark.parametrize("flips", [30, pytest.param(4000, marks=pytest.mark.torture)])
