@@ -32,6 +32,8 @@ _NAME = 400
 _BLOCK = 1 << 20
 _END, _END64, _FAR = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 _LOCAL = b"PK\3\4"
+_TAIL = 1 << 16
+"""Bytes at a file's end in which a zip file has its last record."""
 _ZIP64 = 1
 _ZIP64_LONGEST = 24
 """Bytes of two sizes and an offset."""
@@ -65,6 +67,7 @@ class Archive:
         except OSError as error:
             raise CallerError(f"the bundle {path} cannot be read", found=error.strerror or str(error)) from error
         try:
+            _refuse_other(path, self._stream)
             count, start = _refuse_directory(self._stream)
             self._zip = zipfile.ZipFile(self._stream)
             _refuse_another(self._zip.start_dir, start)
@@ -131,6 +134,19 @@ def is_plain(name: str) -> bool:
         and not any(letter in '\\:*?"<>|' for letter in name)
         and not any(part in ("", ".", "..") or part[-1] in ". " for part in parts)
     )
+
+
+def _refuse_other(path: Path, stream: IO[bytes]) -> None:
+    """Refuse a file that was never a zip file: of one that begins like one it is said what is wrong with it."""
+    begin = _read_at(stream, 0, len(_LOCAL))
+    if begin != _LOCAL and _END not in _read_at(stream, max(0, stream.seek(0, os.SEEK_END) - _TAIL), _TAIL):
+        raise BundleInvalid(
+            f"{path} is no bundle",
+            expected="a zip file that `nbprod export` wrote, such as train-717d796b.nbprod.zip",
+            found="a file that is no zip file" if begin else "an empty file",
+            hint="`nbprod verify` takes a bundle, a RUN or a STEP@VERSION; which run made a file, "
+            "`nbprod lineage FILE` tells where the project is",
+        )
 
 
 def _refuse_directory(stream: IO[bytes]) -> tuple[int, int]:

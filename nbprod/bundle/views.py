@@ -266,7 +266,7 @@ class BundleLedger(MemoryLedger):
         try:
             for each in events:
                 self.append(from_json(read_json(each.body.decode())))
-        except (CallerError, ValueError, KeyError, TypeError) as error:
+        except (CallerError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise BundleInvalid("the events of this bundle do not follow from each other", found=str(error)) from error
         self._view = BundleLog(events, self, checkpoint=checkpoint, keys=keys, proofs=proofs)
 

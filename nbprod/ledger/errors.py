@@ -45,10 +45,12 @@ class Fenced(CallerError):
 
     def __init__(self, run_id: RunId) -> None:
         super().__init__(
-            f"run {run_id} was taken over: its runner had not renewed the lease in time",
-            expected="the runner to be heard of within its lease",
-            found="a newer fencing token in the ledger",
-            hint=f"`nbprod show {run_id.short}` tells how it was closed; start the step again if its result is needed",
+            f"run {run_id} was given up: nothing was heard of its runner until its lease had ended, and another "
+            "process took it over, to close it as crashed",
+            found="its runner, back again after a pause; what it did since stands beside the run as a second ending, "
+            "and nothing of it was published",
+            hint=f"`nbprod show {run_id.short}` tells where the run stands; start the step again if its result is "
+            "needed. A machine that sleeps, or has no memory left, pauses its processes like this",
         )
         self.run_id = run_id
 

@@ -384,5 +384,5 @@ def from_json(body: Mapping[str, Json]) -> Event:
         values = {name: read(body[name]) for name, (_, read) in known.items() if name in body}
         unknown = {key: value for key, value in body.items() if key not in known and key not in ("version", "kind")}
         return kind(**values, unknown=unknown)
-    except (TypeError, ValueError, KeyError, CallerError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, CallerError) as error:
         raise IntegrityError(f"a {name} event cannot be read", found=str(error)) from error

@@ -23,7 +23,7 @@ from nbprod.execution.outputs import Collector, OutputLimits
 from nbprod.execution.plan import Plan
 from nbprod.execution.replay import replay
 from nbprod.ledger import Ledger, RunRow, open_ledger
-from nbprod.ledger.errors import AlreadyFinished, Fenced
+from nbprod.ledger.errors import Fenced
 from nbprod.masking import Masker
 from nbprod.record.ids import RunId
 from nbprod.record.launch import Launch
@@ -120,7 +120,7 @@ def _close(
         ended = _as_it_ended(ended, events[-1], last)
     try:
         conclusion = _concluded(started, ended, folder, store, ledger, fence=fence)
-    except (AlreadyFinished, Fenced):
+    except Fenced:
         return None
     with contextlib.suppress(OSError):  # the store has this copy, too
         write_atomically(folder.executed(started.request.step), conclusion.notebook, mode=0o444)

@@ -106,8 +106,7 @@ def conclude(
         fence: the token of whoever closes it (see `Ledger.take_over`); 0: its own runner.
 
     Raises:
-        AlreadyFinished: somebody else has closed it.
-        Fenced: somebody else has taken it over, to close it.
+        Fenced: somebody else has taken it over, to close it, and may have done so.
         StoreUnavailable, LedgerUnavailable: it could not be closed; it stays open for `nbprod recover`.
     """
     scraps, scrap_fault = _read_scraps(ended)
@@ -211,11 +210,11 @@ def _append_end(ledger: Ledger, end: RunFinished) -> None:
     """Append a run's end; where it has one, what we know stands beside it, as an event (law 2)."""
     try:
         ledger.append(end)
-    except (AlreadyFinished, Fenced):
+    except (AlreadyFinished, Fenced) as error:
         late = {"status": str(end.status), "reason": end.reason, "record": str(end.record)}
         late |= {} if end.attestation is None else {"attestation": str(end.attestation)}
         ledger.append(RunHeard(at=end.at, run_id=end.run_id, what=SECOND_ENDING, data=late))
-        raise
+        raise Fenced(end.run_id) from error  # whoever has closed it had taken it over
 
 
 def _trace(started: Started, ended: Ended, folder: RunFolder, store: Store) -> tuple[Trace, tuple[Digest, ...]]:

@@ -72,7 +72,7 @@ class Leases:
             ours = run_id in self._runs  # or it has just ended
         if ours and not cancel:
             for _ in range(2):
-                cancel.cancel("its lease was over and it was taken over: the runner had not been heard of in time")
+                cancel.cancel("the run was given up: its lease had ended, and another process closes it as crashed")
 
     def _who(self, run_id: RunId) -> str:
         events = (stored.event for stored in self._ledger.events(run_id))

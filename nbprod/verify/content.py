@@ -12,6 +12,7 @@ from nbprod.ledger.index import fold
 from nbprod.ledger.ledger import Dossier, StoredEvent
 from nbprod.ledger.named import records_of
 from nbprod.ledger.query import RunRow
+from nbprod.record.counted import counted
 from nbprod.record.kept import kept_inputs
 from nbprod.record.run_record import RunRecord
 from nbprod.record.tombstone import Tombstone
@@ -76,7 +77,7 @@ def check_objects(
         untold.append(Check.open(STEP, BYTES, f"which inputs are kept cannot be told: {error}"))
     checks = [_gone(each, found, gone.get(each.digest), waits) for each, found in objects.read(named)]
     read = len(named) - len(checks)
-    return [Check.passed(STEP, BYTES, f"{read} objects were read, and are what the record says"), *checks, *untold]
+    return [Check.passed(STEP, BYTES, f"{_read(read)} what the record says"), *checks, *untold]
 
 
 def _inputs(record: RunRecord, objects: Objects) -> list[Object]:
@@ -96,6 +97,10 @@ def _inputs(record: RunRecord, objects: Objects) -> list[Object]:
     return list(found.values())
 
 
+def _read(count: int) -> str:
+    return f"{counted(count, 'object')} {'was read, and is' if count == 1 else 'were read, and are'}"
+
+
 def _gone(each: Object, found: Check, stone: BytesErased | None, waits: str | None) -> Check:
     """Return what it means that an object is not there: it may have been erased, or be on its way."""
     if found.means is not Conclusion.INCOMPLETE:
@@ -103,7 +108,9 @@ def _gone(each: Object, found: Check, stone: BytesErased | None, waits: str | No
     if stone is not None:
         return Check.beside(STEP, BYTES, f"{each.what} was erased by {stone.by}, because: {stone.why}")
     if waits is not None:
-        return Check.open(STEP, BYTES, f"{each.what} may wait in the spool of {waits}: run `nbprod recover` there")
+        return Check.open(
+            STEP, BYTES, f"{each.what} may wait in the spool of {waits}: `nbprod recover` there delivers it"
+        )
     return found
 
 
@@ -138,7 +145,9 @@ def check_events(dossier: Dossier, record: RunRecord) -> Iterator[Check]:
     faults += _index_faults(dossier)
     yield from (_altered(_EVENTS, fault) for fault in faults)
     if not faults:
-        yield Check.passed(STEP, _EVENTS, f"{len(dossier.events)} events say the same as the record and the index")
+        count = len(dossier.events)
+        agree = f"{counted(count, 'event')} {'says' if count == 1 else 'say'}"
+        yield Check.passed(STEP, _EVENTS, f"{agree} the same as the record and the index")
 
 
 def _index_faults(dossier: Dossier) -> list[str]:

@@ -11,12 +11,16 @@ from nbprod.ledger.events import Event, RunEvent, StepEvent, to_json
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.log import EventLog, Leaf
 from nbprod.merkle import HASH_SIZE, check_inclusion, inclusion_proof, leaf_hash
+from nbprod.record.counted import counted
 from nbprod.verify.outcome import Check, Conclusion
 
-__all__ = ["STEP", "Prove", "check_included", "fault_of", "newest_in", "proof_by", "proof_in"]
+__all__ = ["ASK", "MAKE", "STEP", "Prove", "check_included", "fault_of", "newest_in", "proof_by", "proof_in"]
 
 STEP = 4
 _NAME = "inclusion"
+MAKE = "`nbprod checkpoint` makes one"
+ASK = "ask its owner to make one (`nbprod checkpoint`) and to export the run again"
+"""What the reader of a bundle can do, who has no key of its log."""
 
 
 Prove = Callable[[Leaf, Event], str | None]
@@ -24,7 +28,12 @@ Prove = Callable[[Leaf, Event], str | None]
 
 
 def check_included(
-    events: Sequence[StoredEvent], leaf_of: Callable[[int], Leaf | None], newest: Checkpoint | None, prove: Prove
+    events: Sequence[StoredEvent],
+    leaf_of: Callable[[int], Leaf | None],
+    newest: Checkpoint | None,
+    prove: Prove,
+    *,
+    remedy: str = MAKE,
 ) -> tuple[Check, ...]:
     """Prove each event's place in the tree of the newest checkpoint.
 
@@ -33,6 +42,7 @@ def check_included(
         leaf_of: returns an event's leaf by its number; None while it has no place.
         newest: the checkpoint; None: there is none (see `newest_in`).
         prove: looks for the proof.
+        remedy: what to do about events that no checkpoint covers yet.
     """
     faults: list[str] = []
     waiting = covered = 0
@@ -48,10 +58,12 @@ def check_included(
         return tuple(Check.failed(STEP, _NAME, fault, Conclusion.ALTERED) for fault in faults)
     made = []
     if covered and newest is not None:
-        told = f"{covered} of {len(events)} events are in the log, by the checkpoint of {newest.size} events"
+        are = "event is" if covered == len(events) == 1 else "events are"
+        told = f"{covered} of {len(events)} {are} in the log, by the checkpoint of {counted(newest.size, 'event')}"
         made.append(Check.passed(STEP, _NAME, told))
     if waiting:
-        told = f"{waiting} of {len(events)} events are not yet covered by a checkpoint: `nbprod checkpoint` makes one"
+        are = "event is" if waiting == len(events) == 1 else "events are"
+        told = f"{waiting} of {len(events)} {are} not yet covered by a checkpoint: {remedy}"
         made.append(Check.later(STEP, _NAME, told))
     return tuple(made)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.attest.keyring import DEVELOPMENT
+from nbprod.bundle.views import BundleLog
 from nbprod.digest import Digest
 from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger import Dossier, Ledger, RunRow, StoredEvent
@@ -19,7 +20,7 @@ from nbprod.runner.spooled import where_waiting
 from nbprod.store import Store
 from nbprod.verify.content import check_events, check_objects, check_second_endings, check_tombstones, erased_of
 from nbprod.verify.erasures import judge_tombstones
-from nbprod.verify.included import Prove, check_included, newest_in, proof_in
+from nbprod.verify.included import ASK, MAKE, Prove, check_included, newest_in, proof_in
 from nbprod.verify.objects import Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
 from nbprod.verify.policy import Known, Policy
@@ -125,7 +126,8 @@ def _checks(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects
         yield _unreadable(dossier.fault)
         return
     end = next((stored for stored in dossier.events if isinstance(stored.event, RunFinished)), None)
-    included = check_included(dossier.events, dossier.leaves.get, evidence.newest, prove)
+    remedy = ASK if isinstance(evidence.ledger.log, BundleLog) else MAKE
+    included = check_included(dossier.events, dossier.leaves.get, evidence.newest, prove, remedy=remedy)
     yield from included
     if end is None:
         yield _without_end(dossier.row)
@@ -189,7 +191,9 @@ def _recorded(
     except NotFound:
         found = lost(3, "record", store, event.record, "the record")
         if waits is not None and found.means is Conclusion.INCOMPLETE:
-            found = Check.open(3, "record", f"the record may wait in the spool of {waits}: run `nbprod recover` there")
+            found = Check.open(
+                3, "record", f"the record may wait in the spool of {waits}: `nbprod recover` there delivers it"
+            )
         return SignedBy(()), None, [found]
     except IntegrityError as error:
         return SignedBy(()), None, [_altered(3, "record", str(error))]

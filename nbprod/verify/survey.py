@@ -10,6 +10,7 @@ from nbprod.bundle.views import BundleLog
 from nbprod.errors import IntegrityError
 from nbprod.ledger.log import EventLog, NoteKind, StoredNote
 from nbprod.merkle import root_of
+from nbprod.record.counted import counted
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.seen import Seen
 from nbprod.verify.trust import Trust
@@ -91,7 +92,8 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
         try:
             signed = opened(note, source, trust)
             if not signed.has_say and (note, source) in own:  # of a key that was revoked since: anybody may have it
-                told = f"{source} checkpoint proves nothing: its key has no say at {signed.checkpoint.size} events"
+                at = counted(signed.checkpoint.size, "event")
+                told = f"{source} checkpoint proves nothing: its key has no say at {at}"
                 checks.append(Check.beside(STEP, _NAME, told))
                 continue
             comparable = _compare(log, size, signed)
@@ -101,7 +103,7 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
         if not comparable:
             checks.append(_beyond(signed, seen=(note, source) in remembered))
             continue
-        told = f"the log has all of the checkpoint of {signed.checkpoint.size} events ({source}), unchanged"
+        told = f"the log has all of the checkpoint of {counted(signed.checkpoint.size, 'event')} ({source}), unchanged"
         checks.append(Check.passed(STEP, _NAME, told))
         found += [signed] if signed.has_say else []
     found += _earlier(log, size, trust, last) if not found else []
@@ -157,10 +159,13 @@ def opened(note: str, source: str, trust: Trust) -> Signed:
 
 def _beyond(signed: Signed, *, seen: bool) -> Check:
     """Make the check for a checkpoint that a bundle cannot prove anything about."""
-    told = f"nothing in the bundle leads from or to the checkpoint of {signed.checkpoint.size} events ({signed.source})"
+    size = counted(signed.checkpoint.size, "event")
+    told = f"nothing in the bundle leads from or to the checkpoint of {size} ({signed.source})"
     if seen:
         return Check.beside(STEP, _NAME, f"{told}: the bundle was made at another moment than what was seen last")
-    return Check.open(STEP, _NAME, f"{told}: ask for a bundle that was made since, or verify where the ledger is")
+    return Check.open(
+        STEP, _NAME, f"{told}: ask its owner for a bundle that was made since, or verify where the ledger is"
+    )
 
 
 def _compare(log: EventLog, size: int, signed: Signed) -> bool:
@@ -173,7 +178,9 @@ def _compare(log: EventLog, size: int, signed: Signed) -> bool:
     if isinstance(log, BundleLog):
         return log.compare(wanted)
     if wanted.size > size:
-        raise IntegrityError("the log's end was cut off", expected=f"{wanted.size} events or more", found=str(size))
+        raise IntegrityError(
+            "the log's end was cut off", expected=f"{counted(wanted.size, 'event')} or more", found=str(size)
+        )
     found = root_of(wanted.size, log.nodes)
     if found != wanted.root:
         raise IntegrityError(

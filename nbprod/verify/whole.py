@@ -11,6 +11,7 @@ from nbprod.ledger.events import Event, RunFinished, from_json
 from nbprod.ledger.log import Leaf, NoteKind
 from nbprod.ledger.values import read_json
 from nbprod.merkle import CompactRange, leaf_hash
+from nbprod.record.counted import counted
 from nbprod.record.ids import RunId
 from nbprod.record.review import Wanted
 from nbprod.verify.included import Prove, fault_of, proof_by, proof_in
@@ -124,16 +125,21 @@ def _events(evidence: Evidence, ended: list[RunId], hashes: bytearray) -> Iterat
         hashes += hashed
         tree = tree.extend([hashed])
         if tree.size in wanted and wanted[tree.size] != {tree.root}:
-            faults.append(f"the first {tree.size} events are not those that a checkpoint covers")
-    faults += [f"a checkpoint covers {size} events: the end was cut off" for size in wanted if size > tree.size]
+            faults.append(f"the first {counted(tree.size, 'event')}: not those that a checkpoint covers")
+    faults += [
+        f"a checkpoint covers {counted(size, 'event')}: the end was cut off" for size in wanted if size > tree.size
+    ]
     yield from (Check.failed(_STEP, _NAME, fault, Conclusion.ALTERED) for fault in faults[:_MOST])
     if len(faults) > _MOST:
         yield Check.failed(_STEP, _NAME, f"and {len(faults) - _MOST} more", Conclusion.ALTERED)
     if not faults:
-        told = f"{tree.size} events were hashed, and are what {len(wanted)} checkpoints cover"
+        were = "was hashed, and is" if tree.size == 1 else "were hashed, and are"
+        cover = "covers" if len(wanted) == 1 else "cover"
+        told = f"{counted(tree.size, 'event')} {were} what {counted(len(wanted), 'checkpoint')} {cover}"
         yield Check.passed(_STEP, _NAME, told)
     if waiting := evidence.ledger.log.waiting():
-        yield Check.later(_STEP, _NAME, f"{waiting} events have no place in the log yet")
+        have = "has" if waiting == 1 else "have"
+        yield Check.later(_STEP, _NAME, f"{counted(waiting, 'event')} {have} no place in the log yet")
 
 
 def _steps(evidence: Evidence) -> Iterator[Check]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import resource
 import struct
 import time
@@ -11,11 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from nbprod.bundle import open_bundle
 from nbprod.bundle.archive import DEFLATED_MOST, MEMBERS, is_plain
+from nbprod.bundle.form import EVENTS, events_bytes, read_events
+from nbprod.cli.app import nbprod
 from nbprod.errors import BundleInvalid, CallerError
-from tests.bundle.conftest import Exported, members_of, pack
+from nbprod.record.ids import RunId
+from tests.bundle.conftest import Exported, members_of, pack, with_index
+from tests.telling import START
 
 Make = Callable[[Path], None]
 
@@ -156,6 +163,48 @@ def test_bytes_between_members_are_refused(exported: Exported, tmp_path: Path) -
     with pytest.raises(BundleInvalid, match="gap"), open_bundle(tmp_path / "gap.zip"):
         pass
     assert last.header_offset < start
+
+
+def test_a_file_that_is_no_zip_file_is_told_what_verify_takes(tmp_path: Path) -> None:
+    for name, data, found in (("d.png", b"\x89PNG\r\n" * 99, "no zip file"), ("none", b"", "an empty file")):
+        (tmp_path / name).write_bytes(data)
+        done = CliRunner().invoke(nbprod, ["verify", str(tmp_path / name)])
+        assert done.exit_code == BundleInvalid.exit_code
+        assert found in done.output
+        assert "takes a bundle, a RUN or a STEP@VERSION" in done.output
+
+
+DEEP = "[" * 60_000 + "]" * 60_000
+EVENTS_OF_NOBODY: dict[str, Callable[[str], str]] = {
+    "no JSON": lambda _: "{",
+    "no object": lambda _: "[]",
+    "nested": lambda _: DEEP,
+    "nested in a value": lambda body: body.replace('"parameters":{', f'"parameters":{{"a":{DEEP},', 1),
+    "no kind": lambda body: body.replace('"kind":"RunStarted"', '"kind":7'),
+    "a kind of nobody's": lambda body: body.replace('"kind":"RunStarted"', '"kind":"RunSung"'),
+    "another version": lambda body: body.replace('"version":1', '"version":[]'),
+    "a moment that is none": lambda body: re.sub(r'"at":"[^"]*"', '"at":"99999-01-01"', body),
+    "a moment of a list": lambda body: re.sub(r'"at":"[^"]*"', '"at":[1]', body),
+    "an id that is none": lambda body: re.sub(r'"run_id":"[^"]*"', '"run_id":{}', body),
+    "another run's id": lambda body: re.sub(r'"run_id":"[^"]*"', f'"run_id":"{RunId.new(START, bytes(10))}"', body),
+    "no digest": lambda body: re.sub(r'"request_digest":"[^"]*"', '"request_digest":1e400', body),
+    "a lease without end": lambda body: re.sub(r'"lease_seconds":[0-9.]+', '"lease_seconds":1e300', body),
+    "half a letter": lambda body: re.sub(r'"step":"[^"]*"', '"step":"\\\\ud800"', body),
+}
+
+
+@pytest.mark.parametrize("change", EVENTS_OF_NOBODY.values(), ids=EVENTS_OF_NOBODY)
+def test_events_that_no_form_fits_are_refused(exported: Exported, tmp_path: Path, change: Callable[[str], str]) -> None:
+    members = members_of(exported.path)
+    first, *others = read_events(members[EVENTS])
+    changed = change(first.body.decode())
+    assert changed != first.body.decode()
+    line = json.dumps({"event": changed, "index": first.index, "proof": None}, separators=(",", ":"))
+    forged = members | {EVENTS: line.encode() + b"\n" + events_bytes(tuple(others))}
+    path = pack(tmp_path / "forged.zip", with_index(forged))
+    for words in (["verify", str(path), "--seen", str(tmp_path / "seen")], ["reproduce", str(path)]):
+        done = CliRunner().invoke(nbprod, words, env={"NBPROD_HOME": str(tmp_path / "home")})
+        assert done.exit_code in (3, 4), done.output  # 3: another version's
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe"])

@@ -1,5 +1,6 @@
 """Leases by the ledger's own clock, and tokens that fence off whoever was away, in every ledger."""
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -51,3 +52,20 @@ def test_a_worker_whose_clock_is_an_hour_off_neither_loses_its_run_nor_keeps_it(
     assert [row.run_id for row in told.ledger.lapsed()] == [lost]
     assert told.ledger.take_over(kept, lease_seconds=30, lapsed=True) is None
     assert told.ledger.take_over(lost, lease_seconds=30, lapsed=True) == 1
+
+
+@pytest.mark.parametrize("hours", [-10, 10])
+def test_a_runner_whose_own_clock_is_wrong_keeps_and_loses_its_lease_by_the_ledgers(told, hours):
+    """Its clock dates the run and stands in its id; when the lease ends it does not say."""
+    at = told.ledger.now() + timedelta(hours=hours)
+    kept, lost, right = (RunId.new(moment, os.urandom(10)) for moment in (at, at, told.ledger.now()))
+    told.ledger.append(started(kept, at=at, lease_seconds=300.0))
+    told.ledger.append(started(lost, at=at, lease_seconds=-1.0))
+    told.ledger.append(started(right, at=told.ledger.now(), lease_seconds=300.0))
+    assert [row.run_id for row in told.ledger.lapsed()] == [lost]
+    assert told.ledger.take_over(kept, lease_seconds=30.0, lapsed=True) is None
+    assert told.ledger.renew(lost, lease_seconds=300.0)
+    assert told.ledger.lapsed() == ()
+    assert (kept < right) == (hours < 0)  # ids, and so "latest" and lineage, go by the runner's clock
+    starts = [stored.event.run_id for stored in told.ledger.events()]
+    assert starts == [kept, lost, right]  # and OUTPUT by the order in which the ledger heard of them

@@ -100,7 +100,7 @@ def test_a_stopped_runner_that_wakes_ends_itself_and_leaves_its_successors_outpu
         assert eventually(lambda: closed.extend(project.recover()) or closed == [run_id], 10)
         successor = succeed(project)
         process.send_signal(signal.SIGCONT)
-        assert said(process) == "AlreadyFinished"
+        assert said(process) == "Fenced"
         process.wait(20)
     ledger = project.home.ledger
     assert ledger.run(run_id).status == "crashed"
