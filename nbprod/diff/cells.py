@@ -12,6 +12,7 @@ from nbprod.diff.pairs import Pair
 from nbprod.diff.side import Own
 from nbprod.diff.tolerance import Tolerance
 from nbprod.notebook import Notebook
+from nbprod.record.status import CellStatus
 
 __all__ = ["CellComparison", "ExecutedCell", "compare_cells", "executed_cells"]
 
@@ -141,8 +142,8 @@ def _compared(
         first = None if pair.before is None else before[0].get(pair.before)
         second = None if pair.after is None else after[0].get(pair.after)
         there = first or second
-        if there is None:
-            continue
+        if there is None or (None in (first, second) and not there.outputs and there.status in ("", CellStatus.OK)):
+            continue  # of a cell of one source only that put nothing out, such as edited parameters, the source tells
         status = ("" if first is None else first.status, "" if second is None else second.status)
         seconds = (None if first is None else first.seconds, None if second is None else second.seconds)
         outcome = Outcome.ONLY_AFTER if first is None else Outcome.ONLY_BEFORE

@@ -16,9 +16,11 @@ _MINUTE = 60
 def headline(found: Comparison, sections: Sequence[Section]) -> str:
     """Return what the comparison came to in one or two sentences."""
     differing = found.differing(sections)
-    whole = set(_COUNTED) <= set(sections)
+    counted = [section for section in sections if section is not Section.TIME]
+    if not counted:
+        return "How long runs take is told, and never counts as a difference."
     if not differing:
-        looked = "anything that counts" if whole else f"{_listed([str(each) for each in sections])}"
+        looked = "anything that counts" if set(_COUNTED) <= set(counted) else _listed([str(each) for each in counted])
         return f"The runs do not differ in {looked}."
     first = found.first_difference
     told = f"The runs differ in {_listed([str(each) for each in differing])}."

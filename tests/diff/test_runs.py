@@ -191,6 +191,13 @@ def test_a_run_that_failed(place):
     assert "cell 7 raised AssertionError" in shown
     assert "ending: ok → failed" in shown
     assert "Parameters" not in shown
+    took = place.nbprod("diff", "first", "failed", "--only", "time", "--exit-code")
+    assert (took.exit_code, took.stdout.splitlines()[2]) == (
+        0,
+        "How long runs take is told, and never counts as a difference.",
+    )
+    told = place.nbprod("diff", "first", "again", "--only", "time,scraps").stdout
+    assert told.splitlines()[2] == "The runs do not differ in scraps."
 
 
 def test_nothing_that_a_notebook_prints_drives_the_terminal(place, tmp_path):

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from nbprod.diff import Level, Margin, Outcome, Section, Tolerance, reached
 from nbprod.diff import pairs as pairs_module
 from nbprod.diff.artifacts import ArtifactComparison
-from nbprod.diff.cells import CellComparison
+from nbprod.diff.cells import CellComparison, ExecutedCell, compare_cells
 from nbprod.diff.comparison import Comparison, VerdictComparison
 from nbprod.diff.lines import changed_lines
 from nbprod.diff.outputs import OutputChange
-from nbprod.diff.pairs import pairs_of
+from nbprod.diff.pairs import Pair, pairs_of
 from nbprod.diff.scraps import ScrapComparison, compare_scraps
-from nbprod.diff.side import Side
+from nbprod.diff.side import Own, Side
 from nbprod.diff.source import compare_sources
 from nbprod.diff.trees import changes
 from nbprod.errors import CallerError
@@ -162,6 +162,24 @@ def test_tags_and_kernels_are_source():
         ("- kernel python3 (python)", "+ kernel other (python)"),
         ("- tags: none", "+ tags: parameters"),
     ]
+
+
+def test_a_cell_of_one_source_only_that_put_nothing_out_is_no_first_difference():
+    """Edited parameters are often taken for another cell; the first cell whose outputs part is wanted."""
+
+    def cells(*outputs: str, status: str = "ok") -> dict[int, ExecutedCell]:
+        shown = [[{"output_type": "stream", "name": "stdout", "text": each}] if each else [] for each in outputs]
+        return {n: ExecutedCell(cell=n, title="", outputs=each, status=status) for n, each in enumerate(shown)}
+
+    def compared(before: dict[int, ExecutedCell], after: dict[int, ExecutedCell]) -> list[tuple[int, Outcome]]:
+        apart = [Pair(before=0, after=None), Pair(before=None, after=0), Pair(before=1, after=1)]
+        return [
+            (each.cell, each.outcome) for each in compare_cells((before, Own()), (after, Own()), apart, Tolerance())
+        ]
+
+    assert compared(cells("", "a"), cells("", "b")) == [(1, Outcome.DIFFERENT)]
+    assert compared(cells("x", "a"), cells("", "a")) == [(0, Outcome.ONLY_BEFORE), (1, Outcome.EQUAL)]
+    assert compared(cells("", "a", status="failed"), cells("", "a"))[0] == (0, Outcome.ONLY_BEFORE)
 
 
 @given(st.text("ab\n", max_size=30), st.text("ab\n", max_size=30))

@@ -124,8 +124,8 @@ def rebuild(from_store: str | None, *, as_json: bool) -> int:
     if made.reviews:
         what = "what one reviewer's statement says" if made.reviews == 1 else f"{made.reviews} reviewers' statements"
         click.echo(
-            f"Found {what}, to be read only: none of it counts any more, as it names the log that was lost, and this "
-            "one has another name. Whoever stands by it says it again (`nbprod approve`, `reject`, `sign-off`)."
+            f"Found {what}, to be read only: none of it counts any more, as it names the log that was lost, and "
+            "this one has another name. Whoever stands by it says it again (`nbprod approve`, `reject`, `sign-off`)."
         )
     if store.url != home.store.url:
         click.echo(f"The project's store is {home.store.url}: set `store` to the one that was read.", err=True)
