@@ -40,6 +40,9 @@ SHAPES = {
 CONTROL = 'nobody-registered: "this" & that/ön'
 """Put out in the same ways, and registered nowhere: the search must find it."""
 
+WIDE = 16
+"""Signs of base64 that are searched for across the ends of lines as well."""
+
 FIRST = """
 import base64, gzip, html, json, logging, os, struct, subprocess, sys, time, traceback, warnings, zipfile, zlib
 from urllib.parse import quote, quote_plus
@@ -52,6 +55,8 @@ def encoded(v):
     for lead in ("", "x", "yy", "user:"):
         yield base64.b64encode(lead.encode() + data).decode()
         yield base64.urlsafe_b64encode(lead.encode() + data + b"tail").decode()
+        yield base64.encodebytes(b"=" * 50 + lead.encode() + data + b"tail" * 20).decode()
+        yield repr(base64.encodebytes(b"=" * 50 + lead.encode() + data + b"tail" * 20))
     yield from (quote(v), quote(v, safe=""), quote_plus(v), html.escape(v), base64.encodebytes(data).decode())
 for v in values.values():
     for text in encoded(v):
@@ -180,7 +185,13 @@ def forms(value: str) -> dict[str, bytes]:
 def hits(places: Mapping[str, bytes], values: Mapping[str, str]) -> list[str]:
     """Return where which value stands in which form."""
     sought = [(name, what, form) for name, value in values.items() for what, form in forms(value).items()]
-    return [f"{name}, {what}: {place}" for place, data in places.items() for name, what, form in sought if form in data]
+    joined = {place: data.replace(b"\\n", b"").replace(b"\n", b"") for place, data in places.items()}
+    return [
+        f"{name}, {what}: {place}"
+        for place, data in places.items()
+        for name, what, form in sought
+        if form in data or ("base64 behind" in what and len(form) >= WIDE and form in joined[place])
+    ]
 
 
 def nowhere(places: Mapping[str, bytes], what: str) -> None:

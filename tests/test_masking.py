@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import pprint
+import textwrap
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -81,6 +84,48 @@ def test_what_is_settled_is_masked_by_itself(text: str, data: st.DataObject) -> 
 
 def test_without_secrets_all_is_settled() -> None:
     assert Masker({}).settled("abc") == 3
+
+
+LONG = "hunter2-correct-horse-battery"
+IN_LINES = {
+    "encodebytes": lambda d: base64.encodebytes(d).decode(),
+    "MIME": lambda d: base64.encodebytes(d).decode().replace("\n", "\r\n"),
+    "repr": lambda d: repr(base64.encodebytes(d)),
+    "JSON": lambda d: json.dumps({"data": base64.encodebytes(d).decode()}),
+    "JSON twice": lambda d: json.dumps(json.dumps(base64.encodebytes(d).decode())),
+    "pprint": lambda d: pprint.pformat({"key": base64.b64encode(d)}),
+    "pprint of lines": lambda d: pprint.pformat(base64.encodebytes(d).decode().splitlines()),
+    "hex": lambda d: "\n".join(textwrap.wrap(d.hex(), 60)),
+    "indented": lambda d: textwrap.indent(base64.encodebytes(d).decode(), "    "),
+}
+
+
+@pytest.mark.parametrize("written", IN_LINES.values(), ids=IN_LINES)
+def test_what_is_encoded_and_cut_into_lines_is_masked(written) -> None:
+    masker = Masker({"API": LONG, "KEY": "k" + "0123456789abcdef" * 20})
+    for before in range(80):
+        text = written(b"=" * before + LONG.encode() + b"?" * 200)
+        masked = masker.mask_text(text)
+        assert masked.count("«secret:API»") == 1, text
+        assert len(masked) > len(text) - 80  # all the rest stays
+        assert masker.names_in(text.encode()) == {"API"}
+        other = written(b"=" * before + LONG[:-1].encode() + b"?" * 200)
+        assert masker.mask_text(other) == other
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_bytes_of_utf_16_are_masked(order: str) -> None:
+    masked = Masker({"API": LONG}).mask_text(repr(f"a{LONG}b".encode(order)))
+    assert "«secret:API»" in masked
+    assert r"h\x00u" not in masked
+
+
+def test_lines_by_the_million_take_no_longer_than_their_letters() -> None:
+    masker = Masker({"A": "a" * 40, "Z": "\0" * 40})  # whose base64 is one letter again and again
+    text = base64.encodebytes(bytes(1_000_000)).decode()
+    begun = time.process_time()
+    assert masker.uncut(text, len(text)) <= len(text)
+    assert time.process_time() - begun < 1.0
 
 
 def test_overlapping_secrets_leave_no_end() -> None:

@@ -24,12 +24,11 @@ class HeldLines:
     """Holds the last, unfinished line of each stream.
 
     Args:
-        masker: replaces secrets in a text.
+        masker: replaces secrets in a text; the messages that are fed are masked already, each by itself.
     """
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
-        self._mask = masker.mask_text
         self._held: dict[tuple[str, object], Message] = {}
 
     def feed(self, message: Message) -> list[Message]:
@@ -38,7 +37,8 @@ class HeldLines:
             return [*self.flush(), message]
         source = _source(message)
         text = str(message.content.get("text", ""))
-        if (held := self._held.pop(source, None)) is not None:
+        held = self._held.pop(source, None)
+        if held is not None:
             text = _text(held) + text
         # Another stream comes in between: only what may be half of a secret still waits for its other half.
         done = [other for other, held in self._held.items() if not self._masker.open(_text(held))]
@@ -49,7 +49,9 @@ class HeldLines:
         end = self._masker.uncut(text, end)
         if end < len(text):
             self._held[source] = _with_text(message, text[end:])
-        return [*before, _with_text(message, self._mask(text[:end]))] if end else before
+        if held is None:  # it was masked as it came
+            return [*before, message if end == len(text) else _with_text(message, text[:end])] if end else before
+        return [*before, _with_text(message, self._masker.mask_text(text[:end]))] if end else before
 
     def flush(self) -> list[Message]:
         """Return what is held: the cell is done, or something else was put out after it."""
@@ -57,7 +59,7 @@ class HeldLines:
         return [self._seen(message) for message in held.values()]
 
     def _seen(self, message: Message) -> Message:
-        return _with_text(message, self._mask(_text(message)))
+        return _with_text(message, self._masker.mask_text(_text(message)))
 
 
 def _text(message: Message) -> str:

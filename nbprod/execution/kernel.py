@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbprod.digest import Digest
 from nbprod.errors import NotFound
@@ -130,7 +130,7 @@ def launch_kernel(
     extra_env: Mapping[str, str],
     log: Path,
     closer: Sequence[str] = (),
-    mask: Callable[[bytes], bytes] | None = None,
+    mask: Callable[[bytes, Any], bytes] | None = None,
     why: str = "",
     driver: str = LEAN,
 ) -> Kernel:
@@ -194,7 +194,7 @@ def fork_kernel(
     extra_env: Mapping[str, str],
     log: Path,
     closer: Sequence[str] = (),
-    mask: Callable[[bytes], bytes] | None = None,
+    mask: Callable[[bytes, Any], bytes] | None = None,
 ) -> Kernel:
     """Have a kernel forked; returns at once, while it comes up (see `launch_kernel` and `ForkServers.fork`).
 

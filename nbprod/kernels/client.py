@@ -23,7 +23,7 @@ class KernelClient:
     greets = False
     """Whether the kernel says by itself that it is ready."""
 
-    def __init__(self, connection: Connection, mask: Callable[[bytes], bytes] | None = None) -> None:
+    def __init__(self, connection: Connection, mask: Callable[[bytes, Any], bytes] | None = None) -> None:
         self._wire = Wire(connection.key, mask)
         self._poller = zmq.Poller()
         self._names: dict[object, str] = {}

@@ -78,7 +78,7 @@ class JupyterClient(KernelClient):
 
     channels: Channels
 
-    def __init__(self, connection: Connection, mask: Callable[[bytes], bytes] | None = None) -> None:
+    def __init__(self, connection: Connection, mask: Callable[[bytes, Any], bytes] | None = None) -> None:
         self._loop = asyncio.SelectorEventLoop()  # whatever the program's own loops are
         super().__init__(connection, mask)
 

@@ -147,14 +147,14 @@ _EMBEDDED = re.compile(r"(data:[\w.+-]+/[\w.+-]+(?:;[\w.=-]+)*;base64,)([A-Za-z0
 _TOO_DEEP = "[nbprod] nested too deeply to be masked, and so not kept"
 
 
-def mask_content(data: bytes, masker: Masker) -> bytes:
+def mask_content(data: bytes, content: Any, masker: Masker) -> bytes:
     """Return a message's content with every secret replaced; the very same bytes where there is none in it.
 
     Args:
         data: JSON in UTF-8, NaN and infinities allowed.
+        content: what it says.
         masker: knows the secrets.
     """
-    content = json.loads(data)
     masked = _Masked(masker).content(content)
     # ASCII, so that lone surrogates can be written as well.
     return data if masked == content else json.dumps(masked).encode("ascii")
@@ -248,7 +248,7 @@ class _Masked:
             return body
         if mime.startswith(_BINARY) and mime != "image/svg+xml":
             return self._cleaned(body)
-        if "base64," in body:
+        if ";base64," in body:
             return _EMBEDDED.sub(lambda found: found[1] + (self._cleaned(found[2]) or ""), body)
         return body
 

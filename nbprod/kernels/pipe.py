@@ -36,7 +36,7 @@ class PipeClient:
     """Whether the kernel says by itself that it is ready."""
 
     def __init__(
-        self, channel: socket.socket, side: socket.socket, mask: Callable[[bytes], bytes] | None = None
+        self, channel: socket.socket, side: socket.socket, mask: Callable[[bytes, Any], bytes] | None = None
     ) -> None:
         self._channel = channel
         self._side = side

@@ -83,16 +83,16 @@ def _read(data: bytes) -> tuple[Any, bytes]:
         return json.loads(clean), clean
 
 
-def read_content(data: bytes, mask: Callable[[bytes], bytes] | None) -> tuple[Any, bytes]:
+def read_content(data: bytes, mask: Callable[[bytes, Any], bytes] | None) -> tuple[Any, bytes]:
     """Return a message's content, masked, and the bytes of it.
 
     Args:
         data: as it came.
-        mask: applied to the content's JSON (law 7).
+        mask: applied to the content's JSON, which it is given as bytes and as it was read (law 7).
     """
     content, raw = _read(data)
     # Read first: bytes that are no UTF-8 would hide a secret from the mask, and what it returns is JSON again.
-    masked = raw if mask is None else mask(raw)
+    masked = raw if mask is None else mask(raw, content)
     return (content, raw) if masked is raw else (json.loads(masked), masked)
 
 
@@ -104,7 +104,7 @@ class Wire:
         mask: applied to each content's JSON before anybody sees it (law 7); `nbprod.kernels.masked` has it.
     """
 
-    def __init__(self, key: str, mask: Callable[[bytes], bytes] | None = None) -> None:
+    def __init__(self, key: str, mask: Callable[[bytes, Any], bytes] | None = None) -> None:
         self._signer = hmac.new(key.encode("ascii"), digestmod=hashlib.sha256)
         self._session = secrets.token_hex(8)
         self._mask = mask

@@ -1,16 +1,21 @@
-"""Secrets inside of files: in their bytes, and in those of the members of ZIP archives and of what gzip has packed.
+"""Secrets inside of files: in their bytes, and in what ZIP archives, gzip, bzip2, xz and zlib have packed.
 
-Other compressions (Parquet's pages among them) are not unpacked: what they hide is not found.
+Other compressions (those of Parquet's pages among them) and archives in archives are not unpacked: what they hide is
+not found.
 """
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import Any, Final, Protocol
 
 from nbprod.masking import Masker
 
@@ -19,61 +24,102 @@ __all__ = ["secrets_inside"]
 _STEP = 1 << 20
 _LARGEST = 1 << 30
 """Bytes that are unpacked of one file at most: a small one may hold terabytes of zeros."""
-_GZIP = b"\x1f\x8b"
+_LONGEST_MARK = 6
 
 
-def secrets_inside(path: Path, masker: Masker) -> frozenset[str]:
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Zlib:
+    """What zlib has packed, as `joblib.dump(…, compress=True)` does (RFC 1950)."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._unpacker = zlib.decompressobj()
+
+    def read(self, size: int, /) -> bytes:
+        while not self._unpacker.eof:
+            packed = self._unpacker.unconsumed_tail or self._file.read(size)
+            unpacked = self._unpacker.decompress(packed, size)
+            if unpacked or not packed:
+                return unpacked
+        return b""
+
+    def close(self) -> None:
+        self._file.close()
+
+
+_PACKED: Final[Mapping[bytes, Callable[[Path], Any]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+    **{b"\x78" + level: _Zlib for level in (b"\x01", b"\x5e", b"\x9c", b"\xda")},
+}
+"""Who unpacks a file that begins so."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, OSError)
+"""What is said of packed bytes that are cut, encrypted, or packed in a way of their own."""
+
+
+def secrets_inside(path: Path, masker: Masker, hear: Callable[[bytes], object] | None = None) -> frozenset[str]:
     """Return the names of the secrets that a file holds, plain or encoded (see `Masker`).
 
     Args:
-        path: a regular file.
+        path: a file; what is none, and has taken a file's place, is empty.
         masker: knows the secrets.
+        hear: is given the file's bytes as they are read.
 
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
-        names, start = _found(stream, masker), b""
-        stream.seek(0)
-        start = stream.read(len(_GZIP))
-    if names:
-        return names
-    try:
+    names: set[str] = set()
+    # Without O_NONBLOCK, a pipe that has taken the file's place would block for ever.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
+        mark = stream.peek(_LONGEST_MARK)[:_LONGEST_MARK]
+        _look_through(stream, masker, names, hear=hear)
+    if names or not mark:
+        return frozenset(names)
+    with suppress(*_DAMAGED):  # what could be unpacked of it was looked through, and so were its bytes
         if zipfile.is_zipfile(path):
-            return _in_members(path, masker)
-        if start == _GZIP:
-            with gzip.open(path) as unpacked:
-                return _found(cast(IO[bytes], unpacked), masker, _LARGEST)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, gzip.BadGzipFile):
-        pass  # damaged, encrypted or packed in a way of its own: its bytes were looked through
-    return frozenset()
+            _look_into_members(path, masker, names)
+        for begun, unpacked in _PACKED.items():
+            if mark.startswith(begun):
+                with closing(unpacked(path)) as packed:
+                    _look_through(packed, masker, names, _LARGEST)
+    return frozenset(names)
 
 
-def _in_members(path: Path, masker: Masker) -> frozenset[str]:
-    names: frozenset[str] = frozenset()
+def _look_into_members(path: Path, masker: Masker, names: set[str]) -> None:
     left = _LARGEST
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             names |= masker.names_in(member.filename.encode("utf-8", "surrogateescape"))
-            if left <= 0:
-                break
-            with archive.open(member) as stream:
-                names |= _found(stream, masker, left)
+            with suppress(*_DAMAGED):
+                if left > 0:
+                    with archive.open(member) as stream:
+                        _look_through(stream, masker, names, left)
             left -= member.file_size
-    return names
 
 
-def _found(stream: IO[bytes], masker: Masker, most: int | None = None) -> frozenset[str]:
-    names: frozenset[str] = frozenset()
-    for window in _windows(stream, max(masker.longest_bytes - 1, 0), most):
+def _look_through(
+    stream: _Readable,
+    masker: Masker,
+    names: set[str],
+    most: int | None = None,
+    hear: Callable[[bytes], object] | None = None,
+) -> None:
+    for window in _windows(stream, max(masker.longest_bytes - 1, 0), most, hear):
         names |= masker.names_in(window)
-    return names
 
 
-def _windows(stream: IO[bytes], overlap: int, most: int | None) -> Iterator[bytes]:
+def _windows(
+    stream: _Readable, overlap: int, most: int | None, hear: Callable[[bytes], object] | None
+) -> Iterator[bytes]:
     """Yield a stream in pieces, each with the end of the one before, so that nothing falls between two."""
     before, seen = b"", 0
     while (piece := stream.read(_STEP)) and (most is None or seen < most):
+        if hear is not None:
+            hear(piece)
         seen += len(piece)
         window = before + piece
         yield window

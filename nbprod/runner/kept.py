@@ -61,7 +61,6 @@ _SECRETIVE = (
 )
 """Names of files that are made to hold secrets."""
 _SECRETIVE_FOLDERS = frozenset({".ssh", ".gnupg", ".aws", ".azure", ".docker", ".kube", "gcloud"})
-_BLOCK = 1 << 20
 _MANY, _AT_ONCE = 8, 16
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,7 +106,7 @@ class InputKeeper:
 
     def _whole(self, entry: Touched, path: Path, listing: bytes) -> Touched:
         """Keep a folder: the list of its files, and each file."""
-        if self._masker.is_in([listing]):
+        if self._masker.names_in(listing):
             return replace(entry, folder=True, kept=False, note="not kept: the name of a file in it holds a secret")
         if (why := self._elsewhere(path)) or self._store.put(listing) != entry.digest:
             return replace(entry, folder=True, kept=False, note=why or _CHANGED)
@@ -150,7 +149,7 @@ class InputKeeper:
     def _secret(self, path: Path, digest: Digest) -> str:
         """Return why a file is not kept: it holds a secret, or what was looked through has another digest."""
         hasher = hashlib.sha256()
-        if self._masker.is_in(_blocks(path, hasher.update)) or secrets_inside(path, self._masker):
+        if secrets_inside(path, self._masker, hasher.update):
             return "not kept: it holds a secret"
         return "" if hasher.hexdigest() == digest.hex else _CHANGED
 
@@ -185,11 +184,3 @@ def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
     with ThreadPoolExecutor(_AT_ONCE, "nbprod-keep") as threads:
         return list(threads.map(work, items))
-
-
-def _blocks(path: Path, hear: Callable[[bytes], None]) -> Iterator[bytes]:
-    # Without O_NONBLOCK, a pipe that has taken the file's place would block for ever.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
-        while block := stream.read(_BLOCK):
-            hear(block)
-            yield block

@@ -87,7 +87,7 @@ def test_a_message_keeps_its_image_and_says_what_was_in_it() -> None:
     html = f"<img src='data:image/png;base64,{text(picture('PNG', secret=True))}'>"
     bundle = {"image/png": text(picture("PNG", secret=True)), "image/gif": text(picture("GIF", secret=True))}
     content = {"data": {**bundle, "text/html": html}, "metadata": {"image/png": {"width": 3}}, "transient": {}}
-    masked = json.loads(mask_content(json.dumps(content).encode(), MASKER))
+    masked = json.loads(mask_content(json.dumps(content).encode(), content, MASKER))
     assert masked["metadata"] == {"image/png": {"width": 3}, "nbprod": {"masked": ["«secret:PASSWORD»"]}}
     assert masked["data"]["text/plain"] == "[nbprod] image/gif held a secret, and was not kept"
     assert set(masked["data"]) == {"image/png", "text/html", "text/plain"}

@@ -82,7 +82,7 @@ def test_nan_and_infinities_are_read() -> None:
 
 
 def test_a_mask_goes_before_everybody() -> None:
-    message = Wire(KEY, lambda raw: raw.replace(b"secret", b"***")).unpack(frames_of(b'{"text": "my secret"}'))
+    message = Wire(KEY, lambda raw, _: raw.replace(b"secret", b"***")).unpack(frames_of(b'{"text": "my secret"}'))
     assert message.content == {"text": "my ***"}
     assert b"secret" not in message.raw
 

@@ -1,0 +1,53 @@
+"""The forms that a secret takes when programs write it down."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus
+
+__all__ = ["bytes_forms", "forms"]
+
+_LATIN = 256
+_ESCAPE = re.compile("%[0-9A-F]{2}")
+_SHORTEST_PART = 8  # of a form that is only a piece of the secret: a line, or base64 inside of longer base64
+
+
+def forms(value: str) -> Iterator[str]:
+    """Yield the forms in which a value stands in texts; one may come several times."""
+    yield value
+    data = value.encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(data).decode()
+        for lead in range(3):
+            # The characters that depend on nothing but the secret, when `lead` bytes (modulo 3) precede it.
+            inner = encode(bytes(lead) + data)[-(-lead * 8 // 6) : (lead + len(data)) * 8 // 6].decode()
+            if len(inner) >= _SHORTEST_PART:
+                yield inner
+    yield data.hex()
+    yield data.hex().upper()
+    # `/` and JavaScript's unreserved marks (encodeURIComponent) may stay as they are; digits may be of either case.
+    for quoted in (quote(value), quote(value, safe=""), quote(value, safe="!'()*~"), quote_plus(value)):
+        yield from (quoted, _ESCAPE.sub(lambda escape: escape[0].lower(), quoted))
+    for escaped in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        yield from (escaped, json.dumps(escaped, ensure_ascii=False)[1:-1])
+    yield from (repr(value)[1:-1], ascii(value)[1:-1], repr(data)[2:-1])
+    yield repr(value.encode("utf-16-be"))[2:-1].removeprefix("\\x00")  # what both orders of bytes have in common
+    yield from (html.escape(value), html.escape(value, quote=False))
+    yield html.escape(value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")  # as markupsafe has it
+    yield value.replace("\r\n", "\n").replace("\n", "\r\n")  # as a terminal has it
+    lines = value.splitlines()
+    if len(lines) > 1:
+        yield from (line for line in map(str.strip, lines) if len(line) >= _SHORTEST_PART)
+
+
+def bytes_forms(value: str) -> Iterator[bytes]:
+    """Yield the forms in which a value stands in files; one may come several times."""
+    for form in forms(value):
+        yield form.encode()
+    yield from (value.encode("utf-16-le"), value.encode("utf-16-be"))
+    if not value.isascii():
+        yield value.encode("latin-1", "ignore") if all(ord(sign) < _LATIN for sign in value) else value.encode()
