@@ -289,6 +289,8 @@ def reproduce(
     inputs: Mapping[str, str | os.PathLike[str]] | None = None,
     allow_missing: bool = False,
     anyway: bool = False,
+    root: str | None = None,
+    keys: bytes | None = None,
     strict_environment: bool = False,
     rebuild_environment: bool = False,
     tolerance: Tolerance | None = None,
@@ -302,6 +304,8 @@ def reproduce(
         inputs: files and folders that were not kept, by the parameter or the path that names them.
         allow_missing: go on without what is not to be had.
         anyway: go on although the run was altered.
+        root: the id of the root key that has to vouch for the run; None: the one seen last time, or it is believed.
+        keys: a signed list of keys that is trusted, with its root.
         strict_environment: refuse where the environment is not the recorded one.
         rebuild_environment: install the recorded packages into an environment of their own.
         tolerance: for the numbers of scraps (see `compare`).
@@ -310,12 +314,15 @@ def reproduce(
 
     Raises:
         NotReproducible: something that it needs is not to be had; the error lists all of it.
-        IntegrityError: the run was altered, or bytes of it are not what they were.
+        CallerError: a tolerance is of no scrap, or what is given is not what the run read.
+        IntegrityError: the run was altered, or bytes of it are not what they were; a root key that was named does not
+            vouch for it.
     """
     from nbprod.bundle import open_bundle  # noqa: PLC0415 - rarely needed
     from nbprod.diff import Tolerance  # noqa: PLC0415
     from nbprod.project import reproduce as again  # noqa: PLC0415
     from nbprod.project.origin import origin_of, origins_in  # noqa: PLC0415
+    from nbprod.verify import Asked  # noqa: PLC0415
 
     project = Project.find() if project is None else project
     how = again.How(
@@ -327,8 +334,9 @@ def reproduce(
         tolerance=Tolerance() if tolerance is None else tolerance,
         keep=keep,
     )
+    asked = Asked(root=root, keys=keys)
     if isinstance(run, Run) or not Path(run).is_file():
         found = run if isinstance(run, Run) else project.run(os.fspath(run))
-        return again.reproduce(project, origin_of(project, found), how)
+        return again.reproduce(project, origin_of(project, found, asked), how)
     with open_bundle(Path(run)) as bundle:
-        return again.reproduce(project, next(origins_in(bundle, project.environ)), how)
+        return again.reproduce(project, origins_in(bundle, project.environ, asked).runs[0], how)

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["reproduction_lines", "show_reproduction"]
 
-_TOLD = 5
+_TOLD = 8
 """Lines of a difference that are shown; `--json` and `nbprod diff` have all."""
+_LINES = 3
+"""Lines of one output that are shown of each run."""
 _WIDTH = 110
 _MOST = 8
 
@@ -41,13 +43,13 @@ def show_reproduction(console: Console, found: Reproduction, *, asked: int) -> N
     """
     stated, compared = found.stated, found.comparison
     console.print(f"[bold]{_safe(found.run.step)}[/]  run {stated.first} executed again as run {stated.second}")
-    console.print(f"  the first run is {_safe(stated.verified)}", soft_wrap=True)
+    console.print(f"  the first run is {_safe(_trust(found))}", soft_wrap=True)
     _some(console, "environment", [str(each) for each in stated.environment], "the same, package by package")
     if stated.rebuilt:
         console.print("  [dim]environment[/]  installed anew from the record")
     _some(console, "machine", [str(each) for each in stated.machine])
     _some(console, "missing", stated.missing)
-    _some(console, "note", stated.notes)
+    _some(console, "note", [note for note in stated.notes if note not in found.beliefs])
     console.print("\n[bold]Cells[/]")
     for cell in compared.cells:
         _line(console, f"{cell.cell:>4}  {_safe(cell.title[:48]):<48}", cell.outcome, cell.rules, _cell_changes(cell))
@@ -60,7 +62,8 @@ def show_reproduction(console: Console, found: Reproduction, *, asked: int) -> N
     for each in compared.artifacts:
         _line(console, f"  {_safe(each.name):<52}", each.outcome, (each.by,) if each.by else (), _told(each))
     reached = stated.level if stated.level is not None else -1
-    console.print(f"\n[bold {'green' if reached >= asked else 'red'}]{level_text(stated.level)}[/]", soft_wrap=True)
+    style = "red" if reached < asked else "yellow" if stated.ending else "green"
+    console.print(f"\n[bold {style}]{_safe(stated.told)}[/]", soft_wrap=True)
     for reason in found.reached.why_not[:_MOST]:
         console.print(f"  no more, because: {_safe(reason)}", soft_wrap=True)
     if reached < asked:
@@ -68,6 +71,13 @@ def show_reproduction(console: Console, found: Reproduction, *, asked: int) -> N
     if found.folder is not None:
         console.print(f"  folder  {_safe(str(found.folder))}", soft_wrap=True)
     _next(console, found)
+
+
+def _trust(found: Reproduction) -> str:
+    """Return what verifying the first run came to, and what it had to believe."""
+    later = "" if found.verification.covered else ", as far as checkpoints go: some of it is not yet covered by one"
+    named = ", or name the one that you know: --root KEY" if found.beliefs else ""
+    return f"{'; '.join((found.stated.verified, *found.beliefs))}{named}{later}"
 
 
 def _next(console: Console, found: Reproduction) -> None:
@@ -102,10 +112,17 @@ def _line(console: Console, head: str, outcome: Outcome, rules: Sequence[str], c
 
 
 def _cell_changes(cell: CellComparison) -> Iterable[str]:
+    from nbprod.printable import printable  # noqa: PLC0415 - `nbprod show` needs none of it
+
     for change in cell.changes:
-        lines = change.told.splitlines() or [""]
-        yield f"{change.what}: {lines[0]}"
-        yield from lines[1:]
+        first, *more = printable(change.told).splitlines() or [""]
+        yield f"{change.what}{': ' if first else ''}{first}"
+        yield from more
+        differing = [line for line in change.lines if not line.startswith("  ")]
+        shown = [line for sign in "-+" for line in [each for each in differing if each[:1] == sign][:_LINES]]
+        yield from map(printable, shown)
+        if len(differing) > len(shown):
+            yield f"… {len(differing) - len(shown)} more lines of {change.what} differ: --json has them"
 
 
 def _scrap_changes(scrap: ScrapComparison) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,12 @@ from nbprod.record.run_record import RunRecord
 from nbprod.record.trace import Trace
 from nbprod.store import Store
 from nbprod.verify import Verification
+from nbprod.verify.asked import beliefs_in
 
 if TYPE_CHECKING:
     from nbprod.bundle import Bundle
 
-__all__ = ["PROJECT", "Origin", "origin_of", "origins_in", "origins_of"]
+__all__ = ["PROJECT", "Origin", "Origins", "origin_of", "origins_in", "origins_of"]
 
 PROJECT = "project"
 """What the project's root is called where two runs are compared."""
@@ -48,6 +49,7 @@ class Origin:
         verification: what verifying it came to.
         bundle: the name of the bundle that it comes from; None: it is of a ledger.
         notes: what is to be said of it beside what comes of it.
+        vouched: whether something that was named beforehand has to vouch for it: a root key, a list of keys.
     """
 
     side: Side
@@ -57,6 +59,12 @@ class Origin:
     verification: Verification
     bundle: str | None = None
     notes: tuple[str, ...] = ()
+    vouched: bool = False
+
+    @property
+    def beliefs(self) -> tuple[str, ...]:
+        """What verifying it had to believe on nobody's word, in words."""
+        return beliefs_in(self.verification)
 
     @property
     def record(self) -> RunRecord:
@@ -87,6 +95,19 @@ class Origin:
         return told
 
 
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Runs that are to be executed again.
+
+    Args:
+        runs: the runs, in the order in which they are to be.
+        remember: remembers what was seen when they were verified; to be called once they were executed.
+    """
+
+    runs: tuple[Origin, ...]
+    remember: Callable[[], object]
+
+
 def origin_of(project: Project, run: Run, asked: Asked | None = None) -> Origin:
     """Return a run of a project as one to be executed again; for a cached run, the run that answered.
 
@@ -95,29 +116,32 @@ def origin_of(project: Project, run: Run, asked: Asked | None = None) -> Origin:
         run: the run.
         asked: how it is to be verified.
     """
-    return next(origins_of(project, run, asked))
+    return origins_of(project, run, asked).runs[0]
 
 
-def origins_of(project: Project, run: Run, asked: Asked | None = None, *, upstream: bool = False) -> Iterator[Origin]:
-    """Yield a run of a project, and if asked for before it those whose artifacts it was handed, the earliest first.
+def origins_of(project: Project, run: Run, asked: Asked | None = None, *, upstream: bool = False) -> Origins:
+    """Return a run of a project, and if asked for before it those whose artifacts it was handed, the earliest first.
 
     One of another ledger, by way of a bundle, is not executed again: the run that was handed its artifacts says so.
     """
     verifier = Verifier(project, asked or Asked())
+    found = []
     for each in _ordered(project, _answering(project, run), upstream=upstream):
         row = project.home.ledger.run(each.id)
         assert row.record is not None  # noqa: S101 - it has finished
         own = {str(project.root): PROJECT, **_root_of(each.record)}  # the folder may have been moved since
         places = {**own, **_executed_in(project.home.ledger, project.home.store, each.id)}
-        yield Origin(
+        made = Origin(
             side=replace(side_of(each), places=places),
             digest=row.record,
             store=project.home.store,
             lies=project.root,
             verification=verifier.run(each.id),
             notes=tuple(_foreign(project, each.record)) if upstream else (),
+            vouched=_vouched(asked),
         )
-    verifier.remember()
+        found.append(made)
+    return Origins(tuple(found), verifier.remember)
 
 
 def _foreign(project: Project, record: RunRecord) -> Iterator[str]:
@@ -149,8 +173,10 @@ def _ordered(project: Project, run: Run, *, upstream: bool) -> list[Run]:
 
 def origins_in(
     bundle: Bundle, environ: Mapping[str, str], asked: Asked | None = None, *, upstream: bool = False
-) -> Iterator[Origin]:
-    """Yield the run that a bundle was made for, and if asked for before it the others in it, the earliest first.
+) -> Origins:
+    """Return the run that a bundle was made for, and if asked for before it the others in it, the earliest first.
+
+    What is to say of the bundle as a whole is said of each: the others come before the one it was made for.
 
     Args:
         bundle: open, for as long as the runs are used.
@@ -161,22 +187,38 @@ def origins_in(
     from nbprod.verify.bundled import BundleVerifier  # noqa: PLC0415 - only for bundles
 
     verifier = BundleVerifier(bundle, asked or Asked(), environ)
-    records = {run_id: bundle.record(run_id) for run_id in (bundle.run_ids if upstream else (bundle.run_id,))}
+    records = [bundle.record(run_id) for run_id in (bundle.run_ids if upstream else (bundle.run_id,))]
     digests = {each.run: each.record for each in bundle.index.runs}
-    for record in sorted(records.values(), key=lambda each: each.started):
+    found = []
+    for record in sorted(records, key=lambda each: each.started):
         if record.of is not None and upstream:
             continue  # the run that answered is here as well
         places = {**_root_of(record), **_executed_in(bundle.ledger, bundle.store, record.run_id)}
-        yield Origin(
+        verified = verifier.run(record.run_id)
+        if record.run_id != bundle.run_id:
+            checks = sorted((*verifier.survey.checks, *verified.checks), key=lambda check: check.step)
+            verified = replace(verified, checks=tuple(checks))
+        made = Origin(
             side=Side(record=record, read=bundle.read, places=places),
             digest=digests[record.run_id],
             store=bundle.store,
             lies=None,
-            verification=verifier.run(record.run_id),
+            verification=verified,
+            vouched=_vouched(asked),
             bundle=bundle.path.name,
             notes=tuple(_left_out(bundle, record)) if upstream else (),
         )
-    verifier.remember()
+        found.append(made)
+    sound = all(each.verification for each in found)
+    return Origins(tuple(found), verifier.remember if sound else _forget)
+
+
+def _forget() -> None:
+    """Remember nothing: a bundle that is not sound teaches nothing."""
+
+
+def _vouched(asked: Asked | None) -> bool:
+    return asked is not None and (asked.root is not None or asked.keys is not None)
 
 
 def _left_out(bundle: Bundle, record: RunRecord) -> Iterator[str]:

@@ -6,13 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from nbprod.diff import Comparison, Level, Reached, Tolerance, compare, reached
+from nbprod.diff import Comparison, Level, Reached, compare, reached
 from nbprod.digest import Json
-from nbprod.errors import IntegrityError, NotFound, NotReproducible
+from nbprod.errors import IntegrityError, NotFound
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.events import Listener
 from nbprod.kernels.spec import KernelSpec, find_kernel_spec
@@ -21,13 +21,14 @@ from nbprod.notebook import source_digest
 from nbprod.project.diff import side_of
 from nbprod.project.foreign import BUNDLE
 from nbprod.project.origin import PROJECT, Origin
+from nbprod.project.prepared import How, not_as_it_was, prepare
 from nbprod.project.project import Project
 from nbprod.project.run import Run
-from nbprod.project.settings import read_settings
 from nbprod.publish import frozen_step
 from nbprod.record.compare import Difference, compare_environments
 from nbprod.record.ids import RunId
 from nbprod.record.reproduced import Reproduced
+from nbprod.reproduce.ending import compare_endings, limited
 from nbprod.reproduce.job import job_of, recorded_settings, recorded_step
 from nbprod.reproduce.needs import folder_of, is_inside, needs_of, unpinned_of
 from nbprod.reproduce.surroundings import variables
@@ -38,34 +39,10 @@ from nbprod.runner.ports import local_zone
 from nbprod.runner.signed import keep_signed_statement
 from nbprod.runner.values import missing_secrets
 from nbprod.step.step import Step, StepSettings
-from nbprod.verify import Conclusion
+from nbprod.verify import Verification
+from nbprod.verify.asked import beliefs_in
 
-__all__ = ["How", "Reproduction", "project_at", "reproduce"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class How:
-    """How a run is to be executed again.
-
-    Args:
-        given: files and folders by the parameter, or the path, that names them: for what was not kept.
-        allow_missing: go on without what is not to be had.
-        anyway: go on although the run was altered.
-        strict_environment: refuse where the environment is another.
-        rebuild_environment: make the recorded environment anew, from the names and versions in the record.
-        builds: the packages that may be built from their sources for it, which runs code of theirs.
-        tolerance: how far apart two scraps may be.
-        keep: leave the folder in which it was executed.
-    """
-
-    given: Mapping[str, Path] = field(default_factory=dict)
-    allow_missing: bool = False
-    anyway: bool = False
-    strict_environment: bool = False
-    rebuild_environment: bool = False
-    builds: tuple[str, ...] = ()
-    tolerance: Tolerance = field(default_factory=Tolerance)
-    keep: bool = False
+__all__ = ["How", "Reproduction", "reproduce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +54,7 @@ class Reproduction:
         run: the new run.
         comparison: the two, part by part.
         reached: how far the new run came, and why no farther.
+        verification: what verifying the first run came to.
         folder: where it was executed; None: that is removed.
     """
 
@@ -84,6 +62,7 @@ class Reproduction:
     run: Run
     comparison: Comparison
     reached: Reached
+    verification: Verification
     folder: Path | None = None
 
     @property
@@ -91,10 +70,22 @@ class Reproduction:
         """How much came out the same, 0 to 3; None: not even the ending did."""
         return self.stated.level
 
+    @property
+    def beliefs(self) -> tuple[str, ...]:
+        """What verifying the first run had to believe on nobody's word, in words."""
+        return beliefs_in(self.verification)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
-        compared = {"comparison": self.comparison.to_json(), "why_not": list(self.reached.why_not)}
-        return {**self.stated.to_json(), **compared, "folder": None if self.folder is None else str(self.folder)}
+        return {
+            **self.stated.to_json(),
+            "told": self.stated.told,
+            "verification": self.verification.to_json(),
+            "comparison": self.comparison.to_json(),
+            "why_not": list(self.reached.why_not),
+            "home": str(self.run.home.root),
+            "folder": None if self.folder is None else str(self.folder),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,30 +120,31 @@ def reproduce(
 
     Raises:
         IntegrityError: the run was altered, or bytes of it are not what they were.
+        SignatureInvalid: nothing that was named beforehand vouches for it.
         NotReproducible: something that it needs is not to be had; the error lists all of it.
         Erased: the source notebook was erased.
-        CallerError: what was given is not what the run read; its kernel is not here.
+        CallerError: what was given is not what the run read; a tolerance is of no scrap; its kernel is not here.
     """
-    how = how or How()
-    _refuse_altered(origin, anyway=how.anyway)
+    ((origin, how),) = prepare((origin,), how or How())
     trace, data = origin.trace, origin.side.read(origin.record.source_file.digest)
     needs = needs_of(origin.record, trace)
     found, absent = find(needs, origin.store, lies=origin.lies, given=how.given)
     key = origin.environment
     zone = origin.record.timezone
     tree = Path(tempfile.mkdtemp(prefix="nbprod-reproduce-")).resolve()
+    done = False
     try:
         environ = variables(key, zone, local_zone(), project.environ, root=origin.lies or project.root, tree=tree)
         ports = project.ports_in(tree, environ, zone)
         settings = _settings(project, origin)
         missing = _missing(settings, ports, () if how.allow_missing else tuple(map(str, absent)))
         if missing and how.rebuild_environment:  # nothing is installed for a run that cannot be executed
-            _refuse(origin, missing)
+            raise not_as_it_was(origin, missing)
         kernel = _kernel(project, origin, key, ports, how)
         if how.strict_environment:
             missing += tuple(f"{each}; make it anew: --rebuild-env" for each in kernel.differences)
         if missing:
-            _refuse(origin, missing)
+            raise not_as_it_was(origin, missing)
         laid = lay(found, origin.store, tree)
         notes = (*_told(origin, settings), *laid.notes, *unpinned_of(trace), *listings_that_differ(trace, tree))
         job = job_of(origin.record, _step(origin, data, laid, settings), laid)
@@ -161,35 +153,25 @@ def reproduce(
         if on_ready is not None:
             on_ready(job)
         run = Run(Runner(ports).run(job, cancel=cancel, listener=listener), project.home)
+        done = True
     finally:
-        if not how.keep:
+        if not (how.keep and done):  # of what is refused nothing is left
             shutil.rmtree(tree, ignore_errors=True)
-    comparison = compare(
-        origin.side,
-        replace(side_of(run), places={str(tree): PROJECT}),
-        tolerance=how.tolerance,
+    second = replace(side_of(run), places={str(tree): PROJECT})
+    comparison = compare(origin.side, second, tolerance=how.tolerance)
+    ending = compare_endings(origin.record.verdict, run.record.verdict, comparison)
+    far = limited(reached(comparison), ending, comparison)
+    again = _Again(
+        origin=origin,
+        run=run,
+        tree=tree,
+        kernel=kernel,
+        missing=tuple(map(str, absent)),
+        notes=(*origin.beliefs, *notes),
+        ending="" if ending is None else ending.told,
     )
-    far = reached(comparison)
-    again = _Again(origin=origin, run=run, tree=tree, kernel=kernel, missing=tuple(map(str, absent)), notes=notes)
     stated = _stated(project, again, comparison, far)
-    return Reproduction(stated, run, comparison, far, tree if how.keep else None)
-
-
-def project_at(folder: Path, environ: Mapping[str, str]) -> Project:
-    """Return the project of a folder that takes the runs of a bundle; made where there is none yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    root = folder.resolve()
-    return Project(root, read_settings(root, environ), environ)
-
-
-def _refuse_altered(origin: Origin, *, anyway: bool) -> None:
-    if origin.verification.conclusion is Conclusion.ALTERED and not anyway:
-        faults = [check.told for check in origin.verification.checks if check.means is Conclusion.ALTERED]
-        raise IntegrityError(
-            f"run {origin.record.run_id} was altered, and is not executed again",
-            found="; ".join(faults),
-            hint="See `nbprod verify`. To execute what is there all the same: --anyway",
-        )
+    return Reproduction(stated, run, comparison, far, origin.verification, tree if how.keep else None)
 
 
 def _settings(project: Project, origin: Origin) -> StepSettings:
@@ -201,15 +183,6 @@ def _missing(settings: StepSettings, ports: Ports, absent: tuple[str, ...]) -> t
     """Return, in words, all that is not to be had."""
     unset = missing_secrets(settings.secrets, environ=ports.environ, root=ports.root, block=ports.block)
     return (*absent, *(f"secret {each}" for each in unset))
-
-
-def _refuse(origin: Origin, missing: tuple[str, ...]) -> NoReturn:
-    """Refuse with all that is missing at once."""
-    raise NotReproducible(
-        f"run {origin.record.run_id} cannot be executed again as it was, and nothing was started",
-        missing,
-        hint="Give what is missing as each line says; to go on without files: --allow-missing",
-    )
 
 
 def _told(origin: Origin, settings: StepSettings) -> Iterator[str]:
@@ -291,6 +264,7 @@ class _Again:
     kernel: _Kernel
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    ending: str
 
 
 def _stated(project: Project, again: _Again, comparison: Comparison, far: Reached) -> Reproduced:
@@ -304,6 +278,7 @@ def _stated(project: Project, again: _Again, comparison: Comparison, far: Reache
         second=run.id,
         second_record=second,
         level=None if far.level is Level.NONE else int(far.level),
+        ending=again.ending,
         normalisers=far.normalisers,
         verified=str(origin.verification.conclusion),
         environment=kernel.differences,

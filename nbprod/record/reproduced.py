@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,14 @@ LEVELS: Mapping[int, str] = {
     3: "its artifacts are the same as well, byte for byte or after a named normaliser",
 }
 
+_ABOUT: Mapping[int, tuple[str, ...]] = {
+    0: (),
+    1: ("scraps",),
+    2: ("scraps", "cells"),
+    3: ("scraps", "cells", "artifacts"),
+}
+"""What a level speaks of, by the names of `Reproduced.comparison`."""
+
 
 def level_text(level: int | None) -> str:
     """Return a level in plain words."""
@@ -40,6 +48,7 @@ class Reproduced:
         second: the run that executed it again.
         second_record: the digest of its record.
         level: how much came out the same (`LEVELS`); None: not even the ending did.
+        ending: how the endings compare, in words, where one of them was bad; empty where both were good.
         normalisers: names of the rules without which it would not have come so far.
         verified: what verifying the first run came to.
         environment: in what the environment differs from the first run's.
@@ -72,6 +81,22 @@ class Reproduced:
     at: datetime
     by: str
     host: str
+    ending: str = ""
+
+    @property
+    def told(self) -> str:
+        """How much came out the same in plain words: a bad ending before all else, and what there was nothing of."""
+        if self.level is None:
+            return f"{level_text(None)}{f': {self.ending}' if self.ending else ''}"
+        about = _ABOUT[self.level]
+        none = [name for name in about if not self.comparison.get(name)]
+        if not none and not self.ending:
+            return level_text(self.level)
+        same = ["outputs" if name == "cells" else name for name in about if name not in none]
+        parts = [self.ending or "it ends as the first run did"]
+        parts += [f"its {_listed(same)} are the same"] if same else []
+        parts += [f"there were no {_listed(none)} to compare"] if none else []
+        return f"L{self.level}: {'; '.join(parts)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the predicate."""
@@ -79,6 +104,7 @@ class Reproduced:
             "first": {"run": str(self.first), "record": str(self.first_record)},
             "second": {"run": str(self.second), "record": str(self.second_record)},
             "level": self.level,
+            "ending": self.ending,
             "normalisers": list(self.normalisers),
             "verified": self.verified,
             "environment": [each.to_json() for each in self.environment],
@@ -125,6 +151,7 @@ class Reproduced:
                 at=datetime.fromisoformat(told["at"]),
                 by=str(told["by"]),
                 host=str(told["host"]),
+                ending=str(told.get("ending", "")),
                 **lists,
                 **compared,
             )
@@ -136,3 +163,8 @@ def _level(told: object) -> int:
     if not isinstance(told, int) or isinstance(told, bool) or told not in LEVELS:
         raise ValueError(f"there is no level {told!r}")
     return told
+
+
+def _listed(words: Sequence[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

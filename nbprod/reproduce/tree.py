@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from nbprod.record.trace import Trace, path_from_text
 from nbprod.reproduce.needs import Need
 from nbprod.runner.touched import digest_names
 
-__all__ = ["Absent", "Bytes", "Found", "Laid", "below", "find", "lay", "listings_that_differ"]
+__all__ = ["Absent", "Bytes", "Found", "Laid", "below", "find", "lay", "listings_that_differ", "refuse_unread"]
 
 _SHORT = 12
 
@@ -105,13 +105,9 @@ def find(
         given: files and folders by the parameter or the path that names them.
 
     Raises:
-        CallerError: what was given is not what the run read, or nothing of that name was read.
+        CallerError: what was given is not what the run read.
         IntegrityError: what is kept as the list of a folder's files is none.
     """
-    names = {need.name for need in needs} | {need.path for need in needs}
-    if unknown := sorted(set(given) - names):
-        there = ", ".join(sorted({need.name or need.path for need in needs})) or "none"
-        raise CallerError(f"the run read no input {unknown[0]!r}", expected=f"one of: {there}")
     found: list[Found] = []
     absent: list[Absent] = []
     for need in needs:
@@ -121,6 +117,22 @@ def find(
         else:
             absent.append(where)
     return tuple(found), tuple(absent)
+
+
+def refuse_unread(given: Iterable[str], needs: Sequence[Need]) -> None:
+    """Refuse what is given and was not read.
+
+    Args:
+        given: names of parameters, or paths.
+        needs: what was read.
+
+    Raises:
+        CallerError: nothing of that name was read.
+    """
+    names = {need.name for need in needs} | {need.path for need in needs}
+    if unknown := sorted(set(given) - names):
+        there = ", ".join(sorted({need.name or need.path for need in needs})) or "none"
+        raise CallerError(f"the run read no input {unknown[0]!r}", expected=f"one of: {there}")
 
 
 def _look(need: Need, kept: Bytes, lies: Path | None, given: Path | None) -> Found | Absent:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbprod.verify.outcome import Check
+from nbprod.verify.outcome import Check, Outcome, Verification
 from nbprod.verify.policy import Policy
 from nbprod.verify.trust import Trust
 
-__all__ = ["Asked", "believed"]
+__all__ = ["Asked", "beliefs_in", "believed"]
+
+_STEP, _NAME = 2, "keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,4 +41,13 @@ def believed(trust: Trust) -> list[Check]:
     if trust.current is None or trust.pinned:
         return []
     told = f"the root key {trust.current.root[:16]} is believed, as none was named: compare it with what its owner says"
-    return [Check.beside(2, "keys", told)]
+    return [Check.beside(_STEP, _NAME, told)]
+
+
+def beliefs_in(found: Verification) -> tuple[str, ...]:
+    """Return what was believed on nobody's word where a run was verified, in words."""
+    return tuple(
+        check.told
+        for check in found.checks
+        if (check.step, check.name, check.outcome) == (_STEP, _NAME, Outcome.NOT_APPLICABLE)
+    )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from nbprod.attest.keyfile import Role
 from nbprod.digest import Digest
 from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger.events import RunReproduced
 from nbprod.ledger.ledger import StoredEvent
-from nbprod.record.reproduced import Reproduced, level_text
+from nbprod.record.ids import RunId
+from nbprod.record.reproduced import Reproduced
+from nbprod.record.run_record import RunRecord
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.said import Court
 from nbprod.verify.stored import lost
@@ -18,25 +21,34 @@ from nbprod.verify.stored import lost
 __all__ = ["check_reproductions"]
 
 _STEP, _NAME = 3, "reproduced"
+_EQUAL = "equal"
+"""The word for artifacts with the same bytes (`nbprod.diff.Outcome`)."""
 
 
-def check_reproductions(events: Sequence[StoredEvent], court: Court) -> Iterator[Check]:
-    """Compare what the ledger says of reproductions with their statements, and those with their signatures.
+def check_reproductions(
+    events: Sequence[StoredEvent], court: Court, record_of: Callable[[RunId], Digest | None]
+) -> Iterator[Check]:
+    """Compare what the ledger says of reproductions with their statements, and those with records and signatures.
 
     Args:
         events: of a run, in order.
         court: judges the signatures.
+        record_of: returns the digest of a run's record, as its end names it; None for what is not in this ledger.
     """
     seen: set[Digest] = set()
     for stored in events:
         if isinstance(event := stored.event, RunReproduced):
             yield (
-                _altered("a reproduction is told of twice") if event.statement in seen else _check(stored, event, court)
+                _altered("a reproduction is told of twice")
+                if event.statement in seen
+                else _check(stored, event, court, record_of)
             )
             seen.add(event.statement)
 
 
-def _check(stored: StoredEvent, event: RunReproduced, court: Court) -> Check:
+def _check(
+    stored: StoredEvent, event: RunReproduced, court: Court, record_of: Callable[[RunId], Digest | None]
+) -> Check:
     try:
         stated = Reproduced.from_bytes(court.store.get(event.statement))
     except NotFound:
@@ -47,13 +59,61 @@ def _check(stored: StoredEvent, event: RunReproduced, court: Court) -> Check:
         return _altered(str(error))
     told = RunReproduced.of(stated, event.run_id, event.statement, event.attestation)
     if replace(told, unknown=event.unknown) != event or event.run_id not in (stated.first, stated.second):
-        return _altered("a reproduction's statement says something else than the ledger")
-    what = f"run {stated.second.short} has executed run {stated.first.short} again: {level_text(stated.level)}"
+        fault: str | None = "a reproduction's statement says something else than the ledger"
+    else:
+        fault = _unlike(stated, event.run_id, court, record_of)
+    if fault is not None:
+        return _altered(fault)
+    what = f"run {stated.second.short} has executed run {stated.first.short} again: {stated.told}"
     if event.attestation is None:
         return Check.beside(_STEP, _NAME, f"{what}; this is not signed")
     return court.judge(
         _NAME, what, stored, attestation=event.attestation, statement=event.statement, roles=(Role.RUNNER,)
     ).check
+
+
+def _unlike(stated: Reproduced, own: RunId, court: Court, record_of: Callable[[RunId], Digest | None]) -> str | None:
+    """Return in what a statement is about other runs than the two whose ids it names; None if in nothing."""
+    records: list[RunRecord] = []
+    for which, run_id, digest in (
+        ("first", stated.first, stated.first_record),
+        ("second", stated.second, stated.second_record),
+    ):
+        # The second run is always of this ledger; the first may be a bundle's, whose ledger is another one.
+        try:
+            known = record_of(run_id)
+            if known != digest and (known is not None or run_id == own):
+                return f"a reproduction is stated of another record than the {which} run's: {digest.short}"
+            records.append(RunRecord.from_bytes(court.store.get(digest)))
+        except (NotFound, UnsupportedVersion):
+            continue  # of the run itself that is told elsewhere; the other one's may be in another store
+        except IntegrityError as error:
+            return f"of a reproduction's {which} run: {error}"
+        if records[-1].run_id != run_id:
+            return f"a reproduction names a record of another run as the {which} run's: {records[-1].run_id.short}"
+    if len(records) != 2:  # noqa: PLR2004 - the two runs
+        return None
+    return _of_others(stated, *records)
+
+
+def _of_others(stated: Reproduced, first: RunRecord, second: RunRecord) -> str | None:
+    if second.labels.reproduces != first.run_id:
+        return (
+            f"run {second.run_id.short} is stated to reproduce run {first.run_id.short}, and its record does not say so"
+        )
+    if first.request.source != second.request.source:
+        return f"run {second.run_id.short} executed another notebook than run {first.run_id.short}"
+    listed: Any = stated.comparison.get("artifacts")
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        return "a reproduction's statement lists no artifacts"
+    artifacts = [{each.name: each.digest for each in record.artifacts} for record in (first, second)]
+    told = {str(each.get("name")): str(each.get("outcome")) for each in listed}
+    if told.keys() != artifacts[0].keys() | artifacts[1].keys():
+        return "a reproduction is stated of other artifacts than those of the two records"
+    equal = [name for name, outcome in told.items() if outcome == _EQUAL]
+    if unlike := next((name for name in equal if artifacts[0].get(name) != artifacts[1].get(name)), None):
+        return f"artifact {unlike} is stated to be equal, and the two records name other bytes"
+    return None
 
 
 def _altered(told: str) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.attest.keyring import DEVELOPMENT
@@ -209,9 +210,15 @@ def _recorded(
         *judge_tombstones(buried, evidence.court(dossier.leaves.get)),
         *check_events(dossier, record),
         *(() if objects is None else check_second_endings(dossier.events, objects)),
-        *check_reproductions(dossier.events, evidence.court(dossier.leaves.get)),
+        *check_reproductions(dossier.events, evidence.court(dossier.leaves.get), partial(_record_in, evidence.ledger)),
     ]
     return signed, record, checks
+
+
+def _record_in(ledger: Ledger, run_id: RunId) -> Digest | None:
+    """Return the digest of a run's record as its end names it; None if it is not in a ledger."""
+    ends = (stored.event for stored in ledger.events(run_id))
+    return next((event.record for event in ends if isinstance(event, RunFinished)), None)
 
 
 def _unreadable(told: str) -> Check:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from nbprod.project import Project, Run, RunOptions
+from nbprod.project.export import export
 from nbprod.project.published import publish_step
+from nbprod.project.reproduce import Reproduction
 from tests.notebooks import PARAMETERS, project_in, write
 from tests.processes import MARK, nothing_survives
 
@@ -24,6 +26,8 @@ roots = ["tables"]
 notebook = "notebooks/work.ipynb"
 [tool.nbprod.steps.next]
 notebook = "notebooks/next.ipynb"
+[tool.nbprod.steps.frozen]
+notebook = "notebooks/frozen.ipynb"
 [tool.nbprod.steps.secretive]
 notebook = "notebooks/secretive.ipynb"
 secrets = ["NBPROD_TEST_TOKEN"]
@@ -52,16 +56,22 @@ import os
 from pathlib import Path
 glue('drawn', int.from_bytes(os.urandom(4), 'big'))
 print('fine')
+print('\\x1b[31mdrawn', os.urandom(4).hex())
 Path(output_dir, 'drawn.bin').write_bytes(os.urandom(8))
 """
 
 
 @dataclass(frozen=True)
 class Base:
-    """The project that is copied for each test, and its runs by name."""
+    """The project that is copied for each test, its runs by name, and those of them that were executed again there."""
 
     root: Path
     runs: dict[str, str]
+    again: dict[str, Reproduction]
+
+    def bundle(self, name: str) -> Path:
+        """Return the bundle of a run, with what it used."""
+        return self.root / f"{name}.nbprod.zip"
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ class Place:
 
     project: Project
     runs: dict[str, str]
+    again: dict[str, Reproduction]
 
     @property
     def root(self) -> Path:
@@ -92,6 +103,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
     (root / "notebooks" / "helper.py").write_text("def twice(value):\n    return 2 * value\n")
     declared = "from pathlib import Path\nrows: Path = Path('../data/rows.csv')\nalpha: float = 1.0\noutput_dir = '.'"
     write(root / "notebooks" / "work.ipynb", (declared, PARAMETERS), WORK, LEAVE)
+    # Beside a published step lies what was frozen with it, and nothing of the project.
+    write(root / "notebooks" / "frozen.ipynb", (declared, PARAMETERS), "import helper\ntable = rows.read_text()", LEAVE)
     write(
         root / "notebooks" / "next.ipynb",
         ("from pathlib import Path\nupstream: Path = Path('x')\noutput_dir: Path = Path('x')", PARAMETERS),
@@ -103,11 +116,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
     read = "from pathlib import Path\nlarge: str = '../data/large.bin'"
     write(root / "notebooks" / "large.ipynb", (read, PARAMETERS), "print(len(Path(large).read_bytes()))")
     runs: dict[str, str] = {}
-    environ = {"NBPROD_TEST_TOKEN": TOKEN, "NBPROD_WARM": "false"}
+    environ = {"NBPROD_TEST_TOKEN": TOKEN, "NBPROD_WARM": "true"}
     with nothing_survives() as mark, project_in(root, mark, SETTINGS, environ) as project:
 
         def run(name: str, what: str, **values: Any) -> Run:
             done = project.run_job(project.job(project.step(what), values, RunOptions()))
+            assert bool(done) is (name != "fails"), (name, done.reason)
             runs[name] = str(done.id)
             return done
 
@@ -116,11 +130,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
         run("secretive", "secretive")
         run("fails", str(root / "notebooks/fails.ipynb"))
         run("large", str(root / "notebooks/large.ipynb"))
-        publish_step(project, "work")
-        run("published", "work@1", rows=root / "data" / "rows.csv", alpha=3.0)
+        publish_step(project, "frozen")
+        run("published", "frozen@1", rows=root / "data" / "rows.csv", alpha=3.0)
         run("volatile", str(root / "notebooks/volatile.ipynb"))
+        found = {name: project.run(runs[name]).reproduce(project=project) for name in ("fails", "volatile")}
+        for name in ("next", "secretive", "volatile"):
+            export(project, project.run(runs[name]), root / f"{name}.nbprod.zip", upstream=True)
         project.close()
-        yield Base(root, runs)
+        yield Base(root, runs, found)
 
 
 @pytest.fixture
@@ -131,7 +148,7 @@ def place(base: Base, tmp_path: Path) -> Iterator[Place]:
         shutil.copytree(base.root, root, symlinks=True)
         project = Project.find(root, {**inherited(), MARK: mark, "NBPROD_TEST_TOKEN": TOKEN})
         try:
-            yield Place(project, base.runs)
+            yield Place(project, base.runs, base.again)
         finally:
             project.close()
             project.home.ledger.close()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import nbprod
-from nbprod.diff import Outcome
+from nbprod.diff import Level, Outcome, Reached
+from nbprod.diff.outputs import OutputChange
 from nbprod.digest import Digest
 from nbprod.errors import CallerError, Erased, IntegrityError, NotReproducible
 from nbprod.ledger.events import RunReproduced
@@ -21,10 +23,13 @@ from nbprod.project.verifying import Asked, Verifier
 from nbprod.record.ids import RunId
 from nbprod.record.parts import PartKind
 from nbprod.record.reproduced import Reproduced
-from nbprod.record.status import Status
+from nbprod.record.status import CellStatus, Status
+from nbprod.record.verdict import CellError, CellOutcome, Verdict
+from nbprod.reproduce.ending import Ending, compare_endings, limited
+from nbprod.runner.signed import keep_signed_statement
 from nbprod.verify import Conclusion
 from nbprod.verify import Outcome as Checked
-from tests.reproduce.conftest import Place
+from tests.reproduce.conftest import Base, Place
 
 pytestmark = pytest.mark.kernel
 
@@ -70,7 +75,7 @@ TEXT_OF_OUTPUT = b"inner"  # of the first run's output: what can be erased stand
 
 
 def test_what_is_drawn_anew_is_told_and_reaches_no_more_than_it_does(place: Place) -> None:
-    found = again(place, "volatile")
+    found = place.again["volatile"]
     assert found.level == 0
     assert [each.outcome for each in found.comparison.scraps] == [Outcome.DIFFERENT]
     assert found.reached.why_not
@@ -94,9 +99,59 @@ def test_a_published_step_is_executed_as_it_was_frozen(bare: Callable[[], Place]
 
 
 def test_a_run_that_failed_fails_in_the_same_way(place: Place) -> None:
-    found = again(place, "fails")
+    found = place.again["fails"]
     assert found.run.status is Status.FAILED
-    assert found.level == 3, found.reached.why_not
+    assert [each.outcome for each in found.comparison.cells] == [Outcome.EQUAL] * 3
+    assert found.level == 2  # it left no artifacts: none were compared
+    assert found.reached.why_not == ("it ended badly and left no artifacts: there is nothing more to compare",)
+    assert found.stated.told == (
+        "L2: it ended as failed as before, at cell 1, with the same error; its outputs are the same; "
+        "there were no scraps to compare"
+    )
+    with_file = replace(found.comparison, artifacts=place.again["volatile"].comparison.artifacts)
+    far = Reached(level=Level.ARTIFACTS, why_not=(), normalisers=())
+    assert limited(far, Ending(alike=True, told=""), with_file).level is Level.ARTIFACTS  # there was something
+
+
+def verdict(*cells: CellStatus, error: str = "ValueError", message: str = "no") -> Verdict:
+    """Return how a run ended; one is good where all its cells are."""
+    status = Status.SUCCEEDED if all(each is CellStatus.OK for each in cells) else Status.FAILED
+    raised = CellError(name=error, message=message)
+    return Verdict(
+        status=status,
+        reason="",
+        cells=tuple(
+            CellOutcome(cell=number, status=each, error=raised if each is CellStatus.FAILED else None)
+            for number, each in enumerate(cells)
+        ),
+    )
+
+
+OK, FAILED, LEFT = CellStatus.OK, CellStatus.FAILED, CellStatus.NOT_RUN
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        (verdict(OK, OK, OK), "it ended as succeeded, not as failed"),
+        (verdict(FAILED, LEFT, LEFT), "it ended as failed as well, but at cell 0, not at cell 1"),
+        (verdict(OK, LEFT, LEFT), "it ended as failed as well, but before cell 1, not at cell 1"),
+        (verdict(OK, FAILED, LEFT, error="OSError"), "it ended as failed as before, at cell 1, but with another error"),
+        (verdict(OK, FAILED, LEFT, message="x"), "it ended as failed as before, at cell 1, but with another error"),
+        (replace(verdict(OK, FAILED, LEFT), status=Status.TIMED_OUT), "it ended as timed_out, not as failed"),
+    ],
+    ids=["well", "another cell", "never began", "another error", "another message", "another ending"],
+)
+def test_a_run_that_ended_badly_in_another_way_reaches_no_level(place: Place, after: Verdict, told: str) -> None:
+    found = place.again["fails"].comparison
+    (cell,) = [each for each in found.cells if each.cell == 1]
+    another = replace(cell, outcome=Outcome.DIFFERENT, changes=(OutputChange(what="error"),))
+    found = replace(found, cells=(another,))
+    ending = compare_endings(verdict(OK, FAILED, LEFT), after, found)
+    assert ending == Ending(alike=False, told=told)
+    far = Reached(level=Level.ARTIFACTS, why_not=(), normalisers=())
+    assert limited(far, ending, found) == Reached(level=Level.NONE, why_not=(told,), normalisers=())
+    assert compare_endings(verdict(OK, OK), verdict(OK, OK), found) is None  # control
 
 
 def test_what_was_not_kept_is_taken_from_where_it_lies_or_named_before_anything_starts(place: Place) -> None:
@@ -178,7 +233,7 @@ def test_what_was_erased_is_not_executed_again(place: Place) -> None:
 
 
 def test_a_forged_statement_is_found(place: Place) -> None:
-    found = again(place, "fails")
+    found = place.again["fails"]
     ledger = place.project.home.ledger
     (event,) = reproductions(ledger, found.run.id)
     run_id = RunId(place.runs["fails"])
@@ -190,11 +245,50 @@ def test_a_forged_statement_is_found(place: Place) -> None:
     assert Verifier(place.project, Asked(seen=place.root / "seen")).run(found.run.id).conclusion is Conclusion.VERIFIED
 
 
+def others(place: Place) -> dict[str, Reproduced]:
+    """Statements, each false in one thing, that the runner's own key might be made to sign."""
+    told, fails = place.again["volatile"].stated, place.again["fails"].stated
+    same = {**told.comparison, "artifacts": [{"name": "drawn.bin", "outcome": "equal", "by": ""}]}
+    strange = {**told.comparison, "artifacts": [{"name": "other.bin", "outcome": "different", "by": ""}]}
+    return {
+        "sound": replace(told, notes=("said again",)),
+        "first record": replace(told, first_record=fails.first_record),
+        "second record": replace(told, second_record=fails.second_record),
+        "first run": replace(told, first=fails.first, first_record=fails.first_record),
+        "second run": replace(told, second=fails.second, second_record=fails.second_record),
+        "not linked": replace(told, second=fails.first, second_record=fails.first_record),
+        "itself": replace(told, second=told.first, second_record=told.first_record),
+        "equal": replace(told, comparison=same, level=3),
+        "other artifacts": replace(told, comparison=strange),
+        "no artifacts": replace(told, comparison={}),
+    }
+
+
+def test_a_signed_statement_about_other_records_is_found(base: Base, place: Place, tmp_path: Path) -> None:
+    for number, (what, stated) in enumerate(others(place).items()):
+        root = tmp_path / str(number)
+        shutil.copytree(base.root, root, symlinks=True)
+        project = nbprod.Project.find(root, place.project.environ)
+        data = stated.to_bytes()
+        signed = keep_signed_statement(data, project.home.store, str(project.keys))
+        assert signed is not None
+        digest = project.home.store.put(data)
+        for run_id in {stated.first, stated.second}:
+            project.home.ledger.append(RunReproduced.of(stated, run_id, digest, signed))
+            told = Verifier(project, Asked(seen=root / "seen")).run(run_id)
+            checks = [each for each in told.checks if each.name == "reproduced"]
+            if what == "sound":
+                assert {each.outcome for each in checks} == {Checked.PASSED}, checks
+            else:
+                assert checks[-1].means is Conclusion.ALTERED, (what, checks)
+        project.home.ledger.close()
+
+
 def test_a_ledger_made_anew_knows_what_was_reproduced(place: Place) -> None:
     from nbprod.ledger import open_ledger
     from nbprod.project.rebuild import rebuild
 
-    found = again(place, "fails")
+    found = place.again["fails"]
     shutil.rmtree(place.root / "new", ignore_errors=True)
     with_events = open_ledger(str(place.root / "new.db"))
     try:
@@ -206,9 +300,9 @@ def test_a_ledger_made_anew_knows_what_was_reproduced(place: Place) -> None:
 
 
 def test_the_statement_reads_back_and_nothing_else_does(place: Place) -> None:
-    found = again(place, "fails").stated
+    found = place.again["fails"].stated
     assert Reproduced.from_bytes(found.to_bytes()) == found
-    for spoilt in (b"{}", found.to_bytes().replace(b'"level":3', b'"level":9')):
+    for spoilt in (b"{}", found.to_bytes().replace(b'"level":2', b'"level":9')):
         with pytest.raises(IntegrityError):
             Reproduced.from_bytes(spoilt)
     assert Digest.parse(str(found.first_record)) == found.first_record

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -23,6 +24,8 @@ from nbprod.record.compare import compare_environments
 from nbprod.reproduce.virtual import install_command, make_environment, requirements
 from tests.reproduce.conftest import Place
 
+UV = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+"""The quicker installer, where it is there; else it is done by pip."""
 SPEC = {"argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python"}
 
 
@@ -51,7 +54,8 @@ def offline(tmp_path: Path) -> dict[str, str]:
     wheel(tmp_path / "wheels", "one", "1.0")
     wheel(tmp_path / "wheels", "one", "2.0")
     wheel(tmp_path / "wheels", "two", "0.1")
-    found = {"PIP_FIND_LINKS": str(tmp_path / "wheels"), "PIP_NO_INDEX": "1"}
+    found = {f"{tool}_FIND_LINKS": str(tmp_path / "wheels") for tool in ("PIP", "UV")}
+    found |= {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
     return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **found}
 
 
@@ -70,7 +74,7 @@ def test_an_environment_is_made_anew_with_the_same_key(offline: dict[str, str], 
     key = environment_of(made.python, SPEC, offline).key.to_json()
     assert [(each["name"], each["version"]) for each in key["distributions"]] == [("one", "1.0")]
     # From the key that was recorded there, the same key comes about elsewhere.
-    again = make_environment(key, tmp_path / "again", offline)
+    again = make_environment(key, tmp_path / "again", offline, uv=UV)  # and by the other installer
     assert compare_environments(key, environment_of(again.python, SPEC, offline).key.to_json()) == ()
     assert not make_environment(key, tmp_path / "again", {}).new  # it is there already
 
@@ -79,7 +83,7 @@ def test_what_no_index_has_is_told_and_nothing_half_made_is_used(offline: dict[s
     key = {"python": {"version": sys.version.split()[0]}, "distributions": [{"name": "three", "version": "1"}]}
     for _ in range(2):
         with pytest.raises(EnvironmentFault, match="three"):
-            make_environment(key, tmp_path / "made", offline)
+            make_environment(key, tmp_path / "made", offline, uv=UV)
 
 
 BACKEND = """

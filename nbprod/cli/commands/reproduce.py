@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from nbprod.cli.trusted import trust_options
+
 if TYPE_CHECKING:
     from nbprod.project import Project
-    from nbprod.project.origin import Origin
+    from nbprod.project.origin import Origin, Origins
     from nbprod.project.reproduce import How, Reproduction
+    from nbprod.verify import Asked
 
 __all__ = ["reproduce"]
 
@@ -33,6 +36,7 @@ __all__ = ["reproduce"]
 )
 @click.option("--allow-missing", is_flag=True, help="Go on without what is not to be had.")
 @click.option("--anyway", is_flag=True, help="Go on although the run was altered.")
+@trust_options
 @click.option("--strict-env", is_flag=True, help="Refuse where the environment is not the recorded one.")
 @click.option("--rebuild-env", is_flag=True, help="Install the recorded packages into an environment of their own.")
 @click.option(
@@ -56,6 +60,8 @@ def reproduce(
     inputs: tuple[str, ...],
     allow_missing: bool,
     anyway: bool,
+    root: str | None,
+    keys: BinaryIO | None,
     strict_env: bool,
     rebuild_env: bool,
     builds: tuple[str, ...],
@@ -76,7 +82,8 @@ def reproduce(
     from nbprod.cli.reproduced import show_reproduction  # noqa: PLC0415
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415
     from nbprod.diff import Tolerance  # noqa: PLC0415
-    from nbprod.project.reproduce import How  # noqa: PLC0415
+    from nbprod.project.prepared import How, prepare  # noqa: PLC0415
+    from nbprod.verify import Asked  # noqa: PLC0415
 
     if builds and not rebuild_env:
         raise click.UsageError("--build is for --rebuild-env.")
@@ -90,16 +97,27 @@ def reproduce(
         tolerance=Tolerance.parse(tolerances),
         keep=keep,
     )
+    asked = Asked(root=root, keys=None if keys is None else keys.read())
     reached: list[int] = []
-    with _opened(what, home, upstream=upstream) as (project, origins):
-        for origin in origins:
-            found = _execute(project, origin, how, quiet=as_json)
-            reached.append(-1 if found.level is None else found.level)
+    with _opened(what, home, asked, upstream=upstream) as found:
+        for origin, own in prepare(found.origins.runs, how):
+            done = _execute(found, origin, own, quiet=as_json)
+            reached.append(-1 if done.level is None else done.level)
             if as_json:
-                print_json(found.to_json())
+                print_json(done.to_json())
             else:
-                show_reproduction(output(), found, asked=level)
+                show_reproduction(output(), done, asked=level)
+        found.origins.remember()
     return 0 if min(reached) >= level else exit_codes.NOT_REPRODUCED
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What is to be executed again: the project that takes the new runs, the runs, and whom to tell that one begins."""
+
+    project: Project
+    origins: Origins
+    begins: Callable[[], None]
 
 
 def _given(inputs: tuple[str, ...]) -> dict[str, Path]:
@@ -113,39 +131,40 @@ def _given(inputs: tuple[str, ...]) -> dict[str, Path]:
 
 
 @contextmanager
-def _opened(what: str, home: Path | None, *, upstream: bool) -> Iterator[tuple[Project, Iterator[Origin]]]:
-    """Give the project that takes the new runs, and the runs to be executed again."""
+def _opened(what: str, home: Path | None, asked: Asked, *, upstream: bool) -> Iterator[_Opened]:
+    """Give what is to be executed again; if it is refused, nothing of a project made for it is left."""
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
+    from nbprod.project import Project  # noqa: PLC0415
     from nbprod.project.origin import origins_in, origins_of  # noqa: PLC0415
 
-    if what.endswith(".zip") or Path(what).is_file():
-        from nbprod.bundle import open_bundle  # noqa: PLC0415
-
-        with open_bundle(Path(what)) as bundle:
-            project = _taker(home)
-            yield project, origins_in(bundle, project.environ, upstream=upstream)
+    if not (what.endswith(".zip") or Path(what).is_file()):
+        if home is not None:
+            raise click.UsageError("--home is for bundles: a run of a project is executed again in that project.")
+        project = open_project()
+        run = finished_run(project, what)
+        yield _Opened(project, origins_of(project, run, asked, upstream=upstream), lambda: None)
         return
-    if home is not None:
-        raise click.UsageError("--home is for bundles: a run of a project is executed again in that project.")
-    project = open_project()
-    yield project, origins_of(project, finished_run(project, what), upstream=upstream)
+    from nbprod.bundle import open_bundle  # noqa: PLC0415
+    from nbprod.project.taker import Taker  # noqa: PLC0415
+
+    with open_bundle(Path(what)) as bundle:
+        if home is None and (here := Project.find()).exists():
+            yield _Opened(here, origins_in(bundle, os.environ, asked, upstream=upstream), lambda: None)
+            return
+        taker = Taker(home, os.environ)
+
+        def begins() -> None:
+            if taker.temporary and not taker.takes:
+                click.echo(f"There is no project here: the new runs are kept in {taker.project.root}", err=True)
+            taker.take()
+
+        try:
+            yield _Opened(taker.project, origins_in(bundle, os.environ, asked, upstream=upstream), begins)
+        finally:
+            taker.let_go()
 
 
-def _taker(home: Path | None) -> Project:
-    """Return the project that takes the runs of a bundle: the one that was named, or is here, or a new one."""
-    from nbprod.project import Project  # noqa: PLC0415
-    from nbprod.project.reproduce import project_at  # noqa: PLC0415
-
-    if home is None:
-        here = Project.find()
-        if here.exists():
-            return here
-        home = Path(tempfile.mkdtemp(prefix="nbprod-home-"))
-        click.echo(f"There is no project here: the new runs are kept in {home}", err=True)
-    return project_at(home, os.environ)
-
-
-def _execute(project: Project, origin: Origin, how: How, *, quiet: bool) -> Reproduction:
+def _execute(found: _Opened, origin: Origin, how: How, *, quiet: bool) -> Reproduction:
     from nbprod.cli.interrupts import Interrupts  # noqa: PLC0415
     from nbprod.cli.live import LiveRun  # noqa: PLC0415
     from nbprod.cli.screen import errors  # noqa: PLC0415
@@ -157,4 +176,11 @@ def _execute(project: Project, origin: Origin, how: How, *, quiet: bool) -> Repr
     live = LiveRun(console, lines=shown, bar=shown, stdout=None, stderr=None)
     interrupts = Interrupts(CancelToken(), live.say)
     with interrupts.caught(), live.shown(origin.record.request.step):
-        return again(project, origin, how, cancel=interrupts.token, listener=live)
+        return again(
+            found.project,
+            origin,
+            how,
+            cancel=interrupts.token,
+            listener=live,
+            on_ready=lambda _: found.begins(),
+        )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from nbprod.cli import exit_codes
+from nbprod.cli.trusted import trust_options
 
 if TYPE_CHECKING:
     from nbprod.project.verifying import Verifier
@@ -26,20 +26,10 @@ _SIGNS = {
 }
 
 
-def root_id(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """Return the id of a root key, if it is a whole one: a shorter one would make a sound log look altered."""
-    if text is not None and not re.fullmatch("[0-9a-f]{64}", text):
-        raise click.BadParameter("it takes all 64 digits of the key's id, as `nbprod keys list --json` tells them.")
-    return text
-
-
 @click.command()
 @click.argument("run", required=False, metavar="[RUN|STEP@VERSION|BUNDLE]")
 @click.option("--all", "everything", is_flag=True, help="Every event of the log and every run.")
-@click.option("--root", metavar="KEY", callback=root_id, help="The id of the root key that you trust, all 64 digits.")
-@click.option(
-    "--keys", type=click.File("rb"), help="A signed list of keys that you trust (`nbprod keys list --export`)."
-)
+@trust_options
 @click.option(
     "--checkpoint", "given", type=click.File("rb"), multiple=True, help="A checkpoint that was kept elsewhere."
 )
