@@ -11,6 +11,7 @@ from rich.console import Console
 from nbprod.cli.screen import text as escaped
 from nbprod.cli.values import moment, plain_text
 from nbprod.errors import NotFound
+from nbprod.printable import printable
 from nbprod.record.reproduced import level_text
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from nbprod.project.reproduce import Reproduction
     from nbprod.record.ids import RunId
 
-__all__ = ["reproduction_lines", "show_reproduction"]
+__all__ = ["reproduction_lines", "show_reproduction", "show_together"]
 
 _TOLD = 8
 """Lines of a difference that are shown; `--json` and `nbprod diff` have all."""
@@ -61,12 +62,10 @@ def show_reproduction(console: Console, found: Reproduction, *, asked: int) -> N
         console.print("\n[bold]Artifacts[/]")
     for each in compared.artifacts:
         _line(console, f"  {_safe(each.name):<52}", each.outcome, (each.by,) if each.by else (), _told(each))
-    reached = stated.level if stated.level is not None else -1
-    style = "red" if reached < asked else "yellow" if stated.ending else "green"
-    console.print(f"\n[bold {style}]{_safe(stated.told)}[/]", soft_wrap=True)
+    console.print(f"\n[bold {_style(found, asked)}]{_safe(stated.told)}[/]", soft_wrap=True)
     for reason in found.reached.why_not[:_MOST]:
         console.print(f"  no more, because: {_safe(reason)}", soft_wrap=True)
-    if reached < asked:
+    if _reached(found) < asked:
         console.print(f"Asked for was L{asked}.")
     if found.folder is not None:
         console.print(f"  folder  {_safe(str(found.folder))}", soft_wrap=True)
@@ -78,6 +77,28 @@ def _trust(found: Reproduction) -> str:
     later = "" if found.verification.covered else ", as far as checkpoints go: some of it is not yet covered by one"
     named = ", or name the one that you know: --root KEY" if found.beliefs else ""
     return f"{'; '.join((found.stated.verified, *found.beliefs))}{named}{later}"
+
+
+def show_together(console: Console, found: Sequence[Reproduction], *, asked: int) -> None:
+    """Show in a line for each what several came to, in the order in which they were executed.
+
+    Args:
+        console: where.
+        found: what came of each.
+        asked: the level that was asked for.
+    """
+    console.print(f"\n[bold]Together[/], {len(found)} runs")
+    for each in found:
+        told = f"[{_style(each, asked)}]{_safe(each.stated.told)}[/]"
+        console.print(f"  {_safe(each.run.step):<16} {each.stated.first.short}  {told}", soft_wrap=True)
+
+
+def _reached(found: Reproduction) -> int:
+    return -1 if found.level is None else found.level
+
+
+def _style(found: Reproduction, asked: int) -> str:
+    return "red" if _reached(found) < asked else "yellow" if found.stated.ending else "green"
 
 
 def _next(console: Console, found: Reproduction) -> None:
@@ -112,8 +133,6 @@ def _line(console: Console, head: str, outcome: Outcome, rules: Sequence[str], c
 
 
 def _cell_changes(cell: CellComparison) -> Iterable[str]:
-    from nbprod.printable import printable  # noqa: PLC0415 - `nbprod show` needs none of it
-
     for change in cell.changes:
         first, *more = printable(change.told).splitlines() or [""]
         yield f"{change.what}{': ' if first else ''}{first}"

@@ -15,7 +15,8 @@ from nbprod.project import Project, Run
 from nbprod.project.export import export
 from nbprod.project.lineage import lineage_of
 from nbprod.project.origin import origins_in, origins_of
-from nbprod.project.reproduce import project_at, reproduce
+from nbprod.project.reproduce import reproduce
+from nbprod.project.taker import Taker
 from nbprod.verify import Conclusion
 from tests.bundle.conftest import Exported, members_of
 from tests.processes import nothing_survives
@@ -30,8 +31,8 @@ def taker(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("taker")
     path = export(exported.project, exported.trained, folder / "alone.nbprod.zip").path
     with nothing_survives() as mark, open_bundle(path) as bundle:
-        project = project_at(folder / "home", {**inherited(), MARK: mark, "HOME": str(folder)})
-        (origin,) = origins_in(bundle, {"HOME": str(folder)}, upstream=True)
+        project = Taker(folder / "home", {**inherited(), MARK: mark, "HOME": str(folder)}).project
+        (origin,) = origins_in(bundle, {"HOME": str(folder)}, upstream=True).runs
         assert any(str(exported.prepared.id) in note and "not in the bundle" in note for note in origin.notes)
         found = reproduce(project, origin)
         assert found.run, found.run.reason
@@ -81,7 +82,7 @@ def test_it_can_be_executed_again_without_the_run_that_is_not_here(
     exported: Exported, taker: tuple[Project, Run]
 ) -> None:
     project, again = taker
-    (origin,) = origins_of(project, again, upstream=True)
+    (origin,) = origins_of(project, again, upstream=True).runs
     assert origin.verification.conclusion is Conclusion.VERIFIED
     assert [str(exported.prepared.id) in note for note in origin.notes] == [True]
     handed = {each.digest for each in again.record.request.inputs if each.run is not None}

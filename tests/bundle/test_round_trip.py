@@ -52,7 +52,10 @@ def test_a_machine_that_never_saw_the_ledger_verifies_it(exported: Exported, tmp
     assert first["covered"]
     assert {check["step"] for check in first["checks"]} == {1, 2, 3, 4, 5, 6}
     assert [path.name for path in home.rglob("*.json")]  # what was seen is remembered, in the home of who asked
-    assert elsewhere(home, "verify", str(exported.path)).returncode == 0
+    told = elsewhere(home, "verify", str(exported.path))
+    assert told.returncode == 0
+    assert f"train  {exported.trained.id}\n" in told.stdout
+    assert told.stdout.endswith("\nRuns: 2 verified.\n")
     wrong = elsewhere(home, "verify", str(exported.path), "--root", "0" * 64)
     assert wrong.returncode == BundleInvalid.exit_code
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from nbprod.cli.app import nbprod as application
 from nbprod.cli.reproduced import show_reproduction
 from nbprod.project.reproduce import Reproduction
+from nbprod.record.ids import RunId
 from tests.processes import MARK
 from tests.reproduce.conftest import TOKEN, Base, Place
 
@@ -47,7 +48,10 @@ def test_a_bundle_is_executed_again_with_what_it_used(base: Base, place: Place, 
     finally:
         gone.rename(base.root)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("L3: ") == 2
+    each, _, together = done.stdout.partition("\nTogether, 2 runs\n")
+    assert each.count("L3: ") == 2
+    told = [line.split()[:3] for line in together.splitlines()]
+    assert told == [[name, RunId(place.runs[name]).short, "L3:"] for name in ("work", "next")]
     assert "its outputs and artifacts are the same; there were no scraps to compare" in done.stdout  # of `next`
     assert "L3: its artifacts are the same as well" in done.stdout  # of `work`, which has scraps
     assert f"run {place.runs['work']} executed again as run " in done.stdout

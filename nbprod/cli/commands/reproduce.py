@@ -79,7 +79,7 @@ def reproduce(
     `verify` if the run cannot be trusted.
     """
     from nbprod.cli import exit_codes  # noqa: PLC0415 - `--help` must stay fast
-    from nbprod.cli.reproduced import show_reproduction  # noqa: PLC0415
+    from nbprod.cli.reproduced import show_reproduction, show_together  # noqa: PLC0415
     from nbprod.cli.screen import output, print_json  # noqa: PLC0415
     from nbprod.diff import Tolerance  # noqa: PLC0415
     from nbprod.project.prepared import How, prepare  # noqa: PLC0415
@@ -98,16 +98,19 @@ def reproduce(
         keep=keep,
     )
     asked = Asked(root=root, keys=None if keys is None else keys.read())
-    reached: list[int] = []
+    made: list[Reproduction] = []
     with _opened(what, home, asked, upstream=upstream) as found:
         for origin, own in prepare(found.origins.runs, how):
             done = _execute(found, origin, own, quiet=as_json)
-            reached.append(-1 if done.level is None else done.level)
+            made.append(done)
             if as_json:
                 print_json(done.to_json())
             else:
                 show_reproduction(output(), done, asked=level)
         found.origins.remember()
+    reached = [-1 if done.level is None else done.level for done in made]
+    if len(made) > 1 and not as_json:
+        show_together(output(), made, asked=level)
     return 0 if min(reached) >= level else exit_codes.NOT_REPRODUCED
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -12,7 +13,7 @@ from nbprod.cli.trusted import trust_options
 
 if TYPE_CHECKING:
     from nbprod.project.verifying import Verifier
-    from nbprod.verify import Asked, Verification
+    from nbprod.verify import Asked, Conclusion, Verification
 
 __all__ = ["verify"]
 
@@ -105,7 +106,8 @@ def verify(
     else:
         named_by = None if run is None else run.rpartition("@")[2]
         found = verifier.run(subject) if isinstance(subject, RunId) else verifier.version(subject, alias=named_by)
-        _show(found, as_json=as_json)
+        called = project.home.ledger.run(subject).step if isinstance(subject, RunId) else ""
+        _show(found, called=called, as_json=as_json)
         code = exit_codes.of_conclusion(found.conclusion)
     verifier.remember()
     return code
@@ -123,41 +125,51 @@ def _verify_bundle(path: Path, asked: Asked, *, as_json: bool) -> int:
     from nbprod.verify import Conclusion  # noqa: PLC0415
     from nbprod.verify.bundled import BundleVerifier  # noqa: PLC0415
 
-    worst, order = Conclusion.VERIFIED, list(Conclusion)
+    found: list[Conclusion] = []
     with open_bundle(path) as bundle:
         verifier = BundleVerifier(bundle, asked, os.environ)
-        for found in verifier.all():
-            worst = min(worst, found.conclusion, key=order.index)
-            _show(found, as_json=as_json)
+        for entry, verified in zip(bundle.index.runs, verifier.all(), strict=True):
+            found.append(verified.conclusion)
+            _show(verified, called=entry.step, as_json=as_json)
+        worst = min(found, key=list(Conclusion).index)
         if worst is Conclusion.VERIFIED:
             verifier.remember()
+    if len(found) > 1 and not as_json:
+        click.echo(f"Runs: {_counted(Counter(found))}{'' if asked.reads else _UNREAD}.")
     return exit_codes.of_conclusion(worst)
+
+
+_UNREAD = "; the bytes that they name were not looked at"
+
+
+def _counted(counts: Counter[Conclusion]) -> str:
+    from nbprod.verify import Conclusion  # noqa: PLC0415
+
+    return ", ".join(f"{counts[each]} {each}" for each in Conclusion if each in counts) or "none"
 
 
 def _show_all(verifier: Verifier, *, reads: bool, as_json: bool) -> int:
     from nbprod.cli.progress import counting  # noqa: PLC0415
     from nbprod.verify import Conclusion  # noqa: PLC0415
 
-    counts: dict[Conclusion, int] = {}
+    counts: Counter[Conclusion] = Counter()
     worst, waiting = Conclusion.VERIFIED, 0
     order = list(Conclusion)
     with counting("runs verified") as (looked,):
         for number, found in enumerate(verifier.all(looked)):
             worst = min(worst, found.conclusion, key=order.index)
             if number:
-                counts[found.conclusion] = counts.get(found.conclusion, 0) + 1
+                counts[found.conclusion] += 1
                 waiting += not found.covered
             if as_json or not number or not found:
                 _show(found, as_json=as_json)
     if not as_json:
-        told = ", ".join(f"{counts[each]} {each}" for each in Conclusion if each in counts) or "none"
         late = f"; {waiting} not yet covered by a checkpoint" if waiting else ""
-        unread = "" if reads else "; the bytes that they name were not looked at"
-        click.echo(f"Runs: {told}{late}{unread}.")
+        click.echo(f"Runs: {_counted(counts)}{late}{'' if reads else _UNREAD}.")
     return exit_codes.of_conclusion(worst)
 
 
-def _show(found: Verification, *, as_json: bool) -> None:
+def _show(found: Verification, *, called: str = "", as_json: bool) -> None:
     from nbprod.cli.screen import output  # noqa: PLC0415
     from nbprod.cli.screen import text as escaped  # noqa: PLC0415
     from nbprod.cli.values import plain_text  # noqa: PLC0415
@@ -166,7 +178,7 @@ def _show(found: Verification, *, as_json: bool) -> None:
         _print_line(found.to_json())
         return
     console = output()
-    console.print(f"[bold]{escaped(found.subject)}[/]")
+    console.print(f"[bold]{escaped(plain_text(f'{called}  {found.subject}'.strip()))}[/]")
     for check in found.checks:
         word, style = _SIGNS[check.outcome]
         console.print(
