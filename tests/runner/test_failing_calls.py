@@ -223,24 +223,45 @@ def test_each_call_that_fails_in_its_turn(case: Case, name: str) -> None:
                 end = case.judge(code, f"{name} {number} {error}")
                 if injected:
                     count.add(end)
+                    assert code or name != "fsync", f"fsync {number} {error}: what is not on the disk is not done"
                 else:
                     assert end == "succeeded"
     case.whole()
 
 
+LARGE = ("glue('large', f'{n} ' * 1_000_000)", "open(output_dir + '/model.bin', 'w').write(str(n) * 3_000_000)")
+
+
 @pytest.mark.torture
 @pytest.mark.timeout(3500)
 def test_writes_that_are_cut_short(case: Case) -> None:
-    """A limit to the size of files: a write takes what fits, the next one fails. It holds for the kernels, too."""
+    """A limit to the size of files: a write takes what fits, the next one fails. It holds for the kernels, too.
+
+    It lies somewhere between the size that the ledger has and that of the largest file of a run. The project is as it
+    was before each: a ledger that grows would leave no room for its next run's start.
+    """
+    write(case.project.root / "keep.ipynb", *CELLS[:2], *LARGE)
     case.calls()
+    home = case.project.home.folder
+    before = shutil.copytree(home, home.with_name("before"))
+    sizes = [path.stat().st_size for path in before.rglob("*") if path.is_file()]
+    least = max(path.stat().st_size for path in before.glob("ledger.db*"))
+    assert least < max(sizes) / 4
     dice = random.Random(1)
     times = int(os.environ.get("TORTURE_SHORT_WRITES", "300"))
+    known = set(case.known)
     with counting("runs whose writes are cut short at any size", times, seed=1) as count:
         for _ in range(times):
-            limit = int(2 ** dice.uniform(6, 20))
+            shutil.rmtree(home)
+            shutil.copytree(before, home)
+            case.known = set(known)
+            limit = int(least * (3 * max(sizes) / least) ** dice.uniform(-0.1, 1.0))
             code, _ = case.run(prepare=lambda pid, limit=limit: _limit(pid, limit))  # type: ignore[misc]
             count.add(case.judge(code, f"limit {limit}"))
-    case.whole()
+            case.whole()
+            case.project.home.ledger.close()
+    assert count.came.get("refused before it began", 0) < times / 2, "most runs get somewhere"
+    assert len(count.came) > 1, "the control: not all meet it alike"
 
 
 def _limit(pid: int, size: int) -> None:

@@ -76,7 +76,8 @@ def mark_of(project: Project) -> str:
 
 def settle(project: Project) -> None:
     """Let keepers and closers do their work; whatever they could not do, recovery does after the lease."""
-    assert eventually(lambda: not marked(mark_of(project)), 20.0), "something of a killed runner's runs is left"
+    left = [] if eventually(lambda: not marked(mark_of(project)), 90.0) else map(command_of, marked(mark_of(project)))
+    assert not left, f"something of a killed runner's runs is left: {list(left)}"
     recover(project)
 
 
