@@ -84,7 +84,8 @@ def settle(project: Project) -> None:
 def recover(project: Project) -> list[RunId]:
     ledger = project.home.ledger
     for row in ledger.runs(RunQuery(running=True)):
-        ledger.renew(row.run_id, lease_seconds=0.01)  # as if 30 s had passed
+        for fence in range(4):  # of whoever tried to close it last
+            ledger.renew(row.run_id, lease_seconds=0.01, fence=fence)  # as if 30 s had passed
     time.sleep(0.05)
     return project.recover()
 
