@@ -353,7 +353,7 @@ def test_a_schema_that_is_no_text_any_more_is_told(path: Path, ledger: Ledger) -
     ledger.append(started(new_id()))
     ledger.close()
     data = path.read_bytes()
-    path.write_bytes(data.replace(b"CREATE TABLE run_tags", b"CREATE TABLX run_t\xe5gs"))
+    path.write_bytes(data.replace(b"CREATE TABLE run_tags", b"CREATE TABL\xe5 run_tags"))
     with pytest.raises((IntegrityError, LedgerUnavailable)):
         list(ledger.events())
     ledger.close()
