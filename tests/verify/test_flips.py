@@ -195,6 +195,22 @@ def test_bits_flipped_at_random_in_the_ledger_s_file(base: Base, place: Place, f
         flip_in_ledger(place, base.runs["good"], flips, count, flips)
 
 
+def test_a_row_that_its_index_knows_by_another_name_is_told(base: Base, place: Place) -> None:
+    """As one bit that flips in a row, and not in the index that leads to it."""
+    run = base.runs["good"]
+    place.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    home = place.project.home
+    home.ledger.close()
+    path = home.folder / "ledger.db"
+    data = path.read_bytes()
+    path.write_bytes(data.replace(f"{run}RunTagged".encode(), f'{run[:12]}"{run[13:]}RunTagged'.encode()))
+    with pytest.raises(IntegrityError, match="its index names another run"):
+        place.verify(run)
+    home.ledger.close()
+    path.write_bytes(data)
+    assert place.verify(run)  # positive control
+
+
 @pytest.mark.parametrize("times", [5, pytest.param(143, marks=pytest.mark.torture)])
 def test_no_false_alarm(base: Base, place: Place, times: int) -> None:
     """Each of the seven runs, again and again, between events that people add and checkpoints."""
