@@ -101,9 +101,9 @@ def test_a_server_killed_again_and_again_loses_no_run(project: Path, write, tmp_
                 server = LocalServer(tmp_path / "prefect", os.environ, port=port)
                 server.wait()
                 count.add("killed")
-        (project / "go").touch()
-        assert flow.wait(240) == 0, (project / "said").read_text()
-        looked_at(project, server)
+            (project / "go").touch()
+            assert flow.wait(240) == 0, (project / "said").read_text()
+            looked_at(project, server)
 
 
 def looked_at(root: Path, server: LocalServer) -> None:
