@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import ColumnElement
 
-from nbprod.errors import NbprodError
+from nbprod.errors import IntegrityError, NbprodError
 from nbprod.ledger.events import RunFinished, RunStarted
 
 __all__ = ["READ", "WRITE", "Connections", "Database", "Network", "Undecided"]
@@ -234,6 +234,9 @@ class Connections:
             yield
         except SQLAlchemyError as error:
             raise self._database.fault(error) from error
+        except UnicodeDecodeError as error:  # of a damaged schema, which SQLite's own message quotes
+            told = f"the ledger {self._database.url} holds what is no text"
+            raise IntegrityError(told, expected="UTF-8", found=str(error)[:200]) from error
 
 
 class Undecided(SQLAlchemyError):

@@ -65,7 +65,7 @@ class SqlLog:
         found = connection.execute(query.order_by(events.c.seq).limit(_BATCH)).all()
         if not found:
             return size, after, False
-        hashes = [leaf_hash(row.body.encode()) for row in found]
+        hashes = [leaf_hash(_body(row)) for row in found]
         rows = [
             {"idx": size + place, "seq": row.seq, "hash": hashed.hex()}
             for place, (row, hashed) in enumerate(zip(found, hashes, strict=True))
@@ -162,13 +162,29 @@ def _leaves() -> Select[Any]:
     return select(log_leaves.c.idx, log_leaves.c.seq, log_leaves.c.hash, *beside).select_from(joined)
 
 
+def _body(row: Any) -> bytes:
+    """Return an event's body as it is kept.
+
+    Raises:
+        IntegrityError: there is none.
+    """
+    if not isinstance(row.body, str):
+        raise IntegrityError(
+            f"event {row.seq} of the ledger is damaged",
+            expected="its body",
+            found=repr(row.body)[:100],
+            hint="Keep a copy of the ledger before anything else; `PRAGMA integrity_check` tells what is damaged",
+        )
+    return row.body.encode()
+
+
 def leaf_of_row(row: Any) -> Leaf:
     """Return the leaf that a row of leaves, with its event, holds."""
     return Leaf(
         index=row.idx,
         seq=row.seq,
         hash=_hash_or_none(row.hash),
-        body=None if row.body is None else row.body.encode(),
+        body=None if row.body is None else str(row.body).encode(),  # damage may have made a number of it
         about={name: getattr(row, name) for name in ("run_id", "step", "kind", "at")},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,9 @@ from nbprod.store import Store
 
 __all__ = ["keep_signed", "keep_signed_statement", "runner_key"]
 
+_PAUSES = (0.02, 0.2)
+"""Seconds before a key that the system would not hand out is asked for again."""
+
 
 def runner_key(folder: str | None) -> PrivateKey | None:
     """Return the key that signs records; None where there is none to be had: the run goes on, unsigned.
@@ -29,10 +33,19 @@ def runner_key(folder: str | None) -> PrivateKey | None:
     """
     if folder is None:
         return None
-    try:
-        return Keyring(Path(folder)).signer(Role.RUNNER).key
-    except EnvironmentFault:  # `nbprod doctor` tells why, and `nbprod verify` that it is unsigned
-        return None
+    for pause in (*_PAUSES, None):
+        try:
+            return Keyring(Path(folder)).signer(Role.RUNNER).key
+        except EnvironmentFault as fault:
+            if pause is None or not _may_pass(fault.__cause__):
+                break  # `nbprod doctor` tells why, and `nbprod verify` that it is unsigned
+            time.sleep(pause)
+    return None
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Say whether the key may be read in a moment: a run without its signature stays so for ever."""
+    return isinstance(cause, OSError) and not isinstance(cause, PermissionError)
 
 
 def keep_signed(record: RunRecord, data: bytes, digest: Digest, store: Store, folder: str | None) -> Digest | None:

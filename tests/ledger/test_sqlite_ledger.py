@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from nbprod.errors import InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
+from nbprod.errors import IntegrityError, InternalError, LedgerUnavailable, SettingsError, UnsupportedVersion
 from nbprod.ledger import Ledger, RunQuery, open_ledger
 from nbprod.ledger.audit import audit
 from nbprod.ledger.events import RunEvent, RunNamed, StepPublished, StepReviewed
@@ -347,6 +347,18 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(path: Path, ledger:
         assert raw.execute("SELECT body FROM events ORDER BY seq LIMIT 3").fetchall() == bodies
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             raw.execute("DELETE FROM events")
+
+
+def test_a_schema_that_is_no_text_any_more_is_told(path: Path, ledger: Ledger) -> None:
+    ledger.append(started(new_id()))
+    ledger.close()
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"CREATE TABLE run_tags", b"CREATE TABL\xe5 run_tags"))
+    with pytest.raises((IntegrityError, LedgerUnavailable)):
+        list(ledger.events())
+    ledger.close()
+    path.write_bytes(data)
+    assert len(list(ledger.events())) == 1  # positive control
 
 
 def test_a_newer_schema_is_refused(path: Path, ledger: Ledger, raw: sqlite3.Connection) -> None:

@@ -147,12 +147,12 @@ class Case:
 
     def calls(self) -> dict[str, int]:
         """Count the calls of a run in which all goes well: the fewer of two, as SQLite's vary with its log's length."""
-        assert self.run()[0] == 0  # makes what is made once: keys, ledger, folders
-        logs = [self.run()[1], self.run()[1]]
-        ledger = self.project.home.ledger
-        self.known = {row.run_id for row in ledger.runs(RunQuery())}
-        ledger.close()  # each runner shall be alone with it: SQLite does more where nobody else has it open
-        return {name: min(len(re.findall(rf"^{name}\(", log, re.MULTILINE)) for log in logs) for name in ERRORS}
+        logs = []
+        for _ in range(3):  # the first one makes what is made once: keys, ledger, folders
+            code, log = self.run()
+            assert self.judge(code, "no fault") == "succeeded"
+            logs.append(log)
+        return {name: min(len(re.findall(rf"^{name}\(", log, re.MULTILINE)) for log in logs[1:]) for name in ERRORS}
 
     def judge(self, code: int, told: str) -> str:
         """Let what is left over be closed; return the end of the run, which is what is recorded."""
@@ -167,7 +167,7 @@ class Case:
             assert found.conclusion is Conclusion.VERIFIED, (told, found)
             self.known.add(row.run_id)
         end = str(rows[0].status) if rows else "refused before it began"
-        ledger.close()
+        ledger.close()  # each runner shall be alone with it: SQLite does more where nobody else has it open
         if code == 0:
             assert end == "succeeded", f"{told}: the command said that all went well, and it is {end}"
         return end
@@ -223,24 +223,45 @@ def test_each_call_that_fails_in_its_turn(case: Case, name: str) -> None:
                 end = case.judge(code, f"{name} {number} {error}")
                 if injected:
                     count.add(end)
+                    assert code or name != "fsync", f"fsync {number} {error}: what is not on the disk is not done"
                 else:
                     assert end == "succeeded"
     case.whole()
 
 
+LARGE = ("glue('large', f'{n} ' * 1_000_000)", "open(output_dir + '/model.bin', 'w').write(str(n) * 3_000_000)")
+
+
 @pytest.mark.torture
 @pytest.mark.timeout(3500)
 def test_writes_that_are_cut_short(case: Case) -> None:
-    """A limit to the size of files: a write takes what fits, the next one fails. It holds for the kernels, too."""
+    """A limit to the size of files: a write takes what fits, the next one fails. It holds for the kernels, too.
+
+    It lies somewhere between the size that the ledger has and that of the largest file of a run. The project is as it
+    was before each: a ledger that grows would leave no room for its next run's start.
+    """
+    write(case.project.root / "keep.ipynb", *CELLS[:2], *LARGE)
     case.calls()
+    home = case.project.home.folder
+    before = shutil.copytree(home, home.with_name("before"))
+    sizes = [path.stat().st_size for path in before.rglob("*") if path.is_file()]
+    least = max(path.stat().st_size for path in before.glob("ledger.db*"))
+    assert least < max(sizes) / 4
     dice = random.Random(1)
     times = int(os.environ.get("TORTURE_SHORT_WRITES", "300"))
+    known = set(case.known)
     with counting("runs whose writes are cut short at any size", times, seed=1) as count:
         for _ in range(times):
-            limit = int(2 ** dice.uniform(6, 20))
+            shutil.rmtree(home)
+            shutil.copytree(before, home)
+            case.known = set(known)
+            limit = int(least * (3 * max(sizes) / least) ** dice.uniform(-0.1, 1.0))
             code, _ = case.run(prepare=lambda pid, limit=limit: _limit(pid, limit))  # type: ignore[misc]
             count.add(case.judge(code, f"limit {limit}"))
-    case.whole()
+            case.whole()
+            case.project.home.ledger.close()
+    assert count.came.get("refused before it began", 0) < times / 2, "most runs get somewhere"
+    assert len(count.came) > 1, "the control: not all meet it alike"
 
 
 def _limit(pid: int, size: int) -> None:

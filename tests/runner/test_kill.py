@@ -76,14 +76,16 @@ def mark_of(project: Project) -> str:
 
 def settle(project: Project) -> None:
     """Let keepers and closers do their work; whatever they could not do, recovery does after the lease."""
-    assert eventually(lambda: not marked(mark_of(project)), 20.0), "something of a killed runner's runs is left"
+    left = [] if eventually(lambda: not marked(mark_of(project)), 90.0) else map(command_of, marked(mark_of(project)))
+    assert not left, f"something of a killed runner's runs is left: {list(left)}"
     recover(project)
 
 
 def recover(project: Project) -> list[RunId]:
     ledger = project.home.ledger
     for row in ledger.runs(RunQuery(running=True)):
-        ledger.renew(row.run_id, lease_seconds=0.01)  # as if 30 s had passed
+        for fence in range(4):  # of whoever tried to close it last
+            ledger.renew(row.run_id, lease_seconds=0.01, fence=fence)  # as if 30 s had passed
     time.sleep(0.05)
     return project.recover()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -13,14 +14,15 @@ import pytest
 
 from nbprod.attest.bundle import from_lines
 from nbprod.attest.dsse import IN_TOTO, Envelope
-from nbprod.attest.keyring import Keyring
+from nbprod.attest.keyring import HeldKey, Keyring
 from nbprod.attest.provenance import PROVENANCE_TYPE
-from nbprod.errors import SignatureInvalid
+from nbprod.errors import EnvironmentFault, SignatureInvalid
 from nbprod.ledger.events import RunFinished
 from nbprod.project import Project, Run, RunOptions
 from nbprod.project.doctor import Health, examine
 from nbprod.project.upkeep import check
 from nbprod.record.status import Status
+from nbprod.runner.signed import runner_key
 from tests.notebooks import PARAMETERS, project_in, write
 from tests.processes import nothing_survives
 from tests.records import a_record
@@ -106,6 +108,25 @@ def test_without_a_key_runs_work_and_are_unsigned(project: Project, what: str, t
         assert found.health is Health.WARN
     finally:
         other.close()
+
+
+@pytest.mark.parametrize(("error", "signs"), [(errno.EMFILE, True), (errno.EIO, True), (errno.EACCES, False)])
+def test_a_key_that_cannot_be_read_for_a_moment_signs_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, *, signs: bool
+) -> None:
+    key = Keyring(tmp_path).development().key
+    find = Keyring.find
+    faults = [OSError(error, "no")]
+
+    def fails_once(ring: Keyring, name: str) -> HeldKey | None:
+        if faults:
+            raise EnvironmentFault("the key cannot be read") from faults.pop()
+        return find(ring, name)
+
+    monkeypatch.setattr(Keyring, "find", fails_once)
+    found = runner_key(str(tmp_path))
+    assert (found is not None) is signs
+    assert runner_key(str(tmp_path)).public == key.public  # type: ignore[union-attr]  # the control: it was for once
 
 
 def test_signing_takes_next_to_nothing_of_a_start() -> None:

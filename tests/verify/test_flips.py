@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,6 +194,27 @@ def flip_in_ledger(place: Place, run: str, flips: int, count: Count, seed: int) 
 def test_bits_flipped_at_random_in_the_ledger_s_file(base: Base, place: Place, flips: int) -> None:
     with counting("random bit flips in the ledger's database file", flips, seed=flips) as count:
         flip_in_ledger(place, base.runs["good"], flips, count, flips)
+
+
+def test_an_index_that_knows_a_row_by_another_name_is_told(base: Base, place: Place) -> None:
+    """As one bit that flips in the middle of an index: what is sought still leads there."""
+    run = base.runs["good"]
+    place.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    home = place.project.home
+    home.ledger.close()
+    path = home.folder / "ledger.db"
+    data = path.read_bytes()
+    told = []
+    for found in re.finditer(run.encode(), data):
+        path.write_bytes(data[: found.start() + 12] + b'"' + data[found.start() + 13 :])
+        try:
+            told += [check.told for check in place.verify(run).checks]
+        except NbprodError as error:
+            told.append(str(error))
+        home.ledger.close()
+    assert any("its index names another run" in each for each in told)
+    path.write_bytes(data)
+    assert place.verify(run)  # positive control
 
 
 @pytest.mark.parametrize("times", [5, pytest.param(143, marks=pytest.mark.torture)])
