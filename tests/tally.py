@@ -88,8 +88,9 @@ def write_results(path: Path) -> None:
     lines = [HEAD, tuple("---" for _ in HEAD), *(rows[name] for name in sorted(rows))]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     path.write_text(
-        "# Fault figures\n\nWritten by `make torture`: the last time that each was counted in full. Each test has its"
-        " positive control\nin the same file; `FAILED` says that something else came of it than should.\n\n"
+        "# Fault figures\n\nWritten by `make torture`: what came of each when it was counted last. A row that reached"
+        " what was\nwanted is counted in full; one that reached less, or says `FAILED`, is not: something else came of"
+        " it than\nshould, or it was not counted to its end. Each test has its positive control in the same file.\n\n"
         f"{table}\n",
         "utf-8",
     )

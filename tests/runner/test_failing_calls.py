@@ -248,7 +248,7 @@ def test_writes_that_are_cut_short(case: Case) -> None:
     least = max(path.stat().st_size for path in before.glob("ledger.db*"))
     assert least < max(sizes) / 4
     dice = random.Random(1)
-    times = int(os.environ.get("TORTURE_SHORT_WRITES", "300"))
+    times = int(os.environ.get("TORTURE_SHORT_WRITES", "100"))
     known = set(case.known)
     with counting("runs whose writes are cut short at any size", times, seed=1) as count:
         for _ in range(times):

@@ -88,12 +88,12 @@ def test_runs_in_a_row_leave_nothing(forking: Project) -> None:
 @pytest.mark.torture
 @pytest.mark.timeout(3500)
 def test_a_thousand_runs_in_a_row_leave_nothing_and_are_verified(forking: Project) -> None:
-    nothing_grows(forking, 1000)
-    make_checkpoint(forking)
-    verifier = Verifier(forking, Asked(seen=forking.root / "seen.json"))
-    log, *runs = verifier.all()
-    assert log
     with counting("clean runs, each verified", 1000) as count:
+        nothing_grows(forking, 1000)
+        make_checkpoint(forking)
+        verifier = Verifier(forking, Asked(seen=forking.root / "seen.json"))
+        log, *runs = verifier.all()
+        assert log
         for found in runs:
             assert found, found
             count.add("verified")
