@@ -37,14 +37,14 @@ def brief(seconds: float | None) -> str:
     return "failed" if seconds is None else f"{seconds:.2f} s"
 
 
-def warm(workload: Workload, folder: Path, rounds: int, memory_rounds: int) -> Result:
+def warm(workload: Workload, folder: Path, rounds: int, memory_rounds: int, warming: int = WARMING) -> Result:
     """Measure one workload in warm processes, the tools in turns."""
     notebook = write(workload, folder)
     with ExitStack() as stack:
         every = [*TOOLS, *OTHERS]
         tools = [stack.enter_context(Tool(name, notebook, folder / workload.name / name)) for name in every]
         for tool in tools:
-            for _ in range(WARMING):
+            for _ in range(warming):
                 tool.execute()
         seconds: dict[str, list[float | None]] = {name: [] for name in every}
         for number in range(rounds):
@@ -66,8 +66,8 @@ def warm(workload: Workload, folder: Path, rounds: int, memory_rounds: int) -> R
     )
 
 
-def cold_processes(folder: Path, rounds: int) -> list[Cold]:
-    """Measure imports and notebooks by command lines, in turns."""
+def cold_processes(folder: Path, rounds: int, *, quick: bool = False) -> list[Cold]:
+    """Measure imports and notebooks by command lines, in turns; if quick, without pandas and scikit-learn."""
     folder.mkdir()
     (folder / "pyproject.toml").write_text("[tool.nbprod]\n", "utf-8")
     trivial, science = (str(write(WORKLOADS[name], folder)) for name in ("trivial", "science"))
@@ -87,13 +87,17 @@ def cold_processes(folder: Path, rounds: int) -> list[Cold]:
             "script": [python, str(script)],
         },
     }
+    notebooks = (("trivial", trivial), ("science", science))
+    if quick:
+        notebooks = notebooks[:1]
+        commands = {what: by_tool for what, by_tool in commands.items() if "script" not in by_tool}
     found = []
     for what, by_tool in commands.items():
         say(f"  {what}")
         seconds = _in_turns(by_tool, folder, rounds)
         found.append(Cold(what=what, seconds=seconds))
     warming = [python, "-m", "nbprod", "warm"]
-    for what, notebook in (("trivial", trivial), ("science", science)):
+    for what, notebook in notebooks:
         say(f"  {what}, with `nbprod warm start`")
         cold([*warming, "start", notebook], folder)
         try:
@@ -140,9 +144,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = []
         for name in names:
             say(f"{WORKLOADS[name].about}")
-            results.append(warm(WORKLOADS[name], Path(folder), rounds, memory_rounds))
+            warming = 1 if options.quick else WARMING
+            results.append(warm(WORKLOADS[name], Path(folder), rounds, memory_rounds, warming))
         say("cold processes")
-        colds = cold_processes(Path(folder) / "cold", rounds)
+        colds = cold_processes(Path(folder) / "cold", rounds, quick=options.quick)
     print(table(results))
     print(others_table(results))
     print(cold_table(colds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,10 +18,21 @@ _READ_ONLY = ("http", "https", "github", "data")
 
 def shown_url(url: str) -> str:
     """Return an address as it may be kept and shown: without user, password, query and fragment."""
-    parts = urlsplit(url)
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{scheme}://…"
     # In github://org:repo@branch/path what stands before the @ is no credential.
-    place = parts.netloc if parts.scheme == "github" else parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, place, parts.path, "", ""))
+    if parts.scheme == "github":
+        return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    place, path = parts.netloc.rpartition("@")[2], parts.path
+    if "@" in rest and "@" not in parts.netloc and re.search(r":(?!\d+\Z)[^\]]*\Z", place):
+        # A password with a sign that ends the host's part: whatever may be of it is left out.
+        place, path = "", f"…{rest.rpartition('@')[2]}"
+    return f"{scheme}://{place}{path}"
 
 
 def read_url(url: str) -> bytes:
@@ -100,9 +112,11 @@ def _filesystem(url: str, done: str) -> tuple[Any, str]:
 
 
 def _unavailable(url: str, done: str, cause: BaseException) -> StoreUnavailable:
+    credentials = urlsplit(url).netloc.rpartition("@")[0]
+    telling = url in str(cause) or (credentials != "" and credentials in str(cause))
     return StoreUnavailable(
         f"{shown_url(url)} cannot be {done}",
-        found=type(cause).__name__ if url in str(cause) else f"{type(cause).__name__}: {cause}"[:200],
+        found=type(cause).__name__ if telling else f"{type(cause).__name__}: {cause}"[:200],
         hint="Look at the address, the rights, and whether the network is there.",
     )
 

@@ -83,6 +83,12 @@ def test_what_cannot_be_read_is_told(served: tuple[Path, str], tmp_path: Path) -
         ("s3://bucket/a/b.ipynb", "s3://bucket/a/b.ipynb"),
         ("https://ada:word@host:8443/b.ipynb?sig=x#part", "https://host:8443/b.ipynb"),
         ("github://org:repo@main/b.ipynb", "github://org:repo@main/b.ipynb"),
+        ("git+file:///srv/x.git@main#a.txt", "git+file:///srv/x.git@main"),
+        ("git+ssh://git@host:team/x.git@main", "git+ssh://host:team/x.git@main"),
+        ("https://ada:wo#rd@host/b.ipynb", "https://…host/b.ipynb"),
+        ("https://ada:wo/rd@host/b.ipynb", "https://…host/b.ipynb"),
+        ("https://ada:word@[::1/b.ipynb", "https://…"),
+        ("data/b@c.ipynb", "data/b@c.ipynb"),
     ],
 )
 def test_credentials_are_not_shown(url: str, shown: str) -> None:

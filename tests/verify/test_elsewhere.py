@@ -11,7 +11,8 @@ import pytest
 
 from nbprod.errors import IntegrityError, SettingsError
 from nbprod.project import Project, RunOptions
-from nbprod.project.checkpoint import read_sent, send
+from nbprod.project.checkpoint import send
+from nbprod.project.outside import opened
 from nbprod.record.run_record import RunRecord
 from nbprod.verify import Conclusion
 from tests.notebooks import PARAMETERS, project_in, write
@@ -32,9 +33,10 @@ def test_runs_in_a_bucket(s3_environ: ObjectStorage, tmp_path: Path) -> None:
     with nothing_survives() as mark, project_in(tmp_path, mark, settings) as project:
         run = project.run_job(project.job(project.step("one.ipynb"), {}, RunOptions()))
         place = Place(project, tmp_path / "seen.json")
-        assert read_sent(sent) is None
-        made = send(project, sent)
-        assert read_sent(sent) == made.note
+        with opened(sent, project.environ) as outside:
+            assert outside.read() is None
+            made = send(project, sent)
+            assert outside.read() == made.note.encode()
         assert not send(project, sent).new
         found = place.verify(str(run.id), given=[made.note])
         assert found, found
@@ -48,7 +50,8 @@ def test_runs_in_a_bucket(s3_environ: ObjectStorage, tmp_path: Path) -> None:
         place.sql("DELETE FROM events WHERE seq > 1", "DELETE FROM runs")
         with pytest.raises(IntegrityError, match="cut off"):
             send(project, sent)
-        assert read_sent(sent) == made.note
+        with opened(sent, project.environ) as outside:
+            assert outside.read() == made.note.encode()
         with pytest.raises(SettingsError, match="only read"):
             send(project, "https://example.com/checkpoint.txt")
 
