@@ -121,11 +121,16 @@ def show_reviews(console: Console, spoken: Sequence[Spoken], stands: str) -> Non
     """
     if not spoken:
         return
+    from nbprod.verify import later  # noqa: PLC0415 - most runs are shown without
+
+    overtaken = later(spoken)
     style = {"approved": "bold green", "rejected": "bold red"}.get(stands, "bold")
     console.print(f"[{style}]{(stands or 'said of it').capitalize()}[/]")
     for each in spoken:
-        counts = each.said.key_id is not None
-        mark = "" if counts else " [red]DOES NOT COUNT[/]" if each.said.check.means == "verified" else " [red]FORGED[/]"
+        if each.said.key_id is not None:
+            mark = f" [dim]({overtaken[each]})[/]" if each in overtaken else ""
+        else:
+            mark = " [red]DOES NOT COUNT[/]" if each.said.check.means == "verified" else " [red]FORGED[/]"
         console.print(f"  {_safe(each.said.check.told)}{mark}", soft_wrap=True, highlight=False)
     console.print()
 

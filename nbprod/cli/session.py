@@ -9,10 +9,13 @@ import click
 from nbprod.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from nbprod.ledger import Ledger
     from nbprod.project import Project, Run
+    from nbprod.record.ids import RunId
 
-__all__ = ["finished_run", "ledger_of", "open_project"]
+__all__ = ["by_verdict", "finished_run", "ledger_of", "open_project"]
 
 
 def open_project(*, recover: bool = True) -> Project:
@@ -25,12 +28,19 @@ def open_project(*, recover: bool = True) -> Project:
     from nbprod.project.recovery import close_lapsed  # noqa: PLC0415
 
     project = Project.find()
-    closed = close_lapsed(project) if recover else []
-    if closed:
+    for status, closed in by_verdict(project, close_lapsed(project) if recover else ()).items():
         names = ", ".join(run_id.short for run_id in closed)
         whose = "a run whose runner" if len(closed) == 1 else f"{len(closed)} runs whose runners"
-        click.echo(f"Closed {whose} vanished, as crashed: {names}", err=True)
+        click.echo(f"Closed {whose} vanished, as {status}: {names}", err=True)
     return project
+
+
+def by_verdict(project: Project, closed: Iterable[RunId]) -> Mapping[str, Sequence[RunId]]:
+    """Return the runs that were just closed by what their records say: some had come to their end before."""
+    found: dict[str, list[RunId]] = {}
+    for run_id in closed:
+        found.setdefault(str(project.home.ledger.run(run_id).status), []).append(run_id)
+    return found
 
 
 def ledger_of(project: Project) -> Ledger:

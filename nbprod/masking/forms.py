@@ -14,6 +14,10 @@ __all__ = ["bytes_forms", "forms"]
 _LATIN = 256
 _ESCAPE = re.compile("%[0-9A-F]{2}")
 _SHORTEST_PART = 8  # of a form that is only a piece of the secret: a line, or base64 inside of longer base64
+_SHY_IN_JSON = ("<>&'", "<>&", "<>/")
+"""What is written as `\\u003c` and so on where JSON goes into a page: by Jinja, by Go, by Plotly."""
+_IN_QUOTES = (("'", "''"), ('"', '""'), ("'", "'\"'\"'"), ("'", r"'\''"))
+"""Quotes within quotes: in SQL, in CSV, in a shell's words as `shlex.quote` and as people write them."""
 
 
 def forms(value: str) -> Iterator[str]:
@@ -32,16 +36,38 @@ def forms(value: str) -> Iterator[str]:
     # `/` and JavaScript's unreserved marks (encodeURIComponent) may stay as they are; digits may be of either case.
     for quoted in (quote(value), quote(value, safe=""), quote(value, safe="!'()*~"), quote_plus(value)):
         yield from (quoted, _ESCAPE.sub(lambda escape: escape[0].lower(), quoted))
-    for escaped in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+    for escaped in _in_json(value):
         yield from (escaped, json.dumps(escaped, ensure_ascii=False)[1:-1])
     yield from (repr(value)[1:-1], ascii(value)[1:-1], repr(data)[2:-1])
     yield repr(value.encode("utf-16-be"))[2:-1].removeprefix("\\x00")  # what both orders of bytes have in common
-    yield from (html.escape(value), html.escape(value, quote=False))
-    yield html.escape(value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")  # as markupsafe has it
+    for escaped in _in_html(value):
+        yield from (escaped, escaped.encode("ascii", "xmlcharrefreplace").decode())
+    for sign, written in _IN_QUOTES:
+        yield value.replace(sign, written)
     yield value.replace("\r\n", "\n").replace("\n", "\r\n")  # as a terminal has it
     lines = value.splitlines()
     if len(lines) > 1:
         yield from (line for line in map(str.strip, lines) if len(line) >= _SHORTEST_PART)
+
+
+def _in_json(value: str) -> Iterator[str]:
+    """Yield a value as it stands in JSON: what must be escaped is, and of what may be what common writers escape."""
+    for escaped in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        yield from (escaped, escaped.replace("/", "\\/"))
+        for signs in _SHY_IN_JSON:
+            shy = escaped
+            for sign in signs:
+                shy = shy.replace(sign, f"\\u{ord(sign):04x}")
+            yield shy
+
+
+def _in_html(value: str) -> Iterator[str]:
+    """Yield a value as it stands in HTML and XML: they differ in the quotes."""
+    yield from (value, html.escape(value, quote=False))
+    escaped = html.escape(value)
+    for single in ("&#x27;", "&#039;", "&apos;", "'"):  # Python; PHP; XML; an attribute in double quotes
+        yield escaped.replace("&#x27;", single)
+    yield escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")  # as markupsafe has it
 
 
 def bytes_forms(value: str) -> Iterator[bytes]:

@@ -83,10 +83,13 @@ def _said(spoken: Sequence[Spoken], stands: str) -> str:
     """Return what people have said as HTML: all of it is text of theirs, and escaped."""
     if not spoken:
         return ""
+    from nbprod.verify import later  # noqa: PLC0415 - most pages are without
+
+    void = {**later(spoken), **{each: "does not count" for each in spoken if each.said.key_id is None}}
     lines = "".join(
-        f"<li>{_escaped(each.said.check.told)}</li>"
-        if each.said.key_id is not None
-        else f'<li class="void">{_escaped(each.said.check.told)} <b>does not count</b></li>'
+        f'<li class="void">{_escaped(each.said.check.told)} <b>{void[each]}</b></li>'
+        if each in void
+        else f"<li>{_escaped(each.said.check.told)}</li>"
         for each in spoken
     )
     heading = (stands or "said of it").capitalize()

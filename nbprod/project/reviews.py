@@ -21,7 +21,7 @@ from nbprod.publish.reference import StepReference, resolve
 from nbprod.record.ids import RunId
 from nbprod.record.review import Decision, Review
 from nbprod.runner.ports import user_name
-from nbprod.verify import Outcome, Spoken, Standing, Version, standing
+from nbprod.verify import Outcome, Spoken, Standing, Version, later, standing
 
 __all__ = [
     "Subject",
@@ -121,10 +121,12 @@ def review(
 
 def _line(text: str, what: str) -> str:
     text = " ".join(text.split())  # on one line: it stands among lines of our own
-    if len(text) > _LONGEST or any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise CallerError(
-            f"not a {what}", expected=f"Unicode text of at most {_LONGEST:,} characters", found=ascii(text)[:80]
-        )
+    if len(text) > _LONGEST:
+        expected = f"at most {_LONGEST:,} characters"
+        raise CallerError(f"the {what} is too long", expected=expected, found=f"{len(text):,} characters")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        expected = "UTF-8: a byte that is none, such as a control character of eight bits, cannot be kept"
+        raise CallerError(f"the {what} is no text", expected=expected, found=ascii(text)[:80])
     return text
 
 
@@ -230,7 +232,8 @@ def aliases_of(project: Project, step: str, number: int) -> tuple[str, ...]:
 
 
 def spoken_json(spoken: Sequence[Spoken]) -> list[dict[str, Any]]:
-    """Return what was said as JSON."""
+    """Return what was said as JSON, in the order of the log."""
+    overtaken = later(spoken)
     return [
         {
             "decision": str(each.review.decision),
@@ -242,6 +245,7 @@ def spoken_json(spoken: Sequence[Spoken]) -> list[dict[str, Any]]:
             "key": each.said.key_id,
             "label": each.said.label or None,
             "counts": each.said.key_id is not None,
+            "later": overtaken.get(each),
             "told": each.said.check.told,
         }
         for each in spoken

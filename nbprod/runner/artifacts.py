@@ -73,6 +73,8 @@ def _refused(path: Path, masker: Masker) -> str | None:
         names = secrets_inside(path, masker)
     except OSError as error:
         return f"it could not be looked through: {error.strerror}"
+    except Exception as error:  # noqa: BLE001 - whatever a file holds, it ends no run
+        return f"it could not be looked through ({type(error).__name__})"
     return f"it holds {' and '.join(map(masker.mask, sorted(names)))}" if names else None
 
 

@@ -10,6 +10,7 @@ import bz2
 import gzip
 import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -57,8 +58,19 @@ _PACKED: Final[Mapping[bytes, Callable[[Path], Any]]] = {
     **{b"\x78" + level: _Zlib for level in (b"\x01", b"\x5e", b"\x9c", b"\xda")},
 }
 """Who unpacks a file that begins so."""
-_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, OSError)
-"""What is said of packed bytes that are cut, encrypted, or packed in a way of their own."""
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,  # and so NotImplementedError
+    OSError,
+    ValueError,
+    IndexError,
+    OverflowError,
+    struct.error,
+)
+"""What is said of packed bytes that are cut, encrypted, named oddly, or packed in a way of their own."""
 
 
 def secrets_inside(path: Path, masker: Masker, hear: Callable[[bytes], object] | None = None) -> frozenset[str]:
@@ -91,14 +103,18 @@ def secrets_inside(path: Path, masker: Masker, hear: Callable[[bytes], object] |
 
 def _look_into_members(path: Path, masker: Masker, names: set[str]) -> None:
     left = _LARGEST
+
+    def count(piece: bytes) -> None:
+        nonlocal left
+        left -= len(piece)  # what the archive says of itself may be wrong
+
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             names |= masker.names_in(member.filename.encode("utf-8", "surrogateescape"))
             with suppress(*_DAMAGED):
                 if left > 0:
                     with archive.open(member) as stream:
-                        _look_through(stream, masker, names, left)
-            left -= member.file_size
+                        _look_through(stream, masker, names, left, count)
 
 
 def _look_through(

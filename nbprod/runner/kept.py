@@ -149,8 +149,13 @@ class InputKeeper:
     def _secret(self, path: Path, digest: Digest) -> str:
         """Return why a file is not kept: it holds a secret, or what was looked through has another digest."""
         hasher = hashlib.sha256()
-        if secrets_inside(path, self._masker, hasher.update):
-            return "not kept: it holds a secret"
+        try:
+            if secrets_inside(path, self._masker, hasher.update):
+                return "not kept: it holds a secret"
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a file holds, it ends no run
+            return f"not kept: it could not be looked through ({type(error).__name__})"
         return "" if hasher.hexdigest() == digest.hex else _CHANGED
 
     def _elsewhere(self, path: Path) -> str:

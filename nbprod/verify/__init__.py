@@ -8,7 +8,7 @@ from nbprod.verify.policy import Policy
 from nbprod.verify.reviews import Spoken
 from nbprod.verify.run import Evidence, spoken_of, verify_run
 from nbprod.verify.seen import Seen
-from nbprod.verify.standing import Author, Standing, standing
+from nbprod.verify.standing import Author, Standing, later, standing
 from nbprod.verify.steps import Version, judge_step
 from nbprod.verify.survey import Survey, survey
 from nbprod.verify.trust import Trust, read_trust
@@ -31,6 +31,7 @@ __all__ = [
     "Verification",
     "Version",
     "judge_step",
+    "later",
     "read_trust",
     "spoken_of",
     "standing",

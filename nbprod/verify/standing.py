@@ -9,7 +9,7 @@ from nbprod.record.review import Decision, Wanted
 from nbprod.verify.outcome import Conclusion
 from nbprod.verify.reviews import Spoken
 
-__all__ = ["Author", "Standing", "Void", "standing"]
+__all__ = ["Author", "Standing", "Void", "later", "standing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,15 +151,18 @@ class _Book:
     decided: dict[str, Spoken] = field(default_factory=dict)
     signed: dict[tuple[str, str], Spoken] = field(default_factory=dict)
     void: dict[tuple[str, str], Void] = field(default_factory=dict)
+    later: dict[Spoken, str] = field(default_factory=dict)
 
     def enter(self, key_id: str, spoken: Spoken) -> None:
         review = spoken.review
         if review.decision in _GIVEN:
             self.void.pop((key_id, review.capacity), None)
         if review.decision is Decision.SIGNED_OFF:
+            self._overtake(self.signed.get((key_id, review.capacity)), spoken)
             self.signed[key_id, review.capacity] = spoken
             return
         before = self.decided.get(key_id)
+        self._overtake(before, spoken)
         self.decided[key_id] = spoken
         if review.decision is Decision.APPROVED:
             return
@@ -168,7 +171,13 @@ class _Book:
         if before is not None and before.review.decision is Decision.APPROVED:
             self.void[key_id, ""] = Void(before, why)
         for pair in [pair for pair in self.signed if pair[0] == key_id]:  # nor does it sign anything off any more
+            self._overtake(self.signed[pair], spoken)
             self.void[pair] = Void(self.signed.pop(pair), why)
+
+    def _overtake(self, before: Spoken | None, spoken: Spoken) -> None:
+        if before is not None and before.review.decision is not Decision.WITHDRAWN:
+            taken_back = spoken.review.decision is Decision.WITHDRAWN
+            self.later[before] = "taken back later" if taken_back else "replaced later"
 
     def pass_over(self, spoken: Spoken) -> None:
         """Note what does not count; what was altered is told by its own check."""
@@ -186,12 +195,7 @@ def standing(said: Iterable[Spoken]) -> Standing:
     Args:
         said: all that was said, in the order of the log.
     """
-    book = _Book()
-    for spoken in said:
-        if spoken.said.key_id is None:
-            book.pass_over(spoken)
-        else:
-            book.enter(spoken.said.key_id, spoken)
+    book = _read(said)
     decided = book.decided.values()
     return Standing(
         approvals=tuple(each for each in decided if each.review.decision is Decision.APPROVED),
@@ -199,3 +203,22 @@ def standing(said: Iterable[Spoken]) -> Standing:
         sign_offs=tuple(book.signed.values()),
         void=tuple(book.void.values()),
     )
+
+
+def later(said: Iterable[Spoken]) -> Mapping[Spoken, str]:
+    """Return what the same key took back, or replaced by what it said later, and which of the two; in words.
+
+    Args:
+        said: all that was said, in the order of the log.
+    """
+    return _read(said).later
+
+
+def _read(said: Iterable[Spoken]) -> _Book:
+    book = _Book()
+    for spoken in said:
+        if spoken.said.key_id is None:
+            book.pass_over(spoken)
+        else:
+            book.enter(spoken.said.key_id, spoken)
+    return book

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import jsonschema
 import pytest
 
+from nbprod.cli.commands.recover import recover
 from nbprod.cli.session import open_project
 from nbprod.ledger import open_ledger
 from nbprod.record.ids import RunId
@@ -124,6 +125,21 @@ def test_doctor_fails_where_the_ledger_is_none(nbprod):
     done = nbprod("doctor")
     assert done.returncode == 1
     assert "✘ fail  ledger" in done.stdout
+
+
+def test_a_run_that_was_closed_is_told_with_the_verdict_that_it_has(with_runs, monkeypatch, capsys):
+    monkeypatch.chdir(with_runs.folder)
+    ids = {row["status"]: RunId(row["run"]) for row in json.loads(with_runs.here("runs", "--json").stdout)}
+    assert set(ids) == {"succeeded", "failed"}
+    # What is closed late may have come to its end long before, with only its record left to write.
+    monkeypatch.setattr("nbprod.project.recovery.close_lapsed", lambda _: list(ids.values()))
+    open_project()
+    told = capsys.readouterr().err
+    recover.callback(as_json=False)
+    closed = capsys.readouterr().out
+    for status, run_id in ids.items():
+        assert f"Closed a run whose runner vanished, as {status}: {run_id.short}\n" in told
+        assert f"Closed run {run_id.short} as {status}; see" in closed
 
 
 def test_recovery_costs_little_and_never_makes_a_ledger(nbprod, lapsed, monkeypatch):

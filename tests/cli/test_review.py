@@ -46,6 +46,7 @@ def test_a_newcomer_approves_with_a_development_key(nbprod):
     assert '<section class="said rejected"><b>Rejected</b>' in page
     assert "because: no &lt;b&gt;way; signed by" in page
     assert page.count("approved it") == 1
+    assert "<b>replaced later</b>" in page
     assert (event["kind"], event["decision"], event["label"]) == ("RunReviewed", "rejected", "development")
     assert nbprod("runs", "--approved").stdout == ""
     assert "best" in nbprod("runs", "--rejected").stdout
@@ -72,6 +73,9 @@ def test_that_an_alias_names_what_was_rejected_since_is_told(nbprod):
     assert (done.returncode, "rejected it: it leaks" in done.stderr) == (0, True)
     assert "remark       REJECTED: train@1, which train@production names" in nbprod.here("show", "train@latest").stdout
     assert nbprod.here("withdraw", "train@1", "-m", "it does not").returncode == 0
+    lines = nbprod.here("step", "show", "train@1").stdout.splitlines()
+    assert [line.endswith("(taken back later)") for line in lines if "it leaks" in line] == [True]
+    assert [line.endswith(")") for line in lines if "took back" in line] == [False]
     again = nbprod.here("withdraw", "train@1", "-m", "it does not")
     assert (again.returncode, "nothing left to take back" in again.stderr) == (2, True)
     assert "REJECTED" not in nbprod.here("steps").stdout + nbprod.here("verify", "train@production").stdout
@@ -94,6 +98,9 @@ def test_a_failed_run_is_not_approved(nbprod):
     done = nbprod("approve", "fail@latest", "-m", "x")
     assert (done.returncode, "nothing to approve" in done.stderr) == (2, True)
     assert nbprod("approve", "best").returncode == 2  # without a reason
+    done = nbprod.here("reject", "best", "-m", "a\udc9bb")
+    assert (done.returncode, "the reason is no text" in done.stderr, "characters" in done.stderr) == (2, True, False)
+    assert "at most 1,000 characters. Found: 1,001" in nbprod.here("reject", "best", "-m", "x" * 1001).stderr
 
 
 def test_versions_are_signed_off_and_shown(nbprod):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from nbprod.project.reviews import review, reviews_of_run
 from nbprod.publish import move_alias
 from nbprod.record.ids import RunId
 from nbprod.record.review import Decision, Review, Wanted
-from nbprod.verify import Conclusion, Outcome, Policy, Standing, standing
+from nbprod.verify import Conclusion, Outcome, Policy, Standing, later, standing
 from nbprod.verify.outcome import Check
 from nbprod.verify.reviews import Spoken
 from nbprod.verify.said import Said
@@ -185,7 +186,7 @@ def test_what_each_key_said_last_stands(said: list[tuple[str, Decision, str]]) -
                 of="x@1",
                 digest=DIGEST,
                 decision=word,
-                at=START,
+                at=START + timedelta(seconds=place),
                 by=key,
                 why="",
                 capacity=name if word is Decision.SIGNED_OFF else "",
@@ -193,9 +194,13 @@ def test_what_each_key_said_last_stands(said: list[tuple[str, Decision, str]]) -
             ),
             said=Said(Check.passed(2, "x", ""), key),
         )
-        for key, word, name in said
+        for place, (key, word, name) in enumerate(said)
     ]
     found = standing(spoken)
+    overtaken = later(spoken)
+    stand = {*found.approvals, *found.rejections, *found.sign_offs}
+    assert {*spoken} - stand == {*overtaken, *(each for each in spoken if each.review.decision is Decision.WITHDRAWN)}
+    assert not stand & {*overtaken}
     last = {key: word for key, word, _ in said if word is not Decision.SIGNED_OFF}
     assert {each.said.key_id for each in found.approvals} == {key for key in last if last[key] is APPROVED}
     assert {each.said.key_id for each in found.rejections} == {key for key in last if last[key] is REJECTED}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from nbprod.flow.untold import Untold
     from nbprod.ledger import RunRow
     from nbprod.record.ids import RunId
@@ -20,11 +22,12 @@ __all__ = ["recover"]
 def recover(*, as_json: bool) -> int:
     """Close lost runs, deliver what waits, tell Prefect.
 
-    Runs whose runner vanished become `crashed`, with all that their journals hold. Every command that looks at runs
-    does so on its way. Of flow runs whose process is gone, Prefect is told how their notebooks ended.
+    Runs whose runner vanished become `crashed`, with all that their journals hold; one that had come to its end before
+    keeps its verdict. Every command that looks at runs does so on its way. Of flow runs whose process is gone, Prefect
+    is told how their notebooks ended.
     """
     from nbprod.cli.screen import print_json  # noqa: PLC0415 - `--help` must stay fast
-    from nbprod.cli.session import open_project  # noqa: PLC0415
+    from nbprod.cli.session import by_verdict, open_project  # noqa: PLC0415
     from nbprod.flow import untold  # noqa: PLC0415
     from nbprod.project.recovery import close_lapsed, deliver, open_runs  # noqa: PLC0415
 
@@ -38,14 +41,15 @@ def recover(*, as_json: bool) -> int:
     if as_json:
         print_json([str(run_id) for run_id in closed])
     else:
-        _say_closed(closed, open_runs(project))
+        _say_closed(by_verdict(project, closed), open_runs(project))
     _say_told(untold.tell(project, quiet=untold.QUIET), err=as_json)
     return 0
 
 
-def _say_closed(closed: list[RunId], going: list[RunRow]) -> None:
-    for run_id in closed:
-        click.echo(f"Closed run {run_id.short} as crashed; see `nbprod show {run_id.short}`.")
+def _say_closed(closed: Mapping[str, Sequence[RunId]], going: list[RunRow]) -> None:
+    for status, run_ids in closed.items():
+        for run_id in run_ids:
+            click.echo(f"Closed run {run_id.short} as {status}; see `nbprod show {run_id.short}`.")
     if not closed and not going:
         click.echo("Nothing to close: no run is open.")
     elif not closed:
