@@ -13,7 +13,7 @@ from nbprod.record.compare import Difference
 from nbprod.record.ids import RunId
 from nbprod.record.statement import predicate_of, statement
 
-__all__ = ["LEVELS", "REPRODUCTION_TYPE", "Reproduced", "level_text"]
+__all__ = ["LEVELS", "LEVEL_ABOUT", "REPRODUCTION_TYPE", "Reproduced", "level_text"]
 
 REPRODUCTION_TYPE = "https://nbprod.dev/attestation/reproduction/v1"
 
@@ -24,7 +24,7 @@ LEVELS: Mapping[int, str] = {
     3: "its artifacts are the same as well, byte for byte or after a named normaliser",
 }
 
-_ABOUT: Mapping[int, tuple[str, ...]] = {
+LEVEL_ABOUT: Mapping[int, tuple[str, ...]] = {
     0: (),
     1: ("scraps",),
     2: ("scraps", "cells"),
@@ -88,7 +88,7 @@ class Reproduced:
         """How much came out the same in plain words: a bad ending before all else, and what there was nothing of."""
         if self.level is None:
             return f"{level_text(None)}{f': {self.ending}' if self.ending else ''}"
-        about = _ABOUT[self.level]
+        about = LEVEL_ABOUT[self.level]
         none = [name for name in about if not self.comparison.get(name)]
         if not none and not self.ending:
             return level_text(self.level)

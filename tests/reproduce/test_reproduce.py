@@ -249,6 +249,7 @@ def others(place: Place) -> dict[str, Reproduced]:
     """Statements, each false in one thing, that the runner's own key might be made to sign."""
     told, fails = place.again["volatile"].stated, place.again["fails"].stated
     same = {**told.comparison, "artifacts": [{"name": "drawn.bin", "outcome": "equal", "by": ""}]}
+    alike = [{"name": "drawn", "outcome": "equal after normalising"}]
     strange = {**told.comparison, "artifacts": [{"name": "other.bin", "outcome": "different", "by": ""}]}
     return {
         "sound": replace(told, notes=("said again",)),
@@ -258,7 +259,10 @@ def others(place: Place) -> dict[str, Reproduced]:
         "second run": replace(told, second=fails.second, second_record=fails.second_record),
         "not linked": replace(told, second=fails.first, second_record=fails.first_record),
         "itself": replace(told, second=told.first, second_record=told.first_record),
-        "equal": replace(told, comparison=same, level=3),
+        "equal": replace(told, comparison=same),
+        "scraps that differ": replace(told, level=1),
+        "cells that differ": replace(told, comparison={**told.comparison, "scraps": alike}, level=2),
+        "no scraps": replace(told, comparison={**told.comparison, "scraps": []}, level=1),
         "other artifacts": replace(told, comparison=strange),
         "no artifacts": replace(told, comparison={}),
     }
