@@ -17,6 +17,11 @@ __all__ = ["LEVELS", "LEVEL_ABOUT", "REPRODUCTION_TYPE", "Reproduced", "level_te
 
 REPRODUCTION_TYPE = "https://nbprod.dev/attestation/reproduction/v1"
 
+_VERIFIED = "verified"
+"""The word for a run that nothing speaks against (`nbprod.verify.Conclusion`)."""
+_NAMED = 3
+"""Missing things that are named one by one."""
+
 LEVELS: Mapping[int, str] = {
     0: "it runs, and ends as the first run did",
     1: "its scraps are the same, within the tolerance",
@@ -97,6 +102,17 @@ class Reproduced:
         parts += [f"its {_listed(same)} are the same"] if same else []
         parts += [f"there were no {_listed(none)} to compare"] if none else []
         return f"L{self.level}: {'; '.join(parts)}"
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What keeps the level from saying much, in words: a first run that was not verified, and what it lacked."""
+        doubts = (
+            [] if self.verified == _VERIFIED else [f"the first run was {self.verified.upper()} when it was verified"]
+        )
+        named, more = self.missing[:_NAMED], len(self.missing) - _NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        doubts += [f"what the first run read was not to be had: {', '.join(named)}{rest}"] if named else []
+        return tuple(doubts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the predicate."""

@@ -14,7 +14,7 @@ from nbprod.ledger.ledger import StoredEvent
 from nbprod.record.ids import RunId
 from nbprod.record.reproduced import LEVEL_ABOUT, Reproduced
 from nbprod.record.run_record import RunRecord
-from nbprod.verify.outcome import Check, Conclusion
+from nbprod.verify.outcome import Check, Conclusion, Outcome
 from nbprod.verify.said import Court
 from nbprod.verify.stored import lost
 
@@ -65,11 +65,14 @@ def _check(
     if fault is not None:
         return _altered(fault)
     what = f"run {stated.second.short} has executed run {stated.first.short} again: {stated.told}"
+    what = "; ".join((what, *stated.caveats))
     if event.attestation is None:
         return Check.beside(_STEP, _NAME, f"{what}; this is not signed")
-    return court.judge(
+    found = court.judge(
         _NAME, what, stored, attestation=event.attestation, statement=event.statement, roles=(Role.RUNNER,)
     ).check
+    doubted = found.outcome is Outcome.PASSED and stated.caveats  # what is signed says little for the first run
+    return Check.beside(found.step, _NAME, found.told) if doubted else found
 
 
 def _beyond_itself(stated: Reproduced) -> str | None:

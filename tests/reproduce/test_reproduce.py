@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import nbprod
+from nbprod.cli.app import nbprod as application
 from nbprod.diff import Level, Outcome, Reached
 from nbprod.diff.outputs import OutputChange
 from nbprod.digest import Digest
@@ -286,6 +288,28 @@ def test_a_signed_statement_about_other_records_is_found(base: Base, place: Plac
             else:
                 assert checks[-1].means is Conclusion.ALTERED, (what, checks)
         project.home.ledger.close()
+
+
+def test_a_first_run_that_was_altered_is_told_wherever_its_level_is(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = place.again["volatile"]
+    doubtful = replace(found.stated, verified="altered", missing=("file a.csv", "b", "c", "d"))
+    data = doubtful.to_bytes()
+    home = place.project.home
+    digest, signed = home.store.put(data), keep_signed_statement(data, home.store, str(place.project.keys))
+    home.ledger.append(RunReproduced.of(doubtful, found.run.id, digest, signed))
+    told = Verifier(place.project, Asked(seen=place.root / "seen")).run(found.run.id)
+    sound, doubted = [each for each in told.checks if each.name == "reproduced"]
+    words = (
+        "; the first run was ALTERED when it was verified; what the first run read was not to be had: file a.csv, b,"
+    )
+    assert (sound.outcome, "ALTERED" in sound.told) == (Checked.PASSED, False)  # positive control
+    assert (doubted.outcome, words in doubted.told) == (Checked.NOT_APPLICABLE, True), doubted
+    assert told
+    monkeypatch.chdir(place.root)
+    shown = CliRunner().invoke(application, ["show", str(found.run.id)], env={"COLUMNS": "400"}).output
+    assert shown.count("the first run was ALTERED when it was verified") == 1, shown
 
 
 def test_a_ledger_made_anew_knows_what_was_reproduced(place: Place) -> None:
