@@ -329,3 +329,24 @@ def test_files_are_what_their_names_say(exported: Exported, verify: Verify, tmp_
         more = replace(index, members=(*index.members, replace(like, name=name)))
         forged = members | {name: b"x", INDEX: more.to_bytes()}
         assert worst(verify(pack(tmp_path / "forged.zip", with_index(forged)))) is Conclusion.ALTERED, name
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_a_run_without_its_record_hides_nothing_that_is_wrong(
+    exported: Exported, verify: Verify, tmp_path: Path, how: str
+) -> None:
+    members = members_of(exported.path)
+    index = Index.from_bytes(members[INDEX])
+    record = f"runs/{exported.trained.id}/record.json"
+    like = next(each for each in index.members if each.name == record)
+    planted = f"runs/{exported.prepared.id}/inputs/approved.txt"
+    rest = index.members if how == "changed" else tuple(each for each in index.members if each is not like)
+    more = replace(index, members=tuple(sorted((*rest, replace(like, name=planted)), key=lambda each: each.name)))
+    forged = members | {planted: b"approved", record: members[record] + b" ", INDEX: more.to_bytes()}
+    if how == "removed":
+        del forged[record]
+    found = verify(pack(tmp_path / "forged.zip", with_index(forged)))
+    wrong = [check.told for check in found[0].checks if check.means is ALTERED]
+    unknown = "is not what any of its runs knows under that name"
+    assert wrong == [f"{name} {unknown}" for name in sorted([planted, *([record] if how == "changed" else [])])]
+    assert worst(found) is ALTERED
