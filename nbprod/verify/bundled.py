@@ -9,7 +9,7 @@ from pathlib import Path
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.attest.keyfile import KeyFile
 from nbprod.bundle import Bundle
-from nbprod.errors import IntegrityError
+from nbprod.errors import IntegrityError, NotFound
 from nbprod.ledger.events import RunFinished
 from nbprod.record.ids import RunId
 from nbprod.record.review import Wanted
@@ -88,6 +88,13 @@ class BundleVerifier:
         checks = (*found.checks, *self._beside(run_id))
         return replace(found, checks=tuple(sorted(checks, key=lambda check: check.step)))
 
+    def step(self, run_id: RunId) -> str:
+        """Return the step of a run as its events tell, not as the index does; empty where no event tells."""
+        try:
+            return self._bundle.ledger.run(run_id).step
+        except NotFound:
+            return ""
+
     def all(self) -> Iterator[Verification]:
         """Verify every run, the one first that the bundle was made for."""
         return map(self.run, self._bundle.run_ids)
@@ -111,7 +118,7 @@ class BundleVerifier:
         return before is not None and (now.number < before.number or _size(now) < _size(before))
 
     def _beside(self, run_id: RunId) -> Iterator[Check]:
-        """Tell what of a run the bundle does not hold, and that its index names another record than the events."""
+        """Tell what of a run the bundle does not hold, and that its index tells of it otherwise than the events."""
         absent = [each for each in self._bundle.index.absent if each.run == run_id]
         if left := [each.what for each in absent if each.left_out]:
             more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
@@ -125,6 +132,9 @@ class BundleVerifier:
         named = [entry.record for entry in self._bundle.index.runs if entry.run == run_id]
         if ends != named:
             yield _altered(3, "bundle", "its index names another record of the run than the events")
+        steps = [entry.step for entry in self._bundle.index.runs if entry.run == run_id]
+        if any(step != self.step(run_id) for step in steps):
+            yield _altered(3, "bundle", "its index names another step of the run than the events")
 
 
 def _path(trust: Trust, environ: Mapping[str, str]) -> Path | None:

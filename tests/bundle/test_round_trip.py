@@ -350,3 +350,18 @@ def test_a_run_without_its_record_hides_nothing_that_is_wrong(
     unknown = "is not what any of its runs knows under that name"
     assert wrong == [f"{name} {unknown}" for name in sorted([planted, *([record] if how == "changed" else [])])]
     assert worst(found) is ALTERED
+
+
+def test_the_step_in_the_index_is_nobody_s_word(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    members = members_of(exported.path)
+    index = Index.from_bytes(members[INDEX])
+    first, second = index.runs
+    for runs, wrong in (((replace(first, step="payroll"), second), 0), ((first, replace(second, step="x  ok")), 1)):
+        path = pack(tmp_path / "forged.zip", members | {INDEX: replace(index, runs=runs).to_bytes()})
+        found = verify(path)
+        told = [[check.told for check in each.checks if check.means is ALTERED] for each in found]
+        assert told[wrong] == ["its index names another step of the run than the events"]
+        assert told[1 - wrong] == []  # control
+        shown = elsewhere(tmp_path / "home", "verify", str(path)).stdout if not wrong else "train  "
+        assert "train  " in shown
+        assert "payroll" not in shown

@@ -128,9 +128,9 @@ def _verify_bundle(path: Path, asked: Asked, *, as_json: bool) -> int:
     found: list[Conclusion] = []
     with open_bundle(path) as bundle:
         verifier = BundleVerifier(bundle, asked, os.environ)
-        for entry, verified in zip(bundle.index.runs, verifier.all(), strict=True):
+        for run_id, verified in zip(bundle.run_ids, verifier.all(), strict=True):
             found.append(verified.conclusion)
-            _show(verified, called=entry.step, as_json=as_json)
+            _show(verified, called=verifier.step(run_id), as_json=as_json)
         worst = min(found, key=list(Conclusion).index)
         if worst is Conclusion.VERIFIED:
             verifier.remember()
