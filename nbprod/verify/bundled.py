@@ -13,7 +13,7 @@ from nbprod.errors import IntegrityError, NotFound
 from nbprod.ledger.events import RunFinished
 from nbprod.record.ids import RunId
 from nbprod.record.review import Wanted
-from nbprod.verify.asked import Asked, believed
+from nbprod.verify.asked import Asked, rooted
 from nbprod.verify.bundle_names import misnamed
 from nbprod.verify.outcome import Check, Conclusion, Verification
 from nbprod.verify.run import Evidence, verify_run
@@ -52,9 +52,10 @@ class BundleVerifier:
             told = read_trust(ledger.log)
             self._path = asked.seen or _path(told, environ)
             self._seen = None if self._path is None else Seen.read(self._path)
-            root = asked.root or (given.root if given else None) or (self._seen.root if self._seen else None)
-            self.trust = _with_newer(told if root is None else read_trust(ledger.log, root=root), given)
-            faults += believed(self.trust)
+            root = asked.root or (given.root if given else None)
+            self.trust, doubts = rooted(told, named=root, seen=self._seen.root if self._seen else None)
+            self.trust = _with_newer(self.trust, given)
+            faults += doubts
         except IntegrityError as error:
             self._path, self._seen = None, None
             self.trust = Trust(pinned=True)
@@ -153,7 +154,7 @@ def _with_newer(trust: Trust, given: KeyFile | None) -> Trust:
         IntegrityError: it is of another log, or not the list of that number.
     """
     current = trust.current
-    if given is None:
+    if given is None or trust.unvouched:
         return trust
     if current is None or current.log != given.log:
         found = "none" if current is None else current.log

@@ -148,7 +148,7 @@ def _checks(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects
         covered=all(check.outcome is Outcome.PASSED for check in included),
         label=DEVELOPMENT if label is not None and label.startswith(DEVELOPMENT) else label,
         listed=trust.current is not None,
-        pinned=trust.pinned,
+        pinned=trust.pinned or trust.unvouched,  # of one that was named in vain it is told already
         standing=standing(spoken),
         author=Author(
             key_id=signed.key_id,

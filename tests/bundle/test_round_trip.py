@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from nbprod.bundle import open_bundle
 from nbprod.bundle.form import CHECKPOINT, INDEX, README, Index
+from nbprod.cli.exit_codes import of_conclusion
 from nbprod.digest import digest_bytes
 from nbprod.errors import BundleInvalid, CallerError, EnvironmentFault, NotFound, UnsupportedVersion
 from nbprod.ledger.log import NoteKind
@@ -57,7 +58,11 @@ def test_a_machine_that_never_saw_the_ledger_verifies_it(exported: Exported, tmp
     assert f"train  {exported.trained.id}\n" in told.stdout
     assert told.stdout.endswith("\nRuns: 2 verified.\n")
     wrong = elsewhere(home, "verify", str(exported.path), "--root", "0" * 64)
-    assert wrong.returncode == BundleInvalid.exit_code
+    assert wrong.returncode == of_conclusion(CANNOT_TELL)
+    assert f"signed under the root key {exported.root[:16]}, and you named {'0' * 16}, " in wrong.stdout
+    assert wrong.stdout.count("may sign runs is said by a list that the root key you named did not sign") == 2
+    assert "not yet" not in wrong.stdout
+    assert "FAILED" not in wrong.stdout
 
 
 def test_it_holds_both_runs_and_all_that_they_read(exported: Exported) -> None:
