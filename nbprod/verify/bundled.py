@@ -154,14 +154,16 @@ def _with_newer(trust: Trust, given: KeyFile | None) -> Trust:
         IntegrityError: it is of another log, or not the list of that number.
     """
     current = trust.current
-    if given is None or trust.unvouched:
+    if given is None:
         return trust
+    if trust.unvouched and (current is None or current.log != given.log or current.number < given.number):
+        return trust  # of another log, or of before the root key was replaced: that nothing vouches for it is told
     if current is None or current.log != given.log:
         found = "none" if current is None else current.log
         raise IntegrityError("the bundle's list of keys is of another log", expected=given.log, found=found)
     if current.number < given.number and current.root in given.keys:
         return replace(trust, current=given)
-    if current.number <= given.number and current != given:
+    if (trust.unvouched or current.number <= given.number) and current != given:
         raise IntegrityError(f"the bundle's list of keys is not number {given.number} as given")
     return trust
 
