@@ -55,7 +55,7 @@ class BundleVerifier:
             root = asked.root or (given.root if given else None)
             self.trust, doubts = rooted(told, named=root, seen=self._seen.root if self._seen else None)
             self.trust = _with_newer(self.trust, given)
-            faults += doubts
+            faults += [*doubts, *self._forget(told, root)]
         except IntegrityError as error:
             self._path, self._seen = None, None
             self.trust = Trust(pinned=True)
@@ -74,6 +74,16 @@ class BundleVerifier:
             reads=asked.reads,
             left_out=frozenset(each.digest for each in bundle.index.absent if each.left_out),
         )
+
+    def _forget(self, told: Trust, named: str | None) -> Iterator[Check]:
+        """Let what was seen under a strange root key not count against the one that was named.
+
+        The memory goes by the log's name, which whoever makes a bundle can write: a forged one may have come first.
+        """
+        if self._seen is not None and named in told.roots and self._seen.root not in told.roots:
+            other, self._seen = self._seen.root[:16], None
+            under = f"what was seen of a log of this name under another root key, {other}, does not count"
+            yield Check.beside(5, "consistency", f"{under}: you named the one of this")
 
     def run(self, run_id: RunId) -> Verification:
         """Verify one of its runs.

@@ -370,3 +370,19 @@ def test_the_step_in_the_index_is_nobody_s_word(exported: Exported, verify: Veri
         shown = elsewhere(tmp_path / "home", "verify", str(path)).stdout if not wrong else "train  "
         assert "train  " in shown
         assert "payroll" not in shown
+
+
+def test_a_forged_bundle_that_came_first_speaks_not_against_the_genuine_one(
+    exported: Exported, verify: Verify, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen.json"  # as `verify` has it
+    assert worst(verify(exported.path)) is VERIFIED
+    genuine = seen.read_text()
+    seen.write_text(genuine.replace(exported.root, "0" * 64))
+    assert worst(verify(exported.path)) is ALTERED  # control: nobody named the root key, and it was seen under another
+    found = verify(exported.path, root=exported.root)
+    assert worst(found) is VERIFIED
+    told = f"what was seen of a log of this name under another root key, {'0' * 16}, does not count"
+    assert any(check.told.startswith(told) and check.step == 5 for check in found[0].checks)
+    assert seen.read_text() == genuine  # and from now on this one counts
+    assert worst(verify(exported.path)) is VERIFIED
