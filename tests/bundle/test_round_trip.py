@@ -386,3 +386,26 @@ def test_a_forged_bundle_that_came_first_speaks_not_against_the_genuine_one(
     assert any(check.told.startswith(told) and check.step == 5 for check in found[0].checks)
     assert seen.read_text() == genuine  # and from now on this one counts
     assert worst(verify(exported.path)) is VERIFIED
+
+
+def test_a_wrong_file_is_no_fault_of_the_bundle(exported: Exported, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from nbprod.cli.app import nbprod
+
+    (tmp_path / "empty").touch()
+    checkpoint = tmp_path / "checkpoint.txt"
+    checkpoint.write_bytes(members_of(exported.path)[CHECKPOINT])
+    for option, wrong in (
+        ("--checkpoint", tmp_path / "empty"),
+        ("--checkpoint", exported.path),
+        ("--keys", tmp_path / "empty"),
+        ("--keys", checkpoint),
+    ):
+        words = ["verify", str(exported.path), "--seen", str(tmp_path / "seen"), option, str(wrong)]
+        done = CliRunner().invoke(nbprod, words)
+        assert done.exit_code == CallerError.exit_code, done.output
+        assert option in done.output
+        assert wrong.name in done.output.replace("\n", "")
+    words = ["verify", str(exported.path), "--seen", str(tmp_path / "seen"), "--checkpoint", str(checkpoint)]
+    assert CliRunner().invoke(nbprod, [*words, "--root", exported.root.upper()]).exit_code == 0  # control
