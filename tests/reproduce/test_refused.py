@@ -107,6 +107,14 @@ def test_a_bundle_of_another_root_is_refused_and_nothing_is_left(
         assert "There is no project here: the new runs are kept in " in done.output
 
 
+@pytest.mark.parametrize("below", [False, True])
+def test_a_home_that_is_no_folder_is_refused(base: Base, command: Command, tmp_path: Path, *, below: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = command(base.bundle("next"), "--home", tmp_path / "pipe" / "deeper" if below else tmp_path / "pipe")
+    assert done.exit_code == CallerError.exit_code, done.output
+    assert "no project can be made at" in done.output
+
+
 def test_whoever_names_a_root_wants_a_signature_that_it_leads_to(place: Place) -> None:
     project, run = place.project, place.run("next")
     (origin,) = origins_of(project, run, Asked(root=roots(place)[0], seen=place.root / "seen")).runs
