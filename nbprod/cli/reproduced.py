@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +106,7 @@ def _style(found: Reproduction, asked: int) -> str:
 def _next(console: Console, found: Reproduction) -> None:
     """Show how to look at it more closely."""
     where, stated = found.run.home.root, found.stated
-    there = "" if Path.cwd().is_relative_to(where) else f"cd {_safe(str(where))}; "
+    there = "" if Path.cwd().is_relative_to(where) else f"cd {_safe(shlex.quote(str(where)))}; "
     console.print(f"  [dim]{there}nbprod show {stated.second.short}[/]", soft_wrap=True)
     if _knows(found.run.home, stated.first):
         console.print(f"  [dim]{there}nbprod diff {stated.first.short} {stated.second.short}[/]", soft_wrap=True)

@@ -388,7 +388,7 @@ def test_a_forged_bundle_that_came_first_speaks_not_against_the_genuine_one(
     assert worst(verify(exported.path)) is VERIFIED
 
 
-def test_a_wrong_file_is_no_fault_of_the_bundle(exported: Exported, tmp_path: Path) -> None:
+def test_wrong_usage_is_no_fault_of_the_bundle(exported: Exported, tmp_path: Path) -> None:
     from click.testing import CliRunner
 
     from nbprod.cli.app import nbprod
@@ -407,5 +407,7 @@ def test_a_wrong_file_is_no_fault_of_the_bundle(exported: Exported, tmp_path: Pa
         assert done.exit_code == CallerError.exit_code, done.output
         assert option in done.output
         assert wrong.name in done.output.replace("\n", "")
+    for more in (["--by-others"], ["--by-others", "--require-approvals", "0"], ["--require-sign-off", ""]):
+        assert CliRunner().invoke(nbprod, ["verify", str(exported.path), *more]).exit_code == CallerError.exit_code
     words = ["verify", str(exported.path), "--seen", str(tmp_path / "seen"), "--checkpoint", str(checkpoint)]
     assert CliRunner().invoke(nbprod, [*words, "--root", exported.root.upper()]).exit_code == 0  # control

@@ -87,6 +87,12 @@ def verify(
 
     if (run is None) is not everything:
         raise click.UsageError("Give either a RUN, a STEP@VERSION, a bundle or --all.")
+    if by_others and not (require_approvals or sign_offs):
+        raise click.UsageError(
+            "--by-others asks for nothing alone: add --require-approvals N or --require-sign-off NAME."
+        )
+    if "" in sign_offs:
+        raise click.UsageError("--require-sign-off takes a name, such as risk.")
     people = Wanted(approvals=require_approvals, sign_offs=sign_offs, by_others=by_others)
     asked = Asked(
         root=root,
