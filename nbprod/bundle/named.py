@@ -15,7 +15,16 @@ from nbprod.record.ids import RunId
 from nbprod.record.kept import KeptInput
 from nbprod.record.run_record import RunRecord
 
-__all__ = ["PAGE", "Named", "member_name", "named_in_record", "named_inputs", "named_objects", "same_name"]
+__all__ = [
+    "PAGE",
+    "Named",
+    "member_name",
+    "named_in_events",
+    "named_in_record",
+    "named_inputs",
+    "named_objects",
+    "same_name",
+]
 
 PAGE = "notebook.html"
 """The page that is made of an executed notebook; nobody signs it."""
@@ -45,11 +54,12 @@ def named_objects(events: Sequence[Event], record: RunRecord, read: Callable[[Di
         record: the run's.
         read: returns the bytes of an object.
     """
-    yield from _in_events(events)
+    yield from named_in_events(events)
     yield from named_in_record(record, read)
 
 
-def _in_events(events: Sequence[Event]) -> Iterator[Named]:
+def named_in_events(events: Sequence[Event]) -> Iterator[Named]:
+    """Yield what a run's events name as kept."""
     for event in events:
         for _, digest in records_of(event):
             first = isinstance(event, RunFinished)

@@ -101,11 +101,15 @@ def refuse_target(path: Path, *, force: bool) -> None:
     """Refuse a place where no bundle can be written, before anything is collected for it.
 
     Raises:
-        CallerError: there is such a file or folder, or its folder is not there.
+        CallerError: there is such a file or folder, or a device or pipe, or its folder is not there.
         EnvironmentFault: its folder cannot be written to.
     """
     if path.is_dir():
         raise CallerError(f"the bundle cannot be written to {path}", expected="a file's name", found="a folder")
+    if path.exists() and not path.is_file():  # a file would take its place, for everybody on the machine
+        raise CallerError(
+            f"the bundle cannot be written to {path}", expected="a file's name", found="a device, pipe or socket"
+        )
     if not force and os.path.lexists(path):
         raise CallerError(f"there is a file {path} already", hint="Name another one, or say --force.")
     if not path.parent.is_dir():

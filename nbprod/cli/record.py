@@ -14,7 +14,6 @@ from nbprod.cli.screen import text as escaped
 from nbprod.cli.summary import changed_since, near, scrap_text
 from nbprod.cli.values import brief, duration, moment, plain_text, size, status_text
 from nbprod.errors import Erased
-from nbprod.ledger.reproduced import reproductions
 from nbprod.record.status import CellStatus
 from nbprod.record.verdict import CellOutcome
 
@@ -174,7 +173,7 @@ def _about(run: Run, row: RunRow) -> Iterable[tuple[str, str]]:
     yield "started", moment(record.started)
     yield "took", duration(record.seconds)
     yield "by", f"{record.user} on {record.host}"
-    yield from reproduction_lines(reproductions(run.home.ledger, run.id), run.id)
+    yield from reproduction_lines(run.home, run.id)
     yield "signed", "no" if run.attestation is None else f"yes: `nbprod verify {run.id.short}` tells by whom"
     if row.tags:
         yield "tags", " ".join(row.tags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from rich.console import Console
 
 from nbprod.cli.screen import text as escaped
 from nbprod.cli.values import moment, plain_text
-from nbprod.errors import NotFound
+from nbprod.errors import NbprodError, NotFound
+from nbprod.ledger.reproduced import reproductions
 from nbprod.printable import printable
-from nbprod.record.reproduced import level_text
+from nbprod.record.reproduced import Reproduced, level_text
 
 if TYPE_CHECKING:
     from nbprod.diff import Outcome
@@ -104,7 +106,7 @@ def _style(found: Reproduction, asked: int) -> str:
 def _next(console: Console, found: Reproduction) -> None:
     """Show how to look at it more closely."""
     where, stated = found.run.home.root, found.stated
-    there = "" if Path.cwd().is_relative_to(where) else f"cd {_safe(str(where))}; "
+    there = "" if Path.cwd().is_relative_to(where) else f"cd {_safe(shlex.quote(str(where)))}; "
     console.print(f"  [dim]{there}nbprod show {stated.second.short}[/]", soft_wrap=True)
     if _knows(found.run.home, stated.first):
         console.print(f"  [dim]{there}nbprod diff {stated.first.short} {stated.second.short}[/]", soft_wrap=True)
@@ -162,13 +164,21 @@ def _some(console: Console, what: str, lines: Sequence[str], none: str = "") -> 
         console.print(f"  [dim]{what}[/]  and {len(lines) - _MOST} more: --json has all")
 
 
-def reproduction_lines(events: Iterable[RunReproduced], run_id: RunId) -> Iterable[tuple[str, str]]:
+def reproduction_lines(home: Home, run_id: RunId) -> Iterable[tuple[str, str]]:
     """Yield, for the head of a run's record, what is told of its being executed again."""
-    for event in events:
+    for event in reproductions(home.ledger, run_id):
+        told = "; ".join((level_text(event.level), *_caveats(home, event)))
         if event.first == run_id:
-            yield "reproduced", f"by run {event.second.short}, {moment(event.at)}: {level_text(event.level)}"
+            yield "reproduced", f"by run {event.second.short}, {moment(event.at)}: {told}"
         else:
-            yield "reproduces", f"run {event.first}: {level_text(event.level)}"
+            yield "reproduces", f"run {event.first}: {told}"
+
+
+def _caveats(home: Home, event: RunReproduced) -> Iterable[str]:
+    try:
+        yield from Reproduced.from_bytes(home.read(event.statement, event.run_id)).caveats
+    except NbprodError:
+        yield "what is stated of it cannot be read"
 
 
 def _safe(text: str) -> str:

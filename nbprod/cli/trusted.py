@@ -3,27 +3,72 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
-__all__ = ["trust_options"]
+__all__ = ["read_checkpoints", "trust_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _root_id(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
     """Return the id of a root key, if it is a whole one: a shorter one would make a sound log look altered."""
-    if text is not None and not re.fullmatch("[0-9a-f]{64}", text):
+    if text is not None and re.fullmatch("[0-9a-fA-F]{64}", text):
+        return text.lower()
+    if text is not None:
         raise click.BadParameter("it takes all 64 digits of the key's id, as `nbprod keys list --json` tells them.")
     return text
+
+
+def _key_list(_: click.Context, __: click.Parameter, file: BinaryIO | None) -> bytes | None:
+    """Return the bytes of a signed list of keys; whether they are what was signed is told by verifying."""
+    if file is None:
+        return None
+    from nbprod.attest.keyfile import KeyFile  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.errors import IntegrityError, SignatureInvalid  # noqa: PLC0415
+
+    with file:
+        data = file.read()
+    try:
+        KeyFile.open(data)
+    except SignatureInvalid:
+        pass
+    except IntegrityError as error:
+        told = f"{file.name} is no list of keys as `nbprod keys list --export` writes it: {error}"
+        raise click.BadParameter(told) from error
+    return data
+
+
+def read_checkpoints(_: click.Context, __: click.Parameter, files: Sequence[BinaryIO]) -> list[str]:
+    """Return the text of checkpoints; whether they are signed is told by verifying."""
+    notes: list[tuple[str, str]] = []
+    for file in files:
+        with file:
+            notes.append((file.name, file.read().decode(errors="replace")))
+    return [_checkpoint(name, note) for name, note in notes]
+
+
+def _checkpoint(name: str, note: str) -> str:
+    from nbprod.attest.checkpoint import Checkpoint  # noqa: PLC0415 - `--help` must stay fast
+    from nbprod.errors import IntegrityError  # noqa: PLC0415
+
+    try:
+        Checkpoint.parse(note.rpartition("\n\n")[0] + "\n")
+    except IntegrityError as error:
+        told = f"{name} is no signed checkpoint as `nbprod checkpoint --to` writes it: {error}"
+        raise click.BadParameter(told) from error
+    return note
 
 
 def trust_options(command: Command) -> Command:
     """Give a command the options that name a root key, or a list of keys, that is trusted."""
     keys = click.option(
-        "--keys", type=click.File("rb"), help="A signed list of keys that you trust (`nbprod keys list --export`)."
+        "--keys",
+        type=click.File("rb"),
+        callback=_key_list,
+        help="A signed list of keys that you trust (`nbprod keys list --export`).",
     )
     root = click.option(
         "--root", metavar="KEY", callback=_root_id, help="The id of the root key that you trust, all 64 digits."

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from nbprod.errors import CallerError
 from nbprod.project.project import Project
 from nbprod.project.settings import read_settings
 
@@ -27,6 +28,7 @@ class Taker:
 
     Raises:
         SettingsError: the folder has settings, and they are wrong.
+        CallerError: it is no folder, and none can be made there.
     """
 
     def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
@@ -37,7 +39,11 @@ class Taker:
         else:
             missing = [each for each in (folder, *folder.parents) if not each.exists()]
             self._made = missing[-1] if missing else None
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                what = f"no project can be made at {folder}"
+                raise CallerError(what, expected="a folder, or a place for one", found=error.strerror) from error
         root = folder.resolve()
         self.project = Project(root, read_settings(root, environ), environ)
         if self._made is None and not self.project.home.folder.exists():

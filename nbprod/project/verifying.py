@@ -36,7 +36,7 @@ from nbprod.verify import (
 )
 from nbprod.verify import verify_log as verify_whole
 from nbprod.verify import verify_run as verify_one
-from nbprod.verify.asked import believed
+from nbprod.verify.asked import rooted
 from nbprod.verify.seen import seen_path
 from nbprod.verify.survey import now_seen
 
@@ -68,10 +68,11 @@ class Verifier:
         self._path = asked.seen or seen_path(home.ledger.url, project.environ)
         self._seen = None if self._path is None else Seen.read(self._path)
         given = None if asked.keys is None else KeyFile.open(asked.keys, root=asked.root)
-        root = asked.root or (given.root if given else None) or (self._seen.root if self._seen else None)
+        named_root = asked.root or (given.root if given else None)
         try:
-            self.trust = read_trust(home.ledger.log, root=root, own=_own(project))
-            faults += [*_older(self.trust, given), *believed(self.trust)]
+            told = read_trust(home.ledger.log, own=_own(project))
+            self.trust, doubts = rooted(told, named=named_root, seen=self._seen.root if self._seen else None)
+            faults += [*_older(self.trust, given), *doubts]
         except IntegrityError as error:
             self.trust = Trust(pinned=True)
             faults.append(_altered(str(error)))
@@ -142,9 +143,12 @@ def _own(project: Project) -> Mapping[str, tuple[str, PublicKey]]:
 
 
 def _older(trust: Trust, given: KeyFile | None) -> list[Check]:
-    if given is None or (trust.current is not None and trust.current.number > given.number):
+    current = trust.current
+    if given is None or (trust.unvouched and (current is None or current.log != given.log)):
         return []
-    return [] if trust.current == given else [_altered(f"the log's list of keys is not number {given.number} as given")]
+    if current is not None and current.number > given.number and not trust.unvouched:
+        return []
+    return [] if current == given else [_altered(f"the log's list of keys is not number {given.number} as given")]
 
 
 def _altered(told: str) -> Check:

@@ -13,9 +13,14 @@ from nbprod.record.compare import Difference
 from nbprod.record.ids import RunId
 from nbprod.record.statement import predicate_of, statement
 
-__all__ = ["LEVELS", "REPRODUCTION_TYPE", "Reproduced", "level_text"]
+__all__ = ["LEVELS", "LEVEL_ABOUT", "REPRODUCTION_TYPE", "Reproduced", "level_text"]
 
 REPRODUCTION_TYPE = "https://nbprod.dev/attestation/reproduction/v1"
+
+_VERIFIED = "verified"
+"""The word for a run that nothing speaks against (`nbprod.verify.Conclusion`)."""
+_NAMED = 3
+"""Missing things that are named one by one."""
 
 LEVELS: Mapping[int, str] = {
     0: "it runs, and ends as the first run did",
@@ -24,7 +29,7 @@ LEVELS: Mapping[int, str] = {
     3: "its artifacts are the same as well, byte for byte or after a named normaliser",
 }
 
-_ABOUT: Mapping[int, tuple[str, ...]] = {
+LEVEL_ABOUT: Mapping[int, tuple[str, ...]] = {
     0: (),
     1: ("scraps",),
     2: ("scraps", "cells"),
@@ -88,7 +93,7 @@ class Reproduced:
         """How much came out the same in plain words: a bad ending before all else, and what there was nothing of."""
         if self.level is None:
             return f"{level_text(None)}{f': {self.ending}' if self.ending else ''}"
-        about = _ABOUT[self.level]
+        about = LEVEL_ABOUT[self.level]
         none = [name for name in about if not self.comparison.get(name)]
         if not none and not self.ending:
             return level_text(self.level)
@@ -97,6 +102,17 @@ class Reproduced:
         parts += [f"its {_listed(same)} are the same"] if same else []
         parts += [f"there were no {_listed(none)} to compare"] if none else []
         return f"L{self.level}: {'; '.join(parts)}"
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What keeps the level from saying much, in words: a first run that was not verified, and what it lacked."""
+        doubts = (
+            [] if self.verified == _VERIFIED else [f"the first run was {self.verified.upper()} when it was verified"]
+        )
+        named, more = self.missing[:_NAMED], len(self.missing) - _NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        doubts += [f"what the first run read was not to be had: {', '.join(named)}{rest}"] if named else []
+        return tuple(doubts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the predicate."""

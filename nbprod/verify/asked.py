@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nbprod.verify.outcome import Check, Outcome, Verification
 from nbprod.verify.policy import Policy
 from nbprod.verify.trust import Trust
 
-__all__ = ["Asked", "beliefs_in", "believed"]
+__all__ = ["Asked", "beliefs_in", "believed", "rooted"]
 
 _STEP, _NAME = 2, "keys"
 
@@ -34,6 +34,30 @@ class Asked:
     seen: Path | None = None
     policy: Policy = field(default_factory=Policy)
     reads: bool = True
+
+
+def rooted(told: Trust, *, named: str | None, seen: str | None) -> tuple[Trust, list[Check]]:
+    """Return whose signatures count by the root key that is known, and what is to say of that.
+
+    A key that was named and leads to no list makes nothing altered: the log may be somebody else's, or the id mistyped.
+
+    Args:
+        told: whose signatures count by what the log says.
+        named: the id of the root key that the verifier named, or that of the list that he gave.
+        seen: the one that is remembered of this log.
+
+    Raises:
+        SignatureInvalid: the log is not the one that was seen: it had another root key.
+    """
+    if named is not None and named in told.roots:
+        return told.rooted(named), []
+    if seen is not None and (named is None or seen not in told.roots):
+        return told.rooted(seen), []
+    if named is None:
+        return told, believed(told)
+    under = f"it is signed under the root key {told.roots[-1][:16]}" if told.roots else "this log has no list of keys"
+    none = "which leads to none of its lists of keys: nothing that you trust vouches for it"
+    return replace(told, unvouched=True), [Check.open(_STEP, _NAME, f"{under}, and you named {named[:16]}, {none}")]
 
 
 def believed(trust: Trust) -> list[Check]:

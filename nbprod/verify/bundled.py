@@ -9,11 +9,11 @@ from pathlib import Path
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.attest.keyfile import KeyFile
 from nbprod.bundle import Bundle
-from nbprod.errors import IntegrityError
+from nbprod.errors import IntegrityError, NotFound
 from nbprod.ledger.events import RunFinished
 from nbprod.record.ids import RunId
 from nbprod.record.review import Wanted
-from nbprod.verify.asked import Asked, believed
+from nbprod.verify.asked import Asked, rooted
 from nbprod.verify.bundle_names import misnamed
 from nbprod.verify.outcome import Check, Conclusion, Verification
 from nbprod.verify.run import Evidence, verify_run
@@ -52,9 +52,10 @@ class BundleVerifier:
             told = read_trust(ledger.log)
             self._path = asked.seen or _path(told, environ)
             self._seen = None if self._path is None else Seen.read(self._path)
-            root = asked.root or (given.root if given else None) or (self._seen.root if self._seen else None)
-            self.trust = _with_newer(told if root is None else read_trust(ledger.log, root=root), given)
-            faults += believed(self.trust)
+            root = asked.root or (given.root if given else None)
+            self.trust, doubts = rooted(told, named=root, seen=self._seen.root if self._seen else None)
+            self.trust = _with_newer(self.trust, given)
+            faults += [*doubts, *self._forget(told, root)]
         except IntegrityError as error:
             self._path, self._seen = None, None
             self.trust = Trust(pinned=True)
@@ -74,6 +75,16 @@ class BundleVerifier:
             left_out=frozenset(each.digest for each in bundle.index.absent if each.left_out),
         )
 
+    def _forget(self, told: Trust, named: str | None) -> Iterator[Check]:
+        """Let what was seen under a strange root key not count against the one that was named.
+
+        The memory goes by the log's name, which whoever makes a bundle can write: a forged one may have come first.
+        """
+        if self._seen is not None and named in told.roots and self._seen.root not in told.roots:
+            other, self._seen = self._seen.root[:16], None
+            under = f"what was seen of a log of this name under another root key, {other}, does not count"
+            yield Check.beside(5, "consistency", f"{under}: you named the one of this")
+
     def run(self, run_id: RunId) -> Verification:
         """Verify one of its runs.
 
@@ -87,6 +98,13 @@ class BundleVerifier:
         found = verify_run(run_id, alone)
         checks = (*found.checks, *self._beside(run_id))
         return replace(found, checks=tuple(sorted(checks, key=lambda check: check.step)))
+
+    def step(self, run_id: RunId) -> str:
+        """Return the step of a run as its events tell, not as the index does; empty where no event tells."""
+        try:
+            return self._bundle.ledger.run(run_id).step
+        except NotFound:
+            return ""
 
     def all(self) -> Iterator[Verification]:
         """Verify every run, the one first that the bundle was made for."""
@@ -111,7 +129,7 @@ class BundleVerifier:
         return before is not None and (now.number < before.number or _size(now) < _size(before))
 
     def _beside(self, run_id: RunId) -> Iterator[Check]:
-        """Tell what of a run the bundle does not hold, and that its index names another record than the events."""
+        """Tell what of a run the bundle does not hold, and that its index tells of it otherwise than the events."""
         absent = [each for each in self._bundle.index.absent if each.run == run_id]
         if left := [each.what for each in absent if each.left_out]:
             more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
@@ -125,6 +143,9 @@ class BundleVerifier:
         named = [entry.record for entry in self._bundle.index.runs if entry.run == run_id]
         if ends != named:
             yield _altered(3, "bundle", "its index names another record of the run than the events")
+        steps = [entry.step for entry in self._bundle.index.runs if entry.run == run_id]
+        if any(step != self.step(run_id) for step in steps):
+            yield _altered(3, "bundle", "its index names another step of the run than the events")
 
 
 def _path(trust: Trust, environ: Mapping[str, str]) -> Path | None:
@@ -145,12 +166,14 @@ def _with_newer(trust: Trust, given: KeyFile | None) -> Trust:
     current = trust.current
     if given is None:
         return trust
+    if trust.unvouched and (current is None or current.log != given.log or current.number < given.number):
+        return trust  # of another log, or of before the root key was replaced: that nothing vouches for it is told
     if current is None or current.log != given.log:
         found = "none" if current is None else current.log
         raise IntegrityError("the bundle's list of keys is of another log", expected=given.log, found=found)
     if current.number < given.number and current.root in given.keys:
         return replace(trust, current=given)
-    if current.number <= given.number and current != given:
+    if (trust.unvouched or current.number <= given.number) and current != given:
         raise IntegrityError(f"the bundle's list of keys is not number {given.number} as given")
     return trust
 

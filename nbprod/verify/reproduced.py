@@ -12,17 +12,17 @@ from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
 from nbprod.ledger.events import RunReproduced
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.record.ids import RunId
-from nbprod.record.reproduced import Reproduced
+from nbprod.record.reproduced import LEVEL_ABOUT, Reproduced
 from nbprod.record.run_record import RunRecord
-from nbprod.verify.outcome import Check, Conclusion
+from nbprod.verify.outcome import Check, Conclusion, Outcome
 from nbprod.verify.said import Court
 from nbprod.verify.stored import lost
 
 __all__ = ["check_reproductions"]
 
 _STEP, _NAME = 3, "reproduced"
-_EQUAL = "equal"
-"""The word for artifacts with the same bytes (`nbprod.diff.Outcome`)."""
+_EQUAL, _NORMALISED = "equal", "equal after normalising"
+"""The words for artifacts with the same bytes, and for what named rules made equal (`nbprod.diff.Outcome`)."""
 
 
 def check_reproductions(
@@ -61,15 +61,34 @@ def _check(
     if replace(told, unknown=event.unknown) != event or event.run_id not in (stated.first, stated.second):
         fault: str | None = "a reproduction's statement says something else than the ledger"
     else:
-        fault = _unlike(stated, event.run_id, court, record_of)
+        fault = _beyond_itself(stated) or _unlike(stated, event.run_id, court, record_of)
     if fault is not None:
         return _altered(fault)
     what = f"run {stated.second.short} has executed run {stated.first.short} again: {stated.told}"
+    what = "; ".join((what, *stated.caveats))
     if event.attestation is None:
         return Check.beside(_STEP, _NAME, f"{what}; this is not signed")
-    return court.judge(
+    found = court.judge(
         _NAME, what, stored, attestation=event.attestation, statement=event.statement, roles=(Role.RUNNER,)
     ).check
+    doubted = found.outcome is Outcome.PASSED and stated.caveats  # what is signed says little for the first run
+    return Check.beside(found.step, _NAME, found.told) if doubted else found
+
+
+def _beyond_itself(stated: Reproduced) -> str | None:
+    """Return what a statement lists as different although its level says that it is the same; None if nothing."""
+    for what in () if stated.level is None else LEVEL_ABOUT[stated.level]:
+        for each in _listed(stated, what) or ():
+            if (outcome := each.get("outcome")) not in (_EQUAL, _NORMALISED):
+                called = f"{what[:-1]} {each.get('cell' if what == 'cells' else 'name')}"
+                return f"a reproduction is stated to be L{stated.level}, and its {called} to be: {outcome}"
+    return None
+
+
+def _listed(stated: Reproduced, what: str) -> list[dict[str, Any]] | None:
+    """Return what a statement lists of how things compare; None if that is no list of them."""
+    listed: Any = stated.comparison.get(what)
+    return listed if isinstance(listed, list) and all(isinstance(each, dict) for each in listed) else None
 
 
 def _unlike(stated: Reproduced, own: RunId, court: Court, record_of: Callable[[RunId], Digest | None]) -> str | None:
@@ -103,13 +122,17 @@ def _of_others(stated: Reproduced, first: RunRecord, second: RunRecord) -> str |
         )
     if first.request.source != second.request.source:
         return f"run {second.run_id.short} executed another notebook than run {first.run_id.short}"
-    listed: Any = stated.comparison.get("artifacts")
-    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
-        return "a reproduction's statement lists no artifacts"
     artifacts = [{each.name: each.digest for each in record.artifacts} for record in (first, second)]
-    told = {str(each.get("name")): str(each.get("outcome")) for each in listed}
-    if told.keys() != artifacts[0].keys() | artifacts[1].keys():
-        return "a reproduction is stated of other artifacts than those of the two records"
+    told: dict[str, str] = {}
+    for what, names in (
+        ("scraps", {each.name for record in (first, second) for each in record.scraps}),
+        ("artifacts", artifacts[0].keys() | artifacts[1].keys()),
+    ):
+        if (listed := _listed(stated, what)) is None:
+            return f"a reproduction's statement lists no {what}"
+        told = {str(each.get("name")): str(each.get("outcome")) for each in listed}
+        if told.keys() != names:
+            return f"a reproduction is stated of other {what} than those of the two records"
     equal = [name for name, outcome in told.items() if outcome == _EQUAL]
     if unlike := next((name for name in equal if artifacts[0].get(name) != artifacts[1].get(name)), None):
         return f"artifact {unlike} is stated to be equal, and the two records name other bytes"

@@ -133,6 +133,7 @@ def _checks(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects
     if end is None:
         yield _without_end(dossier.row)
         return
+    yield from _ending(end)
     signed, record = SignedBy(()), None
     try:
         signed, record, found = _recorded(dossier, end, evidence, objects)
@@ -147,7 +148,7 @@ def _checks(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects
         covered=all(check.outcome is Outcome.PASSED for check in included),
         label=DEVELOPMENT if label is not None and label.startswith(DEVELOPMENT) else label,
         listed=trust.current is not None,
-        pinned=trust.pinned,
+        pinned=trust.pinned or trust.unvouched,  # of one that was named in vain it is told already
         standing=standing(spoken),
         author=Author(
             key_id=signed.key_id,
@@ -171,6 +172,14 @@ def spoken_of(
     """
     end = next((stored.event for stored in events if isinstance(stored.event, RunFinished)), None)
     return judge_reviews(events, None if end is None else end.record, evidence.court(leaf_of))
+
+
+def _ending(end: StoredEvent) -> Iterator[Check]:
+    """Tell of a run that did not succeed: that its record is sound says nothing about how it ended."""
+    event = end.event
+    if isinstance(event, RunFinished) and not event.status.good:
+        told = f"the run did not succeed, it ended as {event.status}: verified is that this was recorded"
+        yield Check.beside(3, "ending", told)
 
 
 def _without_end(row: RunRow | None) -> Check:

@@ -83,6 +83,11 @@ def check_key(signed: SignedBy, trust: Trust, position: int | None, size: int) -
         return Check.beside(_KEY, name, "no known key has signed")
     if trust.current is None:
         return Check.beside(_KEY, name, "this log has no list of keys; the key is one of your own folder")
+    if trust.unvouched:
+        told = (
+            f"whether {_called(trust, key_id)} may sign runs is said by a list that the root key you named did not sign"
+        )
+        return Check.open(_KEY, name, told)
     place = size if position is None else position
     if trust.current.covers(Role.RUNNER, key_id, place):
         told = f"list number {trust.current.number} lets {_called(trust, key_id)} sign runs at place {place}"

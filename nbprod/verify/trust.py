@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nbprod.attest.keyfile import KeyFile, Role
 from nbprod.attest.keys import PublicKey
@@ -22,11 +22,28 @@ class Trust:
         current: the list of keys that holds; None: this log has none.
         pinned: whether its root key was known before.
         own: the verifier's own keys, by id, with what they are called; they count where there is no list.
+        roots: the ids of the root keys of the log's lists, the oldest first.
+        unvouched: whether the verifier named a root key that leads to none of them: then nothing that he trusts vouches
+            for what the list lets sign.
     """
 
     current: KeyFile | None = None
     pinned: bool = False
     own: Mapping[str, tuple[str, PublicKey]] = field(default_factory=dict)
+    roots: tuple[str, ...] = ()
+    unvouched: bool = False
+
+    def rooted(self, root: str) -> Trust:
+        """Return the trust of who knows a root key.
+
+        Raises:
+            SignatureInvalid: it leads to no list of keys.
+        """
+        if root not in self.roots:
+            found = self.roots[-1][:16] if self.roots else "no list of keys"
+            what = "the root key that is trusted leads to no list of keys"
+            raise SignatureInvalid(what, expected=root[:16], found=found)
+        return replace(self, pinned=True)
 
     def holders(self, role: Role) -> dict[str, PublicKey]:
         """Return the keys that may ever have signed in a role, by their ids."""
@@ -85,7 +102,5 @@ def read_trust(
             )
         current = read
         roots.append(read.root)
-    if root is not None and root not in roots:
-        found = roots[-1][:16] if roots else "no list of keys"
-        raise SignatureInvalid("the root key that is trusted leads to no list of keys", expected=root[:16], found=found)
-    return Trust(current=current, pinned=root is not None, own=own or {})
+    found = Trust(current=current, own=own or {}, roots=tuple(roots))
+    return found if root is None else found.rooted(root)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from nbprod.bundle import open_bundle
 from nbprod.bundle.form import CHECKPOINT, INDEX, README, Index
+from nbprod.cli.exit_codes import of_conclusion
 from nbprod.digest import digest_bytes
 from nbprod.errors import BundleInvalid, CallerError, EnvironmentFault, NotFound, UnsupportedVersion
 from nbprod.ledger.log import NoteKind
@@ -57,7 +58,11 @@ def test_a_machine_that_never_saw_the_ledger_verifies_it(exported: Exported, tmp
     assert f"train  {exported.trained.id}\n" in told.stdout
     assert told.stdout.endswith("\nRuns: 2 verified.\n")
     wrong = elsewhere(home, "verify", str(exported.path), "--root", "0" * 64)
-    assert wrong.returncode == BundleInvalid.exit_code
+    assert wrong.returncode == of_conclusion(CANNOT_TELL)
+    assert f"signed under the root key {exported.root[:16]}, and you named {'0' * 16}, " in wrong.stdout
+    assert wrong.stdout.count("may sign runs is said by a list that the root key you named did not sign") == 2
+    assert "not yet" not in wrong.stdout
+    assert "FAILED" not in wrong.stdout
 
 
 def test_it_holds_both_runs_and_all_that_they_read(exported: Exported) -> None:
@@ -329,3 +334,80 @@ def test_files_are_what_their_names_say(exported: Exported, verify: Verify, tmp_
         more = replace(index, members=(*index.members, replace(like, name=name)))
         forged = members | {name: b"x", INDEX: more.to_bytes()}
         assert worst(verify(pack(tmp_path / "forged.zip", with_index(forged)))) is Conclusion.ALTERED, name
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_a_run_without_its_record_hides_nothing_that_is_wrong(
+    exported: Exported, verify: Verify, tmp_path: Path, how: str
+) -> None:
+    members = members_of(exported.path)
+    index = Index.from_bytes(members[INDEX])
+    record = f"runs/{exported.trained.id}/record.json"
+    like = next(each for each in index.members if each.name == record)
+    planted = f"runs/{exported.prepared.id}/inputs/approved.txt"
+    rest = index.members if how == "changed" else tuple(each for each in index.members if each is not like)
+    more = replace(index, members=tuple(sorted((*rest, replace(like, name=planted)), key=lambda each: each.name)))
+    forged = members | {planted: b"approved", record: members[record] + b" ", INDEX: more.to_bytes()}
+    if how == "removed":
+        del forged[record]
+    found = verify(pack(tmp_path / "forged.zip", with_index(forged)))
+    wrong = [check.told for check in found[0].checks if check.means is ALTERED]
+    unknown = "is not what any of its runs knows under that name"
+    assert wrong == [f"{name} {unknown}" for name in sorted([planted, *([record] if how == "changed" else [])])]
+    assert worst(found) is ALTERED
+
+
+def test_the_step_in_the_index_is_nobody_s_word(exported: Exported, verify: Verify, tmp_path: Path) -> None:
+    members = members_of(exported.path)
+    index = Index.from_bytes(members[INDEX])
+    first, second = index.runs
+    for runs, wrong in (((replace(first, step="payroll"), second), 0), ((first, replace(second, step="x  ok")), 1)):
+        path = pack(tmp_path / "forged.zip", members | {INDEX: replace(index, runs=runs).to_bytes()})
+        found = verify(path)
+        told = [[check.told for check in each.checks if check.means is ALTERED] for each in found]
+        assert told[wrong] == ["its index names another step of the run than the events"]
+        assert told[1 - wrong] == []  # control
+        shown = elsewhere(tmp_path / "home", "verify", str(path)).stdout if not wrong else "train  "
+        assert "train  " in shown
+        assert "payroll" not in shown
+
+
+def test_a_forged_bundle_that_came_first_speaks_not_against_the_genuine_one(
+    exported: Exported, verify: Verify, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen.json"  # as `verify` has it
+    assert worst(verify(exported.path)) is VERIFIED
+    genuine = seen.read_text()
+    seen.write_text(genuine.replace(exported.root, "0" * 64))
+    assert worst(verify(exported.path)) is ALTERED  # control: nobody named the root key, and it was seen under another
+    found = verify(exported.path, root=exported.root)
+    assert worst(found) is VERIFIED
+    told = f"what was seen of a log of this name under another root key, {'0' * 16}, does not count"
+    assert any(check.told.startswith(told) and check.step == 5 for check in found[0].checks)
+    assert seen.read_text() == genuine  # and from now on this one counts
+    assert worst(verify(exported.path)) is VERIFIED
+
+
+def test_wrong_usage_is_no_fault_of_the_bundle(exported: Exported, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from nbprod.cli.app import nbprod
+
+    (tmp_path / "empty").touch()
+    checkpoint = tmp_path / "checkpoint.txt"
+    checkpoint.write_bytes(members_of(exported.path)[CHECKPOINT])
+    for option, wrong in (
+        ("--checkpoint", tmp_path / "empty"),
+        ("--checkpoint", exported.path),
+        ("--keys", tmp_path / "empty"),
+        ("--keys", checkpoint),
+    ):
+        words = ["verify", str(exported.path), "--seen", str(tmp_path / "seen"), option, str(wrong)]
+        done = CliRunner().invoke(nbprod, words)
+        assert done.exit_code == CallerError.exit_code, done.output
+        assert option in done.output
+        assert wrong.name in done.output.replace("\n", "")
+    for more in (["--by-others"], ["--by-others", "--require-approvals", "0"], ["--require-sign-off", ""]):
+        assert CliRunner().invoke(nbprod, ["verify", str(exported.path), *more]).exit_code == CallerError.exit_code
+    words = ["verify", str(exported.path), "--seen", str(tmp_path / "seen"), "--checkpoint", str(checkpoint)]
+    assert CliRunner().invoke(nbprod, [*words, "--root", exported.root.upper()]).exit_code == 0  # control

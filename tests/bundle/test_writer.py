@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbprod.bundle import RunEntry, open_bundle
 from nbprod.bundle.archive import DEFLATED_MOST, is_plain
-from nbprod.bundle.writer import Contents, write_bundle
+from nbprod.bundle.writer import Contents, refuse_target, write_bundle
+from nbprod.cli.app import nbprod
 from nbprod.digest import digest_bytes
-from nbprod.errors import DigestMismatch
+from nbprod.errors import CallerError, DigestMismatch
 from nbprod.record.ids import RunId
 from nbprod.store import LocalStore
 
@@ -69,3 +72,23 @@ def test_what_is_spoilt_in_the_store_is_not_exported(tmp_path: Path) -> None:
         with pytest.raises(DigestMismatch):
             write_bundle(tmp_path / "made.zip", contents, store)
         assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_or_device_is_never_replaced_by_a_bundle(tmp_path: Path, *, linked: bool) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for force in (True, False):
+        with pytest.raises(CallerError, match="device, pipe"):
+            refuse_target(link if linked else pipe, force=force)
+    (tmp_path / "file").touch()
+    refuse_target(tmp_path / "file", force=True)  # positive control
+
+
+def test_a_bundle_is_not_written_to_a_file_called_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(nbprod, ["export", "train@latest", "-o", "-"])
+    assert done.exit_code == 2
+    assert "-o FILE" in done.output
+    assert list(tmp_path.iterdir()) == []

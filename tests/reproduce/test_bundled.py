@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,14 @@ def test_what_differs_is_shown_line_by_line_and_cannot_drive_the_terminal(base: 
     assert "\N{REPLACEMENT CHARACTER}" not in text
     (told,) = [each for each in found.to_json()["comparison"]["outputs"] if each["changes"]]
     assert {"what": "stdout", "told": "", "lines": list(change.lines)} in told["changes"]
+
+
+def test_what_is_to_be_typed_next_is_quoted(base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = base.again["volatile"]
+    monkeypatch.chdir(tmp_path)
+    assert f"cd {base.root}; nbprod show " in shown(found, asked=3)  # control
+    strange = replace(found, run=replace(found.run, home=replace(found.run.home, root=tmp_path / "a b;c")))
+    assert f"cd '{tmp_path / 'a b;c'}'; nbprod show " in shown(strange, asked=3)
 
 
 def test_two_runs_that_failed_alike_are_never_shown_as_if_they_were_good(base: Base) -> None:

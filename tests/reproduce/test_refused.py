@@ -96,7 +96,8 @@ def test_a_bundle_of_another_root_is_refused_and_nothing_is_left(
     ):
         done = command(base.bundle("next"), *words)
         assert done.exit_code == IntegrityError.exit_code, done.output
-        assert "was altered, and is not executed again" in done.output
+        assert "nothing that was named vouches for run " in done.output
+        assert "it is not executed again" in done.output
         assert "kept in" not in done.output
         assert left() == before, words
     controls: tuple[tuple[str, ...], ...] = (("--root", own), ("--keys", str(tmp_path / "own.keys")), ())
@@ -104,6 +105,14 @@ def test_a_bundle_of_another_root_is_refused_and_nothing_is_left(
         done = command(base.bundle("next"), *given, "--upstream")
         assert "Began" in done.output, done.output
         assert "There is no project here: the new runs are kept in " in done.output
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_home_that_is_no_folder_is_refused(base: Base, command: Command, tmp_path: Path, *, below: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = command(base.bundle("next"), "--home", tmp_path / "pipe" / "deeper" if below else tmp_path / "pipe")
+    assert done.exit_code == CallerError.exit_code, done.output
+    assert "no project can be made at" in done.output
 
 
 def test_whoever_names_a_root_wants_a_signature_that_it_leads_to(place: Place) -> None:

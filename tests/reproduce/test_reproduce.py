@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import nbprod
+from nbprod.cli.app import nbprod as application
 from nbprod.diff import Level, Outcome, Reached
 from nbprod.diff.outputs import OutputChange
 from nbprod.digest import Digest
@@ -249,6 +251,7 @@ def others(place: Place) -> dict[str, Reproduced]:
     """Statements, each false in one thing, that the runner's own key might be made to sign."""
     told, fails = place.again["volatile"].stated, place.again["fails"].stated
     same = {**told.comparison, "artifacts": [{"name": "drawn.bin", "outcome": "equal", "by": ""}]}
+    alike = [{"name": "drawn", "outcome": "equal after normalising"}]
     strange = {**told.comparison, "artifacts": [{"name": "other.bin", "outcome": "different", "by": ""}]}
     return {
         "sound": replace(told, notes=("said again",)),
@@ -258,7 +261,10 @@ def others(place: Place) -> dict[str, Reproduced]:
         "second run": replace(told, second=fails.second, second_record=fails.second_record),
         "not linked": replace(told, second=fails.first, second_record=fails.first_record),
         "itself": replace(told, second=told.first, second_record=told.first_record),
-        "equal": replace(told, comparison=same, level=3),
+        "equal": replace(told, comparison=same),
+        "scraps that differ": replace(told, level=1),
+        "cells that differ": replace(told, comparison={**told.comparison, "scraps": alike}, level=2),
+        "no scraps": replace(told, comparison={**told.comparison, "scraps": []}, level=1),
         "other artifacts": replace(told, comparison=strange),
         "no artifacts": replace(told, comparison={}),
     }
@@ -282,6 +288,28 @@ def test_a_signed_statement_about_other_records_is_found(base: Base, place: Plac
             else:
                 assert checks[-1].means is Conclusion.ALTERED, (what, checks)
         project.home.ledger.close()
+
+
+def test_a_first_run_that_was_altered_is_told_wherever_its_level_is(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = place.again["volatile"]
+    doubtful = replace(found.stated, verified="altered", missing=("file a.csv", "b", "c", "d"))
+    data = doubtful.to_bytes()
+    home = place.project.home
+    digest, signed = home.store.put(data), keep_signed_statement(data, home.store, str(place.project.keys))
+    home.ledger.append(RunReproduced.of(doubtful, found.run.id, digest, signed))
+    told = Verifier(place.project, Asked(seen=place.root / "seen")).run(found.run.id)
+    sound, doubted = [each for each in told.checks if each.name == "reproduced"]
+    words = (
+        "; the first run was ALTERED when it was verified; what the first run read was not to be had: file a.csv, b,"
+    )
+    assert (sound.outcome, "ALTERED" in sound.told) == (Checked.PASSED, False)  # positive control
+    assert (doubted.outcome, words in doubted.told) == (Checked.NOT_APPLICABLE, True), doubted
+    assert told
+    monkeypatch.chdir(place.root)
+    shown = CliRunner().invoke(application, ["show", str(found.run.id)], env={"COLUMNS": "400"}).output
+    assert shown.count("the first run was ALTERED when it was verified") == 1, shown
 
 
 def test_a_ledger_made_anew_knows_what_was_reproduced(place: Place) -> None:

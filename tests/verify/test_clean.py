@@ -48,6 +48,8 @@ def test_a_run_that_is_what_it_was_is_verified(base: Base, place: Place, kind: s
         6: Outcome.PASSED,
     }
     assert found.covered is (kind != "late")
+    endings = [check.told for check in found.checks if check.name == "ending"]
+    assert ["ended as failed" in told for told in endings] == ([True] if kind == "failed" else [])
     assert json.loads(json.dumps(found.to_json()))["conclusion"] == "verified"
 
 

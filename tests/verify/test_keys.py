@@ -15,7 +15,8 @@ from nbprod.ledger.log import NoteKind
 from nbprod.project import Project
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.keys import add_key, init_keys, own_keys, revoke_key, rotate_key
-from nbprod.verify import read_trust
+from nbprod.verify import Conclusion, Trust, read_trust
+from nbprod.verify.asked import rooted
 from tests.cli.conftest import Nbprod
 from tests.ledger.conftest import Told
 
@@ -175,6 +176,34 @@ def test_a_list_that_skips_a_number_is_refused(project: Project) -> None:
         read_trust(log)
 
 
+@pytest.mark.parametrize(
+    ("named", "seen", "vouched"),
+    [
+        (None, None, True),
+        ("old", None, True),
+        ("new", "old", True),
+        ("new", "other", True),  # what was seen is looked at on its own
+        (None, "old", True),
+        ("other", None, False),
+        ("other", "new", False),
+        (None, "other", None),
+        ("other", "other", None),  # it was seen under that root, and is no more
+    ],
+)
+def test_a_root_key_that_is_not_the_one_makes_nothing_altered_unless_it_was_seen(
+    named: str | None, seen: str | None, *, vouched: bool | None
+) -> None:
+    told = Trust(roots=("old", "new"))
+    if vouched is None:
+        with pytest.raises(SignatureInvalid):
+            rooted(told, named=named, seen=seen)
+        return
+    trust, checks = rooted(told, named=named, seen=seen)
+    assert trust.unvouched is not vouched
+    assert trust.pinned is (vouched and (named or seen) is not None)
+    assert [check.means for check in checks] == ([] if vouched else [Conclusion.CANNOT_TELL])
+
+
 # --- the command line ------------------------------------------------------------------------------
 
 
@@ -214,7 +243,7 @@ def test_by_command(tmp_path: Path) -> None:
     assert (
         here.here(*verify, "--root", told["list"]["root"], "--strict", **environ).returncode == 22
     )  # a development key
-    assert here.here(*verify, "--root", "0" * 64, **environ).returncode == 4
+    assert here.here(*verify, "--root", "0" * 64, **environ).returncode == 22
     (line,) = here.here(*verify, "--json", **environ).stdout.splitlines()
     assert json.loads(line)["conclusion"] == "verified"
     assert here.here("verify", "--all", **environ).stdout.endswith("Runs: 1 verified.\n")

@@ -53,6 +53,8 @@ def export(
     largest = LARGEST if max_size is None else setting_size(int(max_size) if max_size.isdecimal() else max_size)
     if largest is None:
         raise click.UsageError("--max-size takes a size such as '2 GiB', or a number of bytes.")
+    if output == Path("-"):
+        raise click.UsageError("A bundle is a file that is sealed when it is whole: name one, -o FILE; - is none.")
     project = open_project()
     found = finished_run(project, run)
     project.deliver()

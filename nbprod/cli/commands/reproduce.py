@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -61,7 +61,7 @@ def reproduce(
     allow_missing: bool,
     anyway: bool,
     root: str | None,
-    keys: BinaryIO | None,
+    keys: bytes | None,
     strict_env: bool,
     rebuild_env: bool,
     builds: tuple[str, ...],
@@ -97,7 +97,7 @@ def reproduce(
         tolerance=Tolerance.parse(tolerances),
         keep=keep,
     )
-    asked = Asked(root=root, keys=None if keys is None else keys.read())
+    asked = Asked(root=root, keys=keys)
     made: list[Reproduction] = []
     with _opened(what, home, asked, upstream=upstream) as found:
         for origin, own in prepare(found.origins.runs, how):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbprod.cli import exit_codes
-from nbprod.cli.trusted import trust_options
+from nbprod.cli.trusted import read_checkpoints, trust_options
 
 if TYPE_CHECKING:
     from nbprod.project.verifying import Verifier
@@ -32,7 +32,12 @@ _SIGNS = {
 @click.option("--all", "everything", is_flag=True, help="Every event of the log and every run.")
 @trust_options
 @click.option(
-    "--checkpoint", "given", type=click.File("rb"), multiple=True, help="A checkpoint that was kept elsewhere."
+    "--checkpoint",
+    "given",
+    type=click.File("rb"),
+    multiple=True,
+    callback=read_checkpoints,
+    help="A checkpoint that was kept elsewhere.",
 )
 @click.option(
     "--seen", type=click.Path(path_type=Path, dir_okay=False), help="The file that remembers what was seen; your own."
@@ -58,8 +63,8 @@ def verify(
     *,
     everything: bool,
     root: str | None,
-    keys: BinaryIO | None,
-    given: tuple[BinaryIO, ...],
+    keys: bytes | None,
+    given: list[str],
     seen: Path | None,
     strict: bool,
     require_approvals: int,
@@ -82,11 +87,17 @@ def verify(
 
     if (run is None) is not everything:
         raise click.UsageError("Give either a RUN, a STEP@VERSION, a bundle or --all.")
+    if by_others and not (require_approvals or sign_offs):
+        raise click.UsageError(
+            "--by-others asks for nothing alone: add --require-approvals N or --require-sign-off NAME."
+        )
+    if "" in sign_offs:
+        raise click.UsageError("--require-sign-off takes a name, such as risk.")
     people = Wanted(approvals=require_approvals, sign_offs=sign_offs, by_others=by_others)
     asked = Asked(
         root=root,
-        keys=None if keys is None else keys.read(),
-        given=[each.read().decode(errors="replace") for each in given],
+        keys=keys,
+        given=given,
         seen=seen,
         policy=Policy.strict(people, clean_git=clean_git) if strict else Policy(people=people, clean_git=clean_git),
         reads=not no_bytes,
@@ -128,9 +139,9 @@ def _verify_bundle(path: Path, asked: Asked, *, as_json: bool) -> int:
     found: list[Conclusion] = []
     with open_bundle(path) as bundle:
         verifier = BundleVerifier(bundle, asked, os.environ)
-        for entry, verified in zip(bundle.index.runs, verifier.all(), strict=True):
+        for run_id, verified in zip(bundle.run_ids, verifier.all(), strict=True):
             found.append(verified.conclusion)
-            _show(verified, called=entry.step, as_json=as_json)
+            _show(verified, called=verifier.step(run_id), as_json=as_json)
         worst = min(found, key=list(Conclusion).index)
         if worst is Conclusion.VERIFIED:
             verifier.remember()
