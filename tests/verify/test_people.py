@@ -244,7 +244,7 @@ def test_what_nobody_should_approve_is_refused(base: Base, reviewed_place: Place
         approve(place, base.runs["late"])
     with pytest.raises(CallerError, match="a sign-off needs a name"):
         review(place.project, base.runs["cached"], Decision.SIGNED_OFF, why="x", capacity=" ")
-    with pytest.raises(CallerError, match="not a reason"):
+    with pytest.raises(CallerError, match="the reason is too long"):
         approve(place, base.runs["cached"], why="x" * 1001)
     with pytest.raises(NotFound):
         review(place.project, "train@7", APPROVED, why="x")
