@@ -55,16 +55,16 @@ def rooted(told: Trust, *, named: str | None, seen: str | None) -> tuple[Trust, 
         return told.rooted(seen), []
     if named is None:
         return told, believed(told)
-    under = f"it is signed under the root key {told.roots[-1][:16]}" if told.roots else "this log has no list of keys"
+    under = f"it is signed under the root key {told.roots[-1]}" if told.roots else "this log has no list of keys"
     none = "which leads to none of its lists of keys: nothing that you trust vouches for it"
-    return replace(told, unvouched=True), [Check.open(_STEP, _NAME, f"{under}, and you named {named[:16]}, {none}")]
+    return replace(told, unvouched=True), [Check.open(_STEP, _NAME, f"{under}, and you named {named}, {none}")]
 
 
 def believed(trust: Trust) -> list[Check]:
     """Tell what is believed on nobody's word."""
     if trust.current is None or trust.pinned:
         return []
-    told = f"the root key {trust.current.root[:16]} is believed, as none was named: compare it with what its owner says"
+    told = f"the root key {trust.current.root} is believed, as none was named: compare it with what its owner says"
     return [Check.beside(_STEP, _NAME, told)]
 
 

@@ -59,7 +59,7 @@ def test_a_machine_that_never_saw_the_ledger_verifies_it(exported: Exported, tmp
     assert told.stdout.endswith("\nRuns: 2 verified.\n")
     wrong = elsewhere(home, "verify", str(exported.path), "--root", "0" * 64)
     assert wrong.returncode == of_conclusion(CANNOT_TELL)
-    assert f"signed under the root key {exported.root[:16]}, and you named {'0' * 16}, " in wrong.stdout
+    assert f"signed under the root key {exported.root}, and you named {'0' * 64}, " in wrong.stdout
     assert wrong.stdout.count("may sign runs is said by a list that the root key you named did not sign") == 2
     assert "not yet" not in wrong.stdout
     assert "FAILED" not in wrong.stdout
