@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +9,10 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from nbprod.errors import CallerError, EnvironmentFault, NotFound
+from nbprod.errors import CallerError, NotFound
 from nbprod.project.outside_git import PREFIX, Branch
 from nbprod.store.elsewhere import read_url, refuse_unwritable, shown_url, write_url
+from nbprod.store.files import whole_file, write
 
 __all__ = ["Outside", "opened"]
 
@@ -89,16 +88,8 @@ class _File:
             ) from error
 
     def write(self, data: bytes, told: str) -> None:  # noqa: ARG002 - a file has no history
-        partial = self._path.parent / f".{secrets.token_hex(8)}.part"
-        try:
-            with partial.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(self._path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise EnvironmentFault(f"{self._path} cannot be written", found=str(error.strerror)) from error
+        with whole_file(self._path, 0o644) as target:
+            write(target, data)
 
 
 class _Address:
