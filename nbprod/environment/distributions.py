@@ -19,7 +19,7 @@ from urllib.request import url2pathname
 
 from nbprod.digest import Digest, Json
 
-__all__ = ["Distribution", "Memory", "distributions"]
+__all__ = ["Distribution", "Memory", "distributions", "normal_name"]
 
 Memory = MutableMapping[str, list[Json]]
 """What was read before: `{path: [mtime in ns, size in bytes, …]}`, JSON throughout."""
@@ -64,10 +64,15 @@ def distributions(folders: Iterable[Path], memory: Memory) -> tuple[Distribution
             match = _INFO.match(entry.name)
             if match is None:
                 continue
-            name = re.sub(r"[-_.]+", "-", match["name"]).lower()
+            name = normal_name(match["name"])
             if name not in found:
                 found[name] = _distribution(name, match["version"], entry.path, memory)
     return tuple(found[name] for name in sorted(found))
+
+
+def normal_name(name: str) -> str:
+    """Return a distribution's name in the form in which two spellings of it are the same (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _info_entries(folder: Path) -> list[os.DirEntry[str]]:

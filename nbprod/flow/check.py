@@ -8,6 +8,7 @@ from nbprod.errors import NbprodError
 from nbprod.flow import untold
 from nbprod.project import Project
 from nbprod.project.machine import Finding, Health
+from nbprod.record.counted import counted
 
 __all__ = ["check_untold"]
 
@@ -27,7 +28,7 @@ def check_untold(project: Project) -> Iterator[Finding]:
     flow_runs = sum(each.state is not None for each in found.overdue)
     task_runs = sum(each.task_runs for each in found.overdue)
     if found.overdue:
-        text = f"it believes {_count(flow_runs, 'flow run')} and {_count(task_runs, 'task run')} to be under way, "
+        text = f"it believes {counted(flow_runs, 'flow run')} and {counted(task_runs, 'task run')} to be under way, "
         yield Finding(_WHAT, Health.WARN, f"{text}which are over", "Run `nbprod recover`: it tells Prefect.")
     for left in found.left:
         told = f"it says {left.believed} of flow run {left.name}, whose notebooks have ended"
@@ -37,7 +38,3 @@ def check_untold(project: Project) -> Iterator[Finding]:
         yield Finding(_WHAT, Health.WARN, found.problem, advice)
     elif found.asked is not None and not found.overdue and not found.left:
         yield Finding(_WHAT, Health.OK, f"{found.asked} believes nothing to be under way that is over")
-
-
-def _count(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nbprod.environment.distributions import normal_name
 from nbprod.errors import CallerError, EnvironmentFault, IntegrityError
 from nbprod.kernels.spec import KernelSpec
 
@@ -71,9 +72,9 @@ def install_command(
         uv: the program; None: it is not there, and pip does it.
         builds: the names of those that may be built from their sources.
     """
-    may = {_plain(name) for name in builds}
+    may = {normal_name(name) for name in builds}
     names = (line.partition("==")[0] for line in pinned)
-    wheels = [name for name in names if _plain(name) not in may] if may else [":all:"]
+    wheels = [name for name in names if normal_name(name) not in may] if may else [":all:"]
     what = ["--no-deps", *(f"--only-binary={name}" for name in wheels), "-r", str(listed)]
     if uv is not None:
         return [uv, "pip", "install", "--quiet", "--python", str(python), *what]
@@ -154,11 +155,6 @@ def _said(command: Sequence[str], environ: Mapping[str, str], what: str) -> None
             hint="Where a package has no wheels, `--build NAME` has it built from its sources, which runs code of it. "
             "Without --rebuild-env the present environment is taken; every difference is told.",
         )
-
-
-def _plain(name: str) -> str:
-    """Return a distribution's name in the form in which two spellings of it are the same (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @contextmanager
