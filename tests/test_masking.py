@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import pprint
+import re
 import shlex
 import textwrap
 import time
@@ -67,6 +68,9 @@ FORMS = {
     "json of Jinja twice": lambda s: json.dumps(str(htmlsafe_json_dumps(s))[1:-1])[1:-1],
     "json of Go": lambda s: escaped(json.dumps(s, ensure_ascii=False)[1:-1], "<>&"),
     "json of Plotly": lambda s: escaped(json.dumps(s)[1:-1], "<>/"),
+    "json of .NET": lambda s: capitals(escaped(json.dumps(s)[1:-1].replace('\\"', "\\u0022"), "<>&'+`")),
+    "json of PHP": lambda s: escaped(json.dumps(s)[1:-1].replace("/", r"\/"), "<>&'", "04X"),
+    "json in capitals": lambda s: capitals(json.dumps(s)[1:-1]),
     "html of PHP": lambda s: html.escape(s).replace("&#x27;", "&#039;"),
     "html of markupsafe": lambda s: str(markupsafe.escape(s)),
     "xml": lambda s: saxutils.escape(s).encode("ascii", "xmlcharrefreplace").decode(),
@@ -79,8 +83,12 @@ FORMS = {
 }
 
 
-def escaped(text: str, signs: str) -> str:
-    return "".join(f"\\u{ord(sign):04x}" if sign in signs else sign for sign in text)
+def escaped(text: str, signs: str, digits: str = "04x") -> str:
+    return "".join(f"\\u{ord(sign):{digits}}" if sign in signs else sign for sign in text)
+
+
+def capitals(text: str) -> str:
+    return re.sub(r"(?<=\\u)[0-9a-f]{4}", lambda found: found[0].upper(), text)
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)

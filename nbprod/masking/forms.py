@@ -7,6 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 from urllib.parse import quote, quote_plus
 
 __all__ = ["bytes_forms", "forms"]
@@ -14,8 +15,10 @@ __all__ = ["bytes_forms", "forms"]
 _LATIN = 256
 _ESCAPE = re.compile("%[0-9A-F]{2}")
 _SHORTEST_PART = 8  # of a form that is only a piece of the secret: a line, or base64 inside of longer base64
-_SHY_IN_JSON = ("<>&'", "<>&", "<>/")
-"""What is written as `\\u003c` and so on where JSON goes into a page: by Jinja, by Go, by Plotly."""
+_UNICODE_ESCAPE = re.compile(r"(?<=\\u)[0-9a-f]{4}")
+_SHY_IN_JSON = ("<>&'", "<>&", "<>/", "<>&'+`")
+"""What is written as `\\u003c` and so on where JSON goes into a page: by Jinja, by Go, by Plotly, by .NET;
+PHP and .NET write capital digits. Each may do so with the quotation mark, too."""
 _IN_QUOTES = (("'", "''"), ('"', '""'), ("'", "'\"'\"'"), ("'", r"'\''"))
 """Quotes within quotes: in SQL, in CSV, in a shell's words as `shlex.quote` and as people write them."""
 
@@ -52,13 +55,14 @@ def forms(value: str) -> Iterator[str]:
 
 def _in_json(value: str) -> Iterator[str]:
     """Yield a value as it stands in JSON: what must be escaped is, and of what may be what common writers escape."""
-    for escaped in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
-        yield from (escaped, escaped.replace("/", "\\/"))
-        for signs in _SHY_IN_JSON:
-            shy = escaped
-            for sign in signs:
-                shy = shy.replace(sign, f"\\u{ord(sign):04x}")
-            yield shy
+    in_ascii, in_unicode = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
+    for plain, signs, digits in product((in_ascii, in_unicode), ("", *_SHY_IN_JSON), ("04x", "04X")):
+        escaped = plain
+        for sign in signs:
+            escaped = escaped.replace(sign, f"\\u{ord(sign):{digits}}")
+        for slashed in (escaped, escaped.replace("/", "\\/")):
+            for written in (slashed, slashed.replace('\\"', "\\u0022")):
+                yield from (written, _UNICODE_ESCAPE.sub(lambda found: found[0].upper(), written))
 
 
 def _in_html(value: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nbprod.errors import SignatureInvalid
 from nbprod.verify.outcome import Check, Outcome, Verification
 from nbprod.verify.policy import Policy
 from nbprod.verify.trust import Trust
@@ -51,7 +52,14 @@ def rooted(told: Trust, *, named: str | None, seen: str | None) -> tuple[Trust, 
     """
     if named is not None and named in told.roots:
         return told.rooted(named), []
-    if seen is not None and (named is None or seen not in told.roots):
+    if seen is not None and seen not in told.roots:
+        raise SignatureInvalid(
+            "this log was seen before, under another root key",
+            expected=seen,
+            found=told.roots[-1] if told.roots else "no list of keys",
+            hint="What came first may be the forged one: ask the owner for the root key's id, and name it: --root ID",
+        )
+    if named is None and seen is not None:
         return told.rooted(seen), []
     if named is None:
         return told, believed(told)

@@ -379,7 +379,13 @@ def test_a_forged_bundle_that_came_first_speaks_not_against_the_genuine_one(
     assert worst(verify(exported.path)) is VERIFIED
     genuine = seen.read_text()
     seen.write_text(genuine.replace(exported.root, "0" * 64))
-    assert worst(verify(exported.path)) is ALTERED  # control: nobody named the root key, and it was seen under another
+    doubted = verify(exported.path)
+    assert worst(doubted) is ALTERED  # control: nobody named the root key, and it was seen under another
+    told = next(check.told for check in doubted[0].checks if check.means is ALTERED)
+    assert told.startswith(
+        f"this log was seen before, under another root key. Expected: {'0' * 64}. Found: {exported.root}."
+    )
+    assert told.endswith("and name it: --root ID.")
     found = verify(exported.path, root=exported.root)
     assert worst(found) is VERIFIED
     told = f"what was seen of a log of this name under another root key, {'0' * 16}, does not count"
