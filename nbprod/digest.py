@@ -31,7 +31,7 @@ __all__ = [
 Json = Any
 """A JSON value: None, bool, int within ±(2^53 - 1), finite float, str, list, dict with str keys."""
 
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_is_hex = re.compile(r"[0-9a-f]{64}\Z").match
 _ANYWHERE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _BLOCK = 1 << 20
 _MOST = 128 << 20
@@ -53,7 +53,7 @@ class Digest:
 
     def __post_init__(self) -> None:
         """Refuse anything that is not 64 lower-case hex digits."""
-        if not _HEX.match(self.hex):
+        if not _is_hex(self.hex):
             raise CallerError("not a SHA-256 digest", expected="64 lower-case hex digits", found=repr(self.hex))
 
     def __str__(self) -> str:
@@ -125,7 +125,7 @@ def read_canonical(data: bytes) -> Json:
     if len(data) > _MOST:
         raise ValueError(f"{len(data)} bytes, of {_MOST} at most")
     try:
-        return json.loads(data, parse_int=_number, parse_constant=_refuse, object_pairs_hook=_once)
+        return _decode(data.decode())
     except RecursionError as error:
         raise ValueError("lists or objects nested too deep") from error
 
@@ -145,6 +145,9 @@ def _number(digits: str) -> int | float:
     """Read an integer; RFC 8785 writes 1e20 without point or exponent, and has no integers that big."""
     value = int(digits)
     return value if abs(value) <= _GREATEST else float(digits)
+
+
+_decode = json.JSONDecoder(parse_int=_number, parse_constant=_refuse, object_pairs_hook=_once).decode
 
 
 def digests_in(text: bytes) -> list[str]:

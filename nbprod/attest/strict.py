@@ -53,7 +53,7 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
     if len(data) > _MOST:
         raise IntegrityError(f"{what} cannot be read", expected=f"{_MOST} bytes or less", found=f"{len(data)}")
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
+        value = _decode(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{what} cannot be read", expected="a JSON object", found=str(error)) from error
     if not isinstance(value, dict):
@@ -70,3 +70,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(word: str) -> None:
     raise ValueError(f"{word}, which is no JSON")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse).decode

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from nbprod.attest.checkpoint import Checkpoint
 from nbprod.bundle.views import BundleLog
 from nbprod.errors import IntegrityError
-from nbprod.ledger.events import Event, RunEvent, StepEvent, to_json
+from nbprod.ledger.events import Event, RunEvent, StepEvent
 from nbprod.ledger.ledger import StoredEvent
 from nbprod.ledger.log import EventLog, Leaf
+from nbprod.ledger.moment import moment_text
 from nbprod.merkle import HASH_SIZE, check_inclusion, inclusion_proof, leaf_hash
 from nbprod.record.counted import counted
 from nbprod.verify.outcome import Check, Conclusion
@@ -119,7 +120,7 @@ def fault_of(leaf: Leaf, event: Event) -> str | None:
         "run_id": str(event.run_id) if isinstance(event, RunEvent) else None,
         "step": event.step if isinstance(event, StepEvent) else None,
         "kind": type(event).__name__,
-        "at": to_json(event)["at"],
+        "at": moment_text(event.at),
     }
     if leaf.about != about:
         return f"what stands beside the event at place {leaf.index} does not fit it"
