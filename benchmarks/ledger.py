@@ -156,6 +156,7 @@ def queries(sizes: Sizes) -> dict[str, RunQuery]:
         "--tag nightly": RunQuery(tags=("nightly",), limit=PAGE),
         "--tag keep": RunQuery(tags=("keep",), limit=PAGE),
         "--tag nothing": RunQuery(tags=("nothing",), limit=PAGE),
+        "--approved (nobody said anything)": RunQuery(reviewed=True, limit=PAGE),
         **{f"--where {text}": query for text, query in where.items()},
         "--step sweep --where scraps.auc>0.9": RunQuery(
             steps=("sweep",), where=(parse_condition("scraps.auc>0.9"),), limit=PAGE

@@ -13,7 +13,7 @@ from nbprod.ledger.tables import VERSION_TABLE
 
 __all__ = ["HEAD", "VERSIONS", "is_current", "migrate", "version_of"]
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every schema version, the oldest first; kept here so that an up-to-date ledger opens without importing Alembic."""
 
 HEAD = VERSIONS[-1]

@@ -12,13 +12,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, FromClause, Select, Text, any_, bindparam, func, select, union_all
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from nbprod.ledger.index import sought_text
 from nbprod.ledger.query import Condition, RunQuery
+from nbprod.ledger.review_events import RunReviewed
 from nbprod.ledger.selection import fulfilled
-from nbprod.ledger.tables import run_tags, run_values, runs
+from nbprod.ledger.tables import events, run_tags, run_values, runs
 from nbprod.ledger.values import wanted
 
 __all__ = ["is_asked_for", "shortlist"]
@@ -32,7 +45,7 @@ Search = Callable[[Connection, str], Select[Any] | None]
 
 def is_asked_for(query: RunQuery) -> bool:
     """Say whether a query has a condition that may leave only few runs."""
-    return bool(query.tags or query.where or query.text)
+    return bool(query.tags or query.where or query.text or query.reviewed)
 
 
 def shortlist(connection: Connection, query: RunQuery, search: Search) -> FromClause:
@@ -61,6 +74,8 @@ def _conditions(connection: Connection, query: RunQuery, search: Search) -> Iter
         texts = search(connection, sought_text(query.text))
         if texts is not None:
             yield texts
+    if query.reviewed:
+        yield select(events.c.run_id).where(events.c.kind == literal_column(f"'{RunReviewed.__name__}'"))
 
 
 def _fulfilling(condition: Condition) -> Iterator[Select[Any]]:

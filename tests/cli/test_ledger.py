@@ -42,7 +42,7 @@ def test_a_ledger_is_made_carried_over_and_checked(with_runs, on_postgresql, tmp
     nbprod, file = on_postgresql, tmp_path / "events.jsonl"
     assert with_runs.here("ledger", "export", file).returncode == 0
     made = json.loads(nbprod.process("ledger", "migrate", "--json").stdout)
-    assert (made["from"], made["to"]) == (None, "0006")
+    assert (made["from"], made["to"]) == (None, "0007")
     assert "up to date" in nbprod.process("ledger", "migrate").stdout
     done = nbprod.process("ledger", "import", file)
     assert done.returncode == 0, done.stderr

@@ -15,11 +15,12 @@ from conftest import Told
 from nbprod.errors import CallerError
 from nbprod.ledger import Ledger, Order, RunQuery, open_ledger, parse_condition, shortlist
 from nbprod.ledger.audit import audit
-from nbprod.ledger.events import RunNoted, RunStarted, RunUntagged
+from nbprod.ledger.events import RunNoted, RunReviewed, RunStarted, RunUntagged
 from nbprod.record.ids import RunId
+from nbprod.record.review import Decision
 from nbprod.record.status import Status
 from tests.postgres import PostgresServer
-from tests.telling import START
+from tests.telling import DIGEST, START
 
 NOTES = (
     "",
@@ -49,6 +50,8 @@ ASKED = (
     RunQuery(where=(parse_condition("params.n<9"), parse_condition("scraps.auc>0.2")), tags=("nightly",), text="train"),
     RunQuery(tags=("nightly",), statuses=(Status.FAILED,), since=START + timedelta(seconds=3)),
     RunQuery(tags=("third",), limit=2),
+    RunQuery(reviewed=True),
+    RunQuery(reviewed=True, statuses=(Status.SUCCEEDED,), limit=1),
 )  # fmt: skip
 ORDERS = ("-started", "seconds", "-status", "step", "-scraps.auc", "params.word")
 
@@ -66,6 +69,9 @@ def filled(told: Told) -> None:
         if number % 5:
             scraps = {"auc": {"$nbprod": "float", "value": "nan"} if number == 7 else number / 13}
             told.finish(run_id, Status.FAILED if number % 4 == 1 else Status.SUCCEEDED, scraps=scraps)
+            for decision in (Decision.APPROVED, Decision.REJECTED)[: number % 4]:
+                said = {"by": "ada", "why": "w", "log": "l", "record": DIGEST, "attestation": DIGEST}
+                told.ledger.append(RunReviewed(at=START, run_id=run_id, decision=decision, **said))
 
 
 def asked(ledger: Ledger, query: RunQuery, known: dict[RunId, int]) -> list[int]:
