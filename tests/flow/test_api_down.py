@@ -52,14 +52,16 @@ PATIENCE = 150.0
 """Seconds: what three requests that find nobody may take, three times that for a busy machine."""
 
 
-def test_the_records_are_complete(project: Path, write, prefect_server: LocalServer):
+@pytest.mark.parametrize("retries", ["2", pytest.param(None, marks=pytest.mark.torture)], ids=["impatient", "as it is"])
+def test_the_records_are_complete(project: Path, write, prefect_server: LocalServer, retries: str | None):
     write("short", "alpha: int = 1", [textwrap.dedent(WAITS)])
     (project / "flow.py").write_text(textwrap.dedent(FLOW), encoding="utf-8")
     address = urlsplit(prefect_server.url)
     roots = {name: Path(shutil.copytree(project, project.with_name(name))) for name in CASES}
     with contextlib.ExitStack() as stack:
         proxies = {n: stack.enter_context(Proxy((address.hostname, address.port), delay=0.3)) for n in CASES}
-        flows = {n: stack.enter_context(started(roots[n], prefect_server, proxies[n])) for n in CASES}
+        few = {} if retries is None else {"gone": {"PREFECT_CLIENT_MAX_RETRIES": retries}}
+        flows = {n: stack.enter_context(started(roots[n], prefect_server, proxies[n], few.get(n, {}))) for n in CASES}
         for name, fault in CASES.items():
             assert eventually((roots[name] / "notebooks" / "up1").exists, 90)
             proxies[name].switch(fault)
@@ -72,9 +74,9 @@ def test_the_records_are_complete(project: Path, write, prefect_server: LocalSer
     assert {name: flow.returncode for name, flow in flows.items()} == {"slow": 0, "restarted": 0, "gone": 1}, told
 
 
-def started(root: Path, server: LocalServer, proxy: Proxy) -> subprocess.Popen[bytes]:
+def started(root: Path, server: LocalServer, proxy: Proxy, more: dict[str, str]) -> subprocess.Popen[bytes]:
     url = f"http://{proxy.host}:{proxy.port}/api"
-    environ = {**os.environ, **server.client_environ, "PREFECT_API_URL": url}
+    environ = {**os.environ, **server.client_environ, "PREFECT_API_URL": url, **more}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     return subprocess.Popen([sys.executable, str(root / "flow.py")], cwd=root, env=environ, **pipes)
 
