@@ -6,15 +6,22 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbprod.diff import Tolerance
 from nbprod.errors import CallerError, IntegrityError, NotReproducible, SignatureInvalid
 from nbprod.project.origin import Origin
+from nbprod.reproduce.job import recorded_settings
 from nbprod.reproduce.needs import Need, needs_of
-from nbprod.reproduce.tree import find, refuse_unread
+from nbprod.reproduce.tree import Absent, find, refuse_unread
+from nbprod.runner.values import block_value, missing_secrets
+from nbprod.step.step import StepSettings
 from nbprod.verify import Conclusion
 
-__all__ = ["How", "not_as_it_was", "prepare"]
+if TYPE_CHECKING:
+    from nbprod.project.project import Project
+
+__all__ = ["How", "missing_of", "not_as_it_was", "prepare", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +49,11 @@ class How:
     keep: bool = False
 
 
-def prepare(origins: Sequence[Origin], how: How) -> tuple[tuple[Origin, How], ...]:
+def prepare(project: Project, origins: Sequence[Origin], how: How) -> tuple[tuple[Origin, How], ...]:
     """Refuse what can be refused of all runs together; return each with what of the wishes is about it.
 
     Args:
+        project: takes the new runs.
         origins: the runs, in the order in which they are to be executed.
         how: what is to be done where something is not as it was, of all of them.
 
@@ -53,7 +61,7 @@ def prepare(origins: Sequence[Origin], how: How) -> tuple[tuple[Origin, How], ..
         IntegrityError: one was altered.
         SignatureInvalid: nothing that was named beforehand vouches for one.
         CallerError: a tolerance is of no scrap, or nothing that was read has the name of what is given.
-        NotReproducible: of several runs, files that one needs are not to be had.
+        NotReproducible: of several runs, files or secrets that one needs are not to be had.
     """
     if not how.anyway:
         for origin in origins:
@@ -66,12 +74,25 @@ def prepare(origins: Sequence[Origin], how: How) -> tuple[tuple[Origin, How], ..
         (origin, replace(how, given=_about(how.given, read), tolerance=_of(how.tolerance, names)))
         for origin, read, names in zip(origins, needs, scraps, strict=True)
     )
-    if len(ready) > 1 and not how.allow_missing:
+    if len(ready) > 1:
         for (origin, own), read in zip(ready, needs, strict=True):
             _, absent = find(read, origin.store, lies=origin.lies, given=own.given)
-            if absent:
-                raise not_as_it_was(origin, tuple(map(str, absent)))
+            missing = missing_of(settings_of(project, origin), project, absent, own)
+            if missing:
+                raise not_as_it_was(origin, missing)
     return ready
+
+
+def settings_of(project: Project, origin: Origin) -> StepSettings:
+    """Return the settings by which a run is executed again."""
+    settings = recorded_settings(origin.record.request, origin.lies or project.root, foreign=origin.lies is None)
+    return replace(settings, trace=True, keep_inputs=project.settings.keep_inputs)
+
+
+def missing_of(settings: StepSettings, project: Project, absent: Sequence[Absent], how: How) -> tuple[str, ...]:
+    """Return, in words, the files and secrets that are not to be had."""
+    unset = missing_secrets(settings.secrets, environ=project.environ, root=project.root, block=block_value)
+    return (*(() if how.allow_missing else map(str, absent)), *(f"secret {each}" for each in unset))
 
 
 def not_as_it_was(origin: Origin, missing: tuple[str, ...]) -> NotReproducible:

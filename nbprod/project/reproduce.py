@@ -21,7 +21,7 @@ from nbprod.notebook import source_digest
 from nbprod.project.diff import side_of
 from nbprod.project.foreign import BUNDLE
 from nbprod.project.origin import PROJECT, Origin
-from nbprod.project.prepared import How, not_as_it_was, prepare
+from nbprod.project.prepared import How, missing_of, not_as_it_was, prepare, settings_of
 from nbprod.project.project import Project
 from nbprod.project.run import Run
 from nbprod.publish import frozen_step
@@ -29,7 +29,7 @@ from nbprod.record.compare import Difference, compare_environments
 from nbprod.record.ids import RunId
 from nbprod.record.reproduced import Reproduced
 from nbprod.reproduce.ending import compare_endings, limited
-from nbprod.reproduce.job import job_of, recorded_settings, recorded_step
+from nbprod.reproduce.job import job_of, recorded_step
 from nbprod.reproduce.needs import folder_of, is_inside, needs_of, unpinned_of
 from nbprod.reproduce.surroundings import variables
 from nbprod.reproduce.tree import Laid, below, find, lay, listings_that_differ
@@ -37,7 +37,6 @@ from nbprod.reproduce.virtual import make_environment, spec_in
 from nbprod.runner import Job, Ports, Runner
 from nbprod.runner.ports import local_zone
 from nbprod.runner.signed import keep_signed_statement
-from nbprod.runner.values import missing_secrets
 from nbprod.step.step import Step, StepSettings
 from nbprod.verify import Verification
 from nbprod.verify.asked import beliefs_in
@@ -125,7 +124,7 @@ def reproduce(
         Erased: the source notebook was erased.
         CallerError: what was given is not what the run read; a tolerance is of no scrap; its kernel is not here.
     """
-    ((origin, how),) = prepare((origin,), how or How())
+    ((origin, how),) = prepare(project, (origin,), how or How())
     trace, data = origin.trace, origin.side.read(origin.record.source_file.digest)
     needs = needs_of(origin.record, trace)
     found, absent = find(needs, origin.store, lies=origin.lies, given=how.given)
@@ -136,8 +135,8 @@ def reproduce(
     try:
         environ = variables(key, zone, local_zone(), project.environ, root=origin.lies or project.root, tree=tree)
         ports = project.ports_in(tree, environ, zone)
-        settings = _settings(project, origin)
-        missing = _missing(settings, ports, () if how.allow_missing else tuple(map(str, absent)))
+        settings = settings_of(project, origin)
+        missing = missing_of(settings, project, absent, how)
         if missing and how.rebuild_environment:  # nothing is installed for a run that cannot be executed
             raise not_as_it_was(origin, missing)
         kernel = _kernel(project, origin, key, ports, how)
@@ -172,17 +171,6 @@ def reproduce(
     )
     stated = _stated(project, again, comparison, far)
     return Reproduction(stated, run, comparison, far, origin.verification, tree if how.keep else None)
-
-
-def _settings(project: Project, origin: Origin) -> StepSettings:
-    settings = recorded_settings(origin.record.request, origin.lies or project.root, foreign=origin.lies is None)
-    return replace(settings, trace=True, keep_inputs=project.settings.keep_inputs)
-
-
-def _missing(settings: StepSettings, ports: Ports, absent: tuple[str, ...]) -> tuple[str, ...]:
-    """Return, in words, all that is not to be had."""
-    unset = missing_secrets(settings.secrets, environ=ports.environ, root=ports.root, block=ports.block)
-    return (*absent, *(f"secret {each}" for each in unset))
 
 
 def _told(origin: Origin, settings: StepSettings) -> Iterator[str]:

@@ -17,6 +17,7 @@ from nbprod.cli.app import nbprod as application
 from nbprod.diff import Margin, Tolerance
 from nbprod.errors import CallerError, IntegrityError, NotReproducible, SignatureInvalid
 from nbprod.ledger.log import NoteKind
+from nbprod.project import Project
 from nbprod.project.origin import Origin, origins_of
 from nbprod.project.prepared import How, prepare
 from nbprod.runner import Runner
@@ -118,13 +119,13 @@ def test_a_home_that_is_no_folder_is_refused(base: Base, command: Command, tmp_p
 def test_whoever_names_a_root_wants_a_signature_that_it_leads_to(place: Place) -> None:
     project, run = place.project, place.run("next")
     (origin,) = origins_of(project, run, Asked(root=roots(place)[0], seen=place.root / "seen")).runs
-    assert prepare((origin,), How())  # control
+    assert prepare(place.project, (origin,), How())  # control
     for means in (Conclusion.UNSIGNED, Conclusion.CANNOT_TELL):
         unsigned = spoilt(origin, Check.failed(1, "signature", "nobody signed it", means))
         with pytest.raises(SignatureInvalid, match="nobody signed it"):
-            prepare((unsigned,), How())
-        assert prepare((replace(unsigned, vouched=False),), How())  # who names none, believes
-        assert prepare((unsigned,), How(anyway=True))
+            prepare(place.project, (unsigned,), How())
+        assert prepare(place.project, (replace(unsigned, vouched=False),), How())  # who names none, believes
+        assert prepare(place.project, (unsigned,), How(anyway=True))
 
 
 def spoilt(origin: Origin, check: Check) -> Origin:
@@ -134,13 +135,13 @@ def spoilt(origin: Origin, check: Check) -> Origin:
 
 def test_whatever_was_altered_is_refused_before_the_first_of_several_runs(place: Place) -> None:
     origins = origins_of(place.project, place.run("next"), Asked(seen=place.root / "seen"), upstream=True).runs
-    assert len(prepare(origins, How())) == len(origins) == 2  # control
+    assert len(prepare(place.project, origins, How())) == len(origins) == 2  # control
     for step in range(1, 7):
         check = Check.failed(step, "any", f"fault of step {step}", Conclusion.ALTERED)
         for found in ((spoilt(origins[0], check), origins[1]), (origins[0], spoilt(origins[1], check))):
             with pytest.raises(IntegrityError, match=f"was altered.*fault of step {step}"):
-                prepare(found, How())
-            assert prepare(found, How(anyway=True))
+                prepare(place.project, found, How())
+            assert prepare(place.project, found, How(anyway=True))
 
 
 def test_a_log_that_was_altered_is_refused_though_the_run_is_sound(place: Place) -> None:
@@ -153,7 +154,7 @@ def test_a_log_that_was_altered_is_refused_though_the_run_is_sound(place: Place)
     (origin,) = origins_of(place.project, run, Asked(seen=seen)).runs
     assert {check.step for check in origin.verification.checks if check.means is Conclusion.ALTERED} == {5}
     with pytest.raises(IntegrityError, match="another log is in its place"):
-        prepare((origin,), How())
+        prepare(place.project, (origin,), How())
 
 
 @pytest.mark.parametrize(
@@ -184,14 +185,26 @@ def test_wishes_reach_the_runs_that_they_are_about(place: Place) -> None:
     origins = tuple(origins_of(project, place.run(name), asked).runs[0] for name in ("volatile", "large"))
     given = {"large": place.root / "data" / "large.bin"}
     how = How(given=given, tolerance=Tolerance(named={"drawn": Margin(absolute=1.0)}))
-    (_, first), (_, second) = prepare(origins, how)
+    (_, first), (_, second) = prepare(project, origins, how)
     assert (first.given, second.given) == ({}, given)
     assert (first.tolerance.named, second.tolerance.named) == (how.tolerance.named, {})
     with pytest.raises(CallerError, match="no scraps were glued"):
-        prepare(origins[1:], how)
+        prepare(project, origins[1:], how)
     given["large"].unlink()
     with pytest.raises(NotReproducible, match="parameter large"):
-        prepare(origins, How())  # before the first one is executed
+        prepare(project, origins, How())  # before the first one is executed
+
+
+def test_secrets_that_are_not_to_be_had_are_named_before_the_first_of_several_runs(place: Place) -> None:
+    origins = origins_of(place.project, place.run("next"), Asked(seen=place.root / "seen"), upstream=True).runs
+    record = origins[1].record
+    record = replace(record, request=replace(record.request, secrets=("API_KEY",)))
+    origins = (origins[0], replace(origins[1], side=replace(origins[1].side, record=record)))
+    with pytest.raises(NotReproducible, match="secret API_KEY") as caught:
+        prepare(place.project, origins, How(allow_missing=True))  # of files
+    assert str(origins[1].record.run_id) in str(caught.value)
+    known = Project.find(place.root, {**place.project.environ, "API_KEY": "hunter2hunter2"})
+    assert len(prepare(known, origins, How())) == 2  # control
 
 
 def test_of_what_is_missing_nothing_is_left_either(

@@ -100,7 +100,7 @@ def reproduce(
     asked = Asked(root=root, keys=keys)
     made: list[Reproduction] = []
     with _opened(what, home, asked, upstream=upstream) as found:
-        for origin, own in prepare(found.origins.runs, how):
+        for origin, own in prepare(found.project, found.origins.runs, how):
             done = _execute(found, origin, own, quiet=as_json)
             made.append(done)
             if as_json:
