@@ -1,16 +1,21 @@
 """Runners for tests to trace from their first step on: `failing_runner.py ROOT`, imports made before the fork.
 
-For each line on stdin, a JSON object with the words that stand behind `nbprod` on a command line and more variables for
-its environment, a child is forked, and its process id stands on stdout. It begins with the next line, and its exit code
-stands on stdout when it has ended.
+For each line on stdin, a JSON object with the words that stand behind `nbprod` on a command line, more variables for
+its environment, and which call is to fail in its threads, a child is forked, and its process id stands on stdout. It
+begins with the next line, and its exit code stands on stdout when it has ended.
 """
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 LATE = ("sqlalchemy.dialects.sqlite", "nbprod.runner.run", "nbprod.ledger.sql", "nbprod.project.checkpoint")
@@ -27,12 +32,35 @@ def run(words: list[str]) -> int:
     return 0
 
 
+def fail_aside(name: str, number: int) -> Iterator[int]:
+    """Have the Nth call of a function of `os` fail, of those in threads that a runner starts; return what counts them.
+
+    strace counts those of each thread apart, and cells' with them.
+
+    Args:
+        name: the function's.
+        number: which, from 1, in whatever thread; 0: none.
+    """
+    real, count = getattr(os, name), itertools.count(1)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if threading.current_thread().name.startswith("nbprod-") and next(count) == number:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(*args, **kwargs)
+
+    setattr(os, name, call)
+    return count
+
+
 def forked(what: Any, begin: int) -> None:
     code = 99
     try:
         os.environ.update(what["environ"])
+        name, number, told = what["aside"] or ("fsync", 0, os.devnull)
+        count = fail_aside(name, number)
         os.read(begin, 1)
         code = run(what["words"])
+        Path(told).write_text(str(next(count) - 1), encoding="utf-8")
     finally:
         os._exit(code)
 

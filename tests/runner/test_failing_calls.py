@@ -8,6 +8,7 @@ is used where there is one: calls are made to fail all the same, and no disk is 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -91,8 +93,14 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 Prepare = Callable[[int], None]
-Run = Callable[[int, list[str], Prepare], tuple[int, str]]
-"""Runs the notebook with a number, traced by these options, its process prepared: exit code, what strace saw."""
+Aside = tuple[str, int, str]
+"""A function of `os`, which of its calls in threads fails (0: none), and where their number is to be told."""
+
+
+class Run(Protocol):
+    """Runs the notebook with a number, traced by these options, its process prepared: exit code, what strace saw."""
+
+    def __call__(self, number: int, options: list[str], prepare: Prepare, aside: Aside | None) -> tuple[int, str]: ...
 
 
 @contextmanager
@@ -109,9 +117,10 @@ def runners(project: Project) -> Iterator[Run]:
         assert process.stdout is not None
         stdin, stdout = process.stdin, process.stdout
 
-        def run(number: int, options: list[str], prepare: Prepare) -> tuple[int, str]:
+        def run(number: int, options: list[str], prepare: Prepare, aside: Aside | None) -> tuple[int, str]:
             words = ["run", "keep.ipynb", "-p", "n", str(number)]
-            stdin.write(json.dumps({"words": words, "environ": {MARK: project.environ[MARK]}}) + "\n")
+            what = {"words": words, "environ": {MARK: project.environ[MARK]}, "aside": aside}
+            stdin.write(json.dumps(what) + "\n")
             pid = int(stdout.readline())
             prepare(pid)
             strace = ["strace", "-y", "-o", str(log), "-e", f"trace={','.join(ERRORS)}", *options, "-p", str(pid)]
@@ -141,9 +150,9 @@ class Case:
         self._seen = project.root.parent / "seen.json"
         self.known: set[RunId] = set()
 
-    def run(self, *options: str, prepare: Prepare = lambda _: None) -> tuple[int, str]:
+    def run(self, *options: str, prepare: Prepare = lambda _: None, aside: Aside | None = None) -> tuple[int, str]:
         self._number += 1
-        return self._run(self._number, list(options), prepare)
+        return self._run(self._number, list(options), prepare, aside)
 
     def calls(self) -> dict[str, int]:
         """Count the calls of a run in which all goes well: the fewer of two, as SQLite's vary with its log's length."""
@@ -230,6 +239,39 @@ def test_each_call_that_fails_in_its_turn(case: Case, name: str) -> None:
 
 
 LARGE = ("glue('large', f'{n} ' * 1_000_000)", "open(output_dir + '/model.bin', 'w').write(str(n) * 3_000_000)")
+
+
+READS = "import pathlib\nlen([path.read_bytes() for path in sorted(pathlib.Path('data').iterdir())])"
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3500)
+@pytest.mark.parametrize("name", ["fsync", "open", "write", "read", "fchmod", "unlink"])
+def test_each_call_that_fails_in_its_turn_in_threads(case: Case, name: str) -> None:
+    """Large copies and journals, and many inputs, are kept by threads beside the runner's own."""
+    write(case.project.root / "keep.ipynb", *CELLS[:2], *LARGE, READS)
+    data, told = case.project.root / "data", case.project.root.parent / "told"
+    data.mkdir()
+
+    def calls(fails: int) -> tuple[int, str]:
+        for number in range(10):
+            (data / f"{number}.bin").write_bytes(random.randbytes(1000))
+        code, _ = case.run(aside=(name, fails, str(told)))
+        made, end = int(told.read_text()), case.judge(code, f"os.{name} {fails} in a thread")
+        assert code or not 0 < fails <= made or name in ("open", "read"), "what is not on the disk is not done"
+        return made, end
+
+    calls(0)
+    wanted, end = calls(0)
+    assert end == "succeeded"
+    with counting(f"failing os.{name} in a runner's threads: each in turn, by EIO", wanted) as count:
+        for number in itertools.count(1):
+            made, end = calls(number)
+            if made < number:
+                assert end == "succeeded"
+                break
+            count.add(end)
+    case.whole()
 
 
 @pytest.mark.torture
