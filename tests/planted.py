@@ -49,6 +49,7 @@ from urllib.parse import quote, quote_plus
 import scrapbook as sb
 from IPython.display import HTML, JSON, Markdown, display
 values = {n: v for n, v in os.environ.items() if n.startswith("PLANTED_")}
+token = values["PLANTED_TOKEN"]
 def encoded(v):
     data = v.encode()
     yield from (v, repr(v), ascii(v), json.dumps(v), json.dumps({"inner": json.dumps(v)}), repr(data), data.hex())
@@ -70,8 +71,11 @@ for v in values.values():
     half = len(v) // 2
     print(v[:half], end="", flush=True); time.sleep(0.002); print(v[half:], file=sys.stdout, flush=True)
     sys.stderr.write(v[:half]); sys.stderr.flush(); sys.stderr.write(v[half:] + "\\n")
+    print(v[:half], end=""); display(half); print(v[half:])
+print(token[:20], end="")
 """
 OUTSIDE = """
+print(token[20:])
 # Python prints at the same moment; stock ipykernel reads what goes past it in pieces of 1,000 bytes, and cuts letters.
 for name, v in values.items():
     subprocess.run(["printenv", name])
@@ -82,6 +86,7 @@ for name, v in values.items():
 print(os.environ); print(dict(os.environ))
 sys.stdout.flush(); sys.stderr.flush(); time.sleep(0.3)
 subprocess.run(["env"]); time.sleep(0.3)  # more than 4,096 bytes: it writes them in several pieces
+os.write(1, b"z" * 65530 + token.encode()); print("what is over 64 KiB comes later", file=sys.stderr)
 """
 SHOWN = """
 def chunk(kind, body):

@@ -16,7 +16,7 @@ from nbprod.errors import KernelUnavailable
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.driven import Deadlines, Driven, Ending, NeverLaunched, Stop, Stopped
 from nbprod.execution.events import CellFinished, CellStarted, KernelReady, Listener, StreamText
-from nbprod.execution.held import HeldLines
+from nbprod.execution.held import HeldStreams
 from nbprod.execution.journal import Journal
 from nbprod.execution.outputs import OUTPUT_KINDS, Collector
 from nbprod.execution.plan import Plan, PlannedCell
@@ -56,7 +56,7 @@ class Driver:
         interrupt_by_message: the kernel spec's `interrupt_mode` is `message`.
         launched: says how the kernel came into being, for the journal.
         explain_death: says in words how the kernel died.
-        held: joins the pieces of lines, where a run has secrets.
+        held: joins the pieces of streams, where a run has secrets.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Driver:
         interrupt_by_message: bool,
         launched: Callable[[], Launch],
         explain_death: Callable[[], str],
-        held: HeldLines | None = None,
+        held: HeldStreams | None = None,
     ) -> None:
         self._plan = plan
         self._client = client
@@ -139,16 +139,15 @@ class Driver:
         deadline = time.monotonic() + grace
         self._client.watch(self._keeper.fileno(), "keeper")
         self._client.send("control", "shutdown_request", {"restart": False})
-        reply = Reply()
         while self._keeper.alive and (left := deadline - time.monotonic()) > 0:
             ready = self._client.wait(left)
             if "keeper" in ready:
                 self._keeper.pump()
             if "iopub" in ready:
-                self._take_iopub("", reply, None)
+                self._take_iopub("", Reply(), None)
             while self._client.receive("control") is not None:
                 pass  # the reply says nothing; unread, it would keep us from waiting
-        self._take_last_words("", reply)
+        self._take_last_words("", Reply())
         for seen in () if self._held is None else self._held.flush():
             self._take_output(seen)
         self._client.unwatch(self._keeper.fileno())
@@ -212,7 +211,8 @@ class Driver:
         except Stopped as stopped:
             stop = stopped.stop
             self._take_last_words(self._request, reply)
-        for seen in () if self._held is None else self._held.flush():
+        dead = stop is not None and stop.status is Status.KERNEL_DIED
+        for seen in () if self._held is None else self._held.flush() if dead else self._held.settle():
             self._take_output(seen)
         for kind, content in self._collector.cut_marker(cell.position):
             self._put(kind, content, cell.position)

@@ -1,27 +1,57 @@
-"""Streams held back to whole lines where a run has secrets: one that comes in two pieces is masked all the same.
-
-What may be the beginning of a secret of several lines is held back as well, until the rest has come.
+"""Streams held back where a run has secrets: one that comes in several pieces is masked all the same.
 
 A kernel cuts a stream wherever its buffer is flushed, a secret's middle included. Messages are masked one by one as
-they arrive (`nbprod.kernels.wire`); here the pieces of a line meet before anybody sees them.
+they arrive (`nbprod.kernels.wire`); here the pieces meet before anybody sees them.
+
+While a stream goes on, its last, unfinished line waits. When something else comes, a display or a cell's end, only an
+end that may be the beginning of a secret still waits: for more of its stream, of the same cell or of the next, or for
+the end of the run. So what is seen of a stream, put together, by cell or in all, never reads as a secret.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Callable
+from typing import Any
 
 from nbprod.kernels.wire import Message
 from nbprod.masking import Masker
 
-__all__ = ["HeldLines"]
+__all__ = ["HeldStreams"]
 
 _LONGEST = 1 << 16
 """Characters after which a line without an end is let go, but for its last ones: a secret may begin there."""
+_SHORT = 200
+"""Characters of a line that is not torn where its end must wait: all of it does."""
+_LEAD = re.compile(r"[^\s]{1,24}\Z")
+"""What of a line that was let go tells whether base64 goes on in the next one (see `InLines`)."""
+_LEADS = 8
+"""Such beginnings that are remembered of each stream, one per cell."""
 
 
-class HeldLines:
-    """Holds the last, unfinished line of each stream.
+@dataclasses.dataclass(slots=True, eq=False)
+class _Piece:
+    """Consecutive text of one cell.
+
+    Args:
+        message: what it came by; the cell's.
+        text: what is left of it.
+        gone: it was let go, or cleared; what comes after it is still looked at together with it.
+        lead: it is the end of a line that was let go, and no beginning of a secret.
+        upto: characters that may be let go.
+    """
+
+    message: Message
+    text: str
+    gone: bool = False
+    lead: bool = False
+    upto: int = 0
+
+
+class HeldStreams:
+    """Holds the ends of streams, by their names.
 
     Args:
         masker: replaces secrets in a text; the messages that are fed are masked already, each by itself.
@@ -29,47 +59,151 @@ class HeldLines:
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
-        self._held: dict[tuple[str, object], Message] = {}
+        self._pieces: dict[object, list[_Piece]] = {}
+        self._clears: dict[str, Message] = {}
 
     def feed(self, message: Message) -> list[Message]:
         """Take a message; return those that may be seen now, in order."""
+        if message.kind == "clear_output":
+            return self._clear(message)
+        due = self._clears.pop(message.parent, None)
+        if due is not None:
+            self._cleared(message.parent)
+        cleared = [] if due is None else [due]
         if message.kind != "stream":
-            return [*self.flush(), message]
-        source = _source(message)
-        text = str(message.content.get("text", ""))
-        held = self._held.pop(source, None)
-        if held is not None:
-            text = _text(held) + text
-        # Another stream comes in between: only what may be half of a secret still waits for its other half.
-        done = [other for other, held in self._held.items() if not self._masker.open(_text(held))]
-        before = [self._seen(self._held.pop(other)) for other in done]
+            return [*self.settle(), *cleared, message]
+        name, text = message.content.get("name"), str(message.content.get("text", ""))
+        before = [seen for other in self._pieces if other != name for seen in self._let_go(other, self._open)]
+        pieces = self._pieces.setdefault(name, [])
+        if pieces and not pieces[-1].gone and pieces[-1].message.parent == message.parent:
+            pieces[-1].text += text
+        else:
+            pieces.append(_Piece(message, text))
+        return [*before, *cleared, *self._let_go(name, self._unfinished)]
+
+    def settle(self) -> list[Message]:
+        """Return what is held, but for what may be the beginning of a secret: the cell is done."""
+        return [seen for name in self._pieces for seen in self._let_go(name, self._open)]
+
+    def flush(self) -> list[Message]:
+        """Return all that is held: no stream goes on."""
+        seen = [seen for name in self._pieces for seen in self._let_go(name, None)]
+        self._pieces.clear()
+        return seen
+
+    # --- what is cleared ------------------------------------------------------------------------
+
+    def _clear(self, message: Message) -> list[Message]:
+        """Clear what is held of the cell; at its next output, where the message says so."""
+        before = self.settle()
+        if message.content.get("wait") and not all(piece.gone for piece in self._of(message.parent)):
+            self._clears[message.parent] = message
+            return before
+        self._clears.pop(message.parent, None)
+        self._cleared(message.parent)
+        return [*before, message]
+
+    def _cleared(self, parent: str) -> None:
+        for piece in self._of(parent):
+            piece.gone = True
+
+    def _of(self, parent: str) -> list[_Piece]:
+        return [each for all_of in self._pieces.values() for each in all_of if each.message.parent == parent]
+
+    # --- what is let go -------------------------------------------------------------------------
+
+    def _let_go(self, name: object, until: Callable[[str], int] | None) -> list[Message]:
+        """Mask what is held of a stream, and return what may be seen.
+
+        Args:
+            name: the stream's.
+            until: says how much of a cell's unfinished text may be seen; None: nothing follows any more.
+        """
+        pieces = self._pieces[name]
+        if not pieces:
+            return []
+        cells: dict[str, list[_Piece]] = {}
+        for piece in pieces:
+            cells.setdefault(piece.message.parent, []).append(piece)
+        chains = [chain for chain in cells.values() if not all(piece.lead for piece in chain)]
+        across = [piece for piece in pieces if not piece.lead]
+        for chain in chains if len(cells) == 1 else [*chains, across]:
+            self._mask(chain, whole=until is None)
+        for piece in pieces:
+            piece.upto = len(piece.text)
+        if until is not None:
+            for chain in chains:
+                _limit(chain, until)
+            _limit(across, self._open)
+        seen = [_seen(piece) for piece in pieces if piece.upto and not piece.gone]
+        self._pieces[name] = self._left(pieces)
+        return seen
+
+    def _mask(self, chain: list[_Piece], *, whole: bool) -> None:
+        """Replace the secrets that stand across pieces, or in one that grew."""
+        if len(chain) == 1 and chain[0].text == chain[0].message.content.get("text"):
+            return  # it was masked as it came
+        text = "".join(piece.text for piece in chain)
+        end = len(text) if whole else self._masker.uncut(text, len(text))
+        for start, stop, mask in reversed(self._masker.runs_in(text[:end])):
+            written, at = mask, 0
+            for piece in chain:
+                size = len(piece.text)
+                first, last = max(start - at, 0), min(stop - at, size)
+                if first < last:
+                    put = "" if piece.gone else written
+                    piece.text = f"{piece.text[:first]}{put}{piece.text[last:]}"
+                    written = "" if put else written
+                at += size
+
+    def _unfinished(self, text: str) -> int:
+        """Return where the last, unfinished line begins, or what of it may be the beginning of a secret."""
         end = max(text.rfind("\n"), text.rfind("\r")) + 1
         if len(text) - end > _LONGEST:
             end += self._masker.settled(text[end:])
-        end = self._masker.uncut(text, end)
-        if end < len(text):
-            self._held[source] = _with_text(message, text[end:])
-        if held is None:  # it was masked as it came
-            return [*before, message if end == len(text) else _with_text(message, text[:end])] if end else before
-        return [*before, _with_text(message, self._masker.mask_text(text[:end]))] if end else before
+        return self._masker.uncut(text, end)
 
-    def flush(self) -> list[Message]:
-        """Return what is held: the cell is done, or something else was put out after it."""
-        held, self._held = self._held, {}
-        return [self._seen(message) for message in held.values()]
+    def _open(self, text: str) -> int:
+        """Return where what may be the beginning of a secret begins, or its line if that is short."""
+        end = self._masker.uncut(text, len(text))
+        line = max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1
+        return line if end < len(text) and end - line <= _SHORT else end
 
-    def _seen(self, message: Message) -> Message:
-        return _with_text(message, self._masker.mask_text(_text(message)))
+    @staticmethod
+    def _left(pieces: list[_Piece]) -> list[_Piece]:
+        """Return what is still held, and what of the lines that were let go is to be looked at again."""
+        left: list[_Piece] = []
+        leads: dict[str, str] = {}
+        for piece in pieces:
+            parent = piece.message.parent
+            if piece.gone and piece.upto < len(piece.text):
+                left.append(piece)
+                continue
+            lead = leads[parent] = _lead(leads.pop(parent, "") + piece.text[: piece.upto])
+            if piece.upto < len(piece.text):
+                left += [_Piece(piece.message, lead, gone=True, lead=True)] if leads.pop(parent) else []
+                left.append(_Piece(piece.message, piece.text[piece.upto :]))
+        messages = {piece.message.parent: piece.message for piece in pieces}
+        rest = [_Piece(messages[parent], lead, gone=True, lead=True) for parent, lead in leads.items() if lead]
+        return [*rest[-_LEADS:], *left]
 
 
-def _text(message: Message) -> str:
-    return str(message.content["text"])
+def _limit(chain: list[_Piece], until: Callable[[str], int]) -> None:
+    """Let no piece go beyond what may be seen of all their text."""
+    left = until("".join(piece.text for piece in chain))
+    for piece in chain:
+        piece.upto = min(piece.upto, max(0, left))
+        left -= len(piece.text)
 
 
-def _source(message: Message) -> tuple[str, object]:
-    return message.parent, message.content.get("name")
+def _lead(text: str) -> str:
+    found = _LEAD.search(text)
+    return "" if found is None else found[0]
 
 
-def _with_text(message: Message, text: str) -> Message:
-    content = {**message.content, "text": text}
-    return dataclasses.replace(message, content=content, raw=json.dumps(content).encode("ascii"))
+def _seen(piece: _Piece) -> Message:
+    text = piece.text[: piece.upto]
+    if text == piece.message.content.get("text"):
+        return piece.message
+    content: dict[str, Any] = {**piece.message.content, "text": text}
+    return dataclasses.replace(piece.message, content=content, raw=json.dumps(content).encode("ascii"))

@@ -26,6 +26,10 @@ _BETWEEN = re.compile(
     rf"\n{_INDENT}|\r\n{_INDENT}|'(?:,?\r?\n){_INDENT}|\"(?:,?\r?\n){_INDENT}|\\n{_INDENT}|\\r\\n{_INDENT}|\\\\n|\\\\r\\\\n"
 )
 """What stands between two lines: their ends, and the quotes and the indent of a literal over several lines."""
+_BEGUN = re.compile(rf"(?<={_RUN})(?:['\"],?)?(?:\r|\r?\n[ \t]{{0,80}}[bBuU]|\\{{1,2}}(?:r\\{{0,2}})?)?\Z")
+"""The beginning of what stands between two lines, where a text's end cuts it."""
+_CONTEXT = 24
+"""Characters before a form that tell whether it is cut: of the line's run of signs, and of what ends it."""
 _LONGEST_BETWEEN = 8
 """Characters of it that are reckoned with where a text is looked through piece by piece."""
 
@@ -59,24 +63,27 @@ class InLines:
         return frozenset()
 
     def uncut(self, text: str, end: int) -> int:
-        """Return the last position up to `end` at which an unfinished text can be cut: it, or the beginning of a line.
+        """Return the last position up to `end` at which an unfinished text can be cut.
 
-        Neither a form that is whole nor the beginning of one, which the text's end may be, is cut there.
+        Neither a form that is cut into lines nor the beginning of one, which the text's end may be, is cut there.
         """
         if not self._forms:
             return end
         start = max(0, len(text) - self.longest)
         window = text[start:]
+        begun = _BEGUN.search(window)
+        if begun is not None and begun[0]:
+            window = f"{window[: begun.start()]}\n"
         if _is_cut(window):
             joined = _BETWEEN.sub("", window)
             most = max(overlap(joined, form) for form in self._forms)
-            begun = start + _Places(window).original(len(joined) - most)
-            if most and begun < end and "\n" in text[begun:]:
-                end = text.rfind("\n", 0, begun) + 1
+            at = start + _Places(window).original(len(joined) - most)
+            if most and at < end:
+                end = _before(text, at)
         start = max(0, end - self.longest)
-        for begun, ended, _ in self.found_in(text[start : end + self.longest]):
-            if start + begun < end < start + ended:
-                end = text.rfind("\n", 0, start + begun) + 1
+        for at, ended, _ in self.found_in(text[start : end + self.longest]):
+            if start + at < end < start + ended:
+                end = _before(text, start + at)
         return end
 
     def _found_in(self, text: str) -> Iterator[tuple[int, int, str]]:
@@ -89,6 +96,11 @@ class InLines:
                 if end - start > len(form):
                     yield start, end, form
                 at = joined.find(form, at + 1)
+
+
+def _before(text: str, at: int) -> int:
+    """Return where to cut before a form: with what tells that it is one, and at most its line."""
+    return max(text.rfind("\n", 0, at) + 1, at - _CONTEXT)
 
 
 class _Places:

@@ -71,8 +71,19 @@ class Masker:
 
     def mask_text(self, text: str) -> str:
         """Return the text with every secret replaced, longest first."""
-        found = self._found_in(text)
-        return _replaced(text, found) if found else text
+        pieces: list[str] = []
+        done = 0
+        for start, end, mask in self.runs_in(text):
+            pieces += [text[done:start], mask]
+            done = end
+        return "".join([*pieces, text[done:]]) if pieces else text
+
+    def runs_in(self, text: str) -> list[tuple[int, int, str]]:
+        """Return where each run of overlapping forms begins and ends, in order, and the mask of its longest one.
+
+        One mask stands in place of them all: no end of a secret stays.
+        """
+        return _runs(self._found_in(text))
 
     def _found_in(self, text: str) -> list[tuple[int, int, str]]:
         """Return where each form in a text begins and ends, and its mask, in order."""
@@ -93,20 +104,17 @@ class Masker:
         """Bytes in which each secret can be found, whatever its form; 0 without secrets."""
         return max(self._in_lines.longest, max(map(len, self._in_bytes), default=0))
 
-    def open(self, text: str) -> bool:
-        """Return whether the end of an unfinished text may be the beginning of a secret."""
-        return any(overlap(text, form) for form in self._in_text) or self._in_lines.uncut(text, len(text)) < len(text)
-
     def uncut(self, text: str, end: int) -> int:
-        """Return the last position up to `end` at which an unfinished text can be cut, for secrets of several lines.
+        """Return the last position up to `end` at which an unfinished text can be cut.
 
-        Neither one that is whole nor the beginning of one, which the text's end may be, is cut there.
+        Neither a secret that is whole nor the beginning of one, which the text's end may be, is cut there.
         """
         before = -1
-        while end != before:  # what comes before one may end within another
+        while end not in (0, before):  # what comes before one may end within another
             before = end
             end = self._in_lines.uncut(text, end)
-            for form in self._broken:
+            # None but those of several lines go across the end of a line.
+            for form in self._broken if text[end - 1 : end] in ("\n", "\r") else self._in_text:
                 at = text.find(form, max(0, end - len(form) + 1), end + len(form) - 1)
                 end = at if at >= 0 else min(end, len(text) - overlap(text, form))
         return end
@@ -144,20 +152,21 @@ class Masker:
         return self._numbers.get(repr(value), value) if self._numbers else value
 
 
-def _replaced(text: str, found: Iterable[tuple[int, int, str]]) -> str:
-    """Replace each run of overlapping forms by one mask, that of its longest one: no end of a secret stays."""
-    pieces: list[str] = []
-    done = start = end = longest = 0
-    kept = ""
+def _runs(found: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Join those of the places, which are in order, that overlap."""
+    runs: list[tuple[int, int, str]] = []
+    longest = 0
     for begun, ended, mask in found:
-        if begun >= end:
-            pieces += [text[done:start], kept]
-            done, start, longest = end, begun, 0
+        start, end, kept = begun, ended, mask
+        if runs and begun < runs[-1][1]:
+            start, before, kept = runs.pop()
+            end = max(before, ended)
+        else:
+            longest = 0
         if ended - begun > longest:
             longest, kept = ended - begun, mask
-        end = max(end, ended)
-    pieces += [text[done:start], kept, text[end:]]
-    return "".join(pieces)
+        runs.append((start, end, kept))
+    return runs
 
 
 def _least(forms: Iterable[AnyStr]) -> tuple[AnyStr, ...]:

@@ -12,7 +12,7 @@ from nbprod.digest import Digest
 from nbprod.execution.cancel import CancelToken
 from nbprod.execution.driven import Deadlines, Driven, NeverLaunched, Stop
 from nbprod.execution.events import Event, Listener
-from nbprod.execution.held import HeldLines
+from nbprod.execution.held import HeldStreams
 from nbprod.execution.journal import Journal, read_journal
 from nbprod.execution.kernel import Kernel
 from nbprod.execution.outputs import Collector, OutputLimits
@@ -252,7 +252,7 @@ class Runner:
                 interrupt_by_message=prepared.spec.interrupt_mode == "message",
                 launched=lambda: self._launched(kernel),
                 explain_death=lambda: prepared.masker.mask_text(kernel.explain_death()),
-                held=HeldLines(prepared.masker) if prepared.secrets else None,
+                held=HeldStreams(prepared.masker) if prepared.secrets else None,
             )
             problem: BaseException | None = None
             try:
