@@ -25,8 +25,10 @@ _LONGEST = 1 << 16
 """Characters after which a line without an end is let go, but for its last ones: a secret may begin there."""
 _SHORT = 200
 """Characters of a line that is not torn where its end must wait: all of it does."""
-_LEAD = re.compile(r"[^\s]{1,24}\Z")
-"""What of a line that was let go tells whether base64 goes on in the next one (see `InLines`)."""
+_LEAD = re.compile(r"\S+\Z")
+_LEAD_SIZE = 24
+"""Characters of a line that was let go that tell whether base64 goes on in the next one (see `InLines`)."""
+_Until = Callable[[str], int] | None
 _LEADS = 8
 """Such beginnings that are remembered of each stream, one per cell."""
 
@@ -112,7 +114,7 @@ class HeldStreams:
 
     # --- what is let go -------------------------------------------------------------------------
 
-    def _let_go(self, name: object, until: Callable[[str], int] | None) -> list[Message]:
+    def _let_go(self, name: object, until: _Until) -> list[Message]:
         """Mask what is held of a stream, and return what may be seen.
 
         Args:
@@ -125,26 +127,26 @@ class HeldStreams:
         cells: dict[str, list[_Piece]] = {}
         for piece in pieces:
             cells.setdefault(piece.message.parent, []).append(piece)
-        chains = [chain for chain in cells.values() if not all(piece.lead for piece in chain)]
-        across = [piece for piece in pieces if not piece.lead]
-        for chain in chains if len(cells) == 1 else [*chains, across]:
-            self._mask(chain, whole=until is None)
+        chains = [(chain, until) for chain in cells.values() if not all(piece.lead for piece in chain)]
+        if len(cells) > 1:
+            across = [piece for piece in pieces if not piece.lead]
+            chains.append((across, until and self._open))
+        ends = [self._masked(chain, upto) for chain, upto in chains]
         for piece in pieces:
             piece.upto = len(piece.text)
-        if until is not None:
-            for chain in chains:
-                _limit(chain, until)
-            _limit(across, self._open)
+        for (chain, upto), end in zip(chains, ends, strict=True):
+            _limit(chain, end if len(chains) == 1 else _end(chain, upto))
         seen = [_seen(piece) for piece in pieces if piece.upto and not piece.gone]
         self._pieces[name] = self._left(pieces)
         return seen
 
-    def _mask(self, chain: list[_Piece], *, whole: bool) -> None:
-        """Replace the secrets that stand across pieces, or in one that grew."""
-        if len(chain) == 1 and chain[0].text == chain[0].message.content.get("text"):
-            return  # it was masked as it came
+    def _masked(self, chain: list[_Piece], until: _Until) -> int:
+        """Replace the secrets in what may be seen of pieces; return where that ends then."""
         text = "".join(piece.text for piece in chain)
-        end = len(text) if whole else self._masker.uncut(text, len(text))
+        end = len(text) if until is None else until(text)
+        if len(chain) == 1 and text == chain[0].message.content.get("text"):
+            return end  # it was masked as it came
+        rest = len(text) - end
         for start, stop, mask in reversed(self._masker.runs_in(text[:end])):
             written, at = mask, 0
             for piece in chain:
@@ -155,6 +157,7 @@ class HeldStreams:
                     piece.text = f"{piece.text[:first]}{put}{piece.text[last:]}"
                     written = "" if put else written
                 at += size
+        return sum(len(piece.text) for piece in chain) - rest
 
     def _unfinished(self, text: str) -> int:
         """Return where the last, unfinished line begins, or what of it may be the beginning of a secret."""
@@ -167,7 +170,8 @@ class HeldStreams:
         """Return where what may be the beginning of a secret begins, or its line if that is short."""
         end = self._masker.uncut(text, len(text))
         line = max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1
-        return line if end < len(text) and end - line <= _SHORT else end
+        torn = end < len(text) and line < end <= line + _SHORT
+        return line if torn and self._masker.uncut(text, line) == line else end
 
     @staticmethod
     def _left(pieces: list[_Piece]) -> list[_Piece]:
@@ -188,16 +192,20 @@ class HeldStreams:
         return [*rest[-_LEADS:], *left]
 
 
-def _limit(chain: list[_Piece], until: Callable[[str], int]) -> None:
+def _end(chain: list[_Piece], until: _Until) -> int:
+    text = "".join(piece.text for piece in chain)
+    return len(text) if until is None else until(text)
+
+
+def _limit(chain: list[_Piece], end: int) -> None:
     """Let no piece go beyond what may be seen of all their text."""
-    left = until("".join(piece.text for piece in chain))
     for piece in chain:
-        piece.upto = min(piece.upto, max(0, left))
-        left -= len(piece.text)
+        piece.upto = min(piece.upto, max(0, end))
+        end -= len(piece.text)
 
 
 def _lead(text: str) -> str:
-    found = _LEAD.search(text)
+    found = _LEAD.search(text[-_LEAD_SIZE:])
     return "" if found is None else found[0]
 
 

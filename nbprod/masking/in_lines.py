@@ -26,8 +26,13 @@ _BETWEEN = re.compile(
     rf"\n{_INDENT}|\r\n{_INDENT}|'(?:,?\r?\n){_INDENT}|\"(?:,?\r?\n){_INDENT}|\\n{_INDENT}|\\r\\n{_INDENT}|\\\\n|\\\\r\\\\n"
 )
 """What stands between two lines: their ends, and the quotes and the indent of a literal over several lines."""
-_BEGUN = re.compile(rf"(?<={_RUN})(?:['\"],?)?(?:\r|\r?\n[ \t]{{0,80}}[bBuU]|\\{{1,2}}(?:r\\{{0,2}})?)?\Z")
+_BEGUN_ESCAPE = r"\\{1,2}(?:r\\{0,2})?"
+_BEGUN = re.compile(
+    rf"(?<={_RUN})(?:['\"],?)?"
+    rf"(?:\r|\r?\n[ \t]{{0,80}}(?:[bBuU]|(?:[bBuU]?['\"])?{_BEGUN_ESCAPE})|{_BEGUN_ESCAPE})?\Z"
+)
 """The beginning of what stands between two lines, where a text's end cuts it."""
+_LONGEST_BEGUN = 90
 _CONTEXT = 24
 """Characters before a form that tell whether it is cut: of the line's run of signs, and of what ends it."""
 _LONGEST_BETWEEN = 8
@@ -71,7 +76,7 @@ class InLines:
             return end
         start = max(0, len(text) - self.longest)
         window = text[start:]
-        begun = _BEGUN.search(window)
+        begun = _BEGUN.search(window, len(window) - _LONGEST_BEGUN)
         if begun is not None and begun[0]:
             window = f"{window[: begun.start()]}\n"
         if _is_cut(window):
