@@ -123,7 +123,8 @@ v
 FILES = """
 for name, v in values.items():
     inside = base64.b64encode(b"k:" + v.encode())
-    for place, data in (("plain", v.encode()), ("packed", zlib.compress(b"x")), ("b64", inside)):
+    wide = v.encode("utf-32-le")  # as NumPy has it
+    for place, data in (("plain", v.encode()), ("wide", wide), ("packed", zlib.compress(b"x")), ("b64", inside)):
         with open(os.path.join(output_dir, f"{place}-{name}.bin"), "wb") as f:
             f.write(b"." * 3000 + data)
     with gzip.open(os.path.join(output_dir, f"{name}.csv.gz"), "wt") as f:

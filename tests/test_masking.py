@@ -8,6 +8,7 @@ import json
 import pprint
 import re
 import shlex
+import subprocess
 import textwrap
 import time
 from urllib.parse import quote, quote_plus
@@ -15,6 +16,7 @@ from xml.sax import saxutils
 
 import markupsafe
 import pytest
+import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from jinja2.utils import htmlsafe_json_dumps
@@ -23,6 +25,7 @@ from nbprod.errors import CallerError
 from nbprod.masking import Masker
 from nbprod.masking.forms import forms
 
+LONG = "hunter2-correct-horse-battery"
 SECRET = st.text(st.characters(codec="utf-8", exclude_characters="«»"), min_size=4, max_size=30)
 
 
@@ -79,6 +82,19 @@ FORMS = {
     "sql": lambda s: s.replace("'", "''"),
     "csv": lambda s: s.replace('"', '""'),
     "shell": lambda s: shlex.quote(s).removeprefix("'").removesuffix("'"),
+    "repr beside quotes": lambda s: repr(f'"|{s}|').split("|")[1],
+    "repr beside apostrophes": lambda s: repr(f"'|{s}|").split("|")[1],
+    "ascii beside quotes": lambda s: ascii(f'"|{s}|').split("|")[1],
+    "bytes beside quotes": lambda s: repr(f'"|{s}|'.encode()).split("|")[1],
+    "bytes beside apostrophes": lambda s: repr(f"'|{s}|".encode()).split("|")[1],
+    "UTF-16 beside quotes": lambda s: repr(f'"|{s}|'.encode("utf-16-be")).split("|")[1][4:-4],
+    "repr of repr": lambda s: repr(repr(f'"|{s}|')).split("|")[1],
+    "repr of a list's str": lambda s: str([str([f"|{s}|"])]).split("|")[1],
+    "repr of JSON": lambda s: repr(json.dumps(f"|{s}|")).split("|")[1],
+    "repr of JSON in unicode": lambda s: repr(json.dumps(f"|{s}|", ensure_ascii=False)).split("|")[1],
+    "yaml": lambda s: yaml.safe_dump(f"ü{s}", width=1 << 20)[5:-2],
+    "names of HTML": lambda s: html.escape(s, quote=False).replace("ö", "&ouml;"),
+    "names of PHP": lambda s: html.escape(s).replace("&#x27;", "&#039;").replace("ö", "&ouml;"),
     "shell by hand": lambda s: s.replace("'", r"'\''"),
 }
 
@@ -96,6 +112,24 @@ def capitals(text: str) -> str:
 def test_each_encoded_form_is_masked(form, secret: str) -> None:
     masked = Masker({"API": secret}).mask_text(f"a {form(secret)} b")
     assert masked == "a «secret:API» b"
+
+
+def test_what_bash_makes_of_it_is_masked() -> None:
+    value = 'it\'s ("$id") & `x` \\ #1!'
+    script = 'printf "%q\\n" "$V"; declare -p V; set | grep ^V='
+    said = subprocess.run(["bash", "-c", script], env={"V": value}, capture_output=True, text=True, check=True).stdout
+    masked = Masker({"API": value}).mask_text(said)
+    assert masked == "«secret:API»\ndeclare -x V=\"«secret:API»\"\nV='«secret:API»'\n"
+
+
+@pytest.mark.parametrize("value", [LONG, "pässwörd", "🔑-clé"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_files_are_looked_through_for_wide_texts(value: str, encoding: str) -> None:
+    masker = Masker({"API": value, "OTHER": "something else"})
+    data = f"x{value}y".encode(encoding)  # NumPy's strings are UTF-32
+    assert masker.names_in(b"header" + data) == {"API"}
+    assert masker.names_in(data.replace(value[-1].encode(encoding), b"")) == frozenset()
+    assert len(data) <= masker.longest_bytes + 8
 
 
 def test_a_value_with_nothing_to_escape_has_few_forms() -> None:
@@ -122,7 +156,6 @@ def test_without_secrets_all_is_settled() -> None:
     assert Masker({}).settled("abc") == 3
 
 
-LONG = "hunter2-correct-horse-battery"
 IN_LINES = {
     "encodebytes": lambda d: base64.encodebytes(d).decode(),
     "MIME": lambda d: base64.encodebytes(d).decode().replace("\n", "\r\n"),
