@@ -225,9 +225,21 @@ def test_without_secrets_everything_is_returned_as_it_is() -> None:
     assert masker.mask_text("abc") == "abc"
 
 
-@pytest.mark.parametrize("value", ["", "abc", "a«bcde", "secret", "TOKEN", "\ud800abcd"])
-def test_what_cannot_be_masked_is_refused_without_telling_it(value: str) -> None:
+REFUSED = {
+    "": "it is empty",
+    "abc": "fewer than 4 characters",
+    "a«bcde": "it holds « or »",
+    "secret": "a part of «secret:",
+    "TOKEN": "a part of «secret:MY_TOKEN»",
+    "\ud800abcd": "not UTF-8",
+}
+
+
+@pytest.mark.parametrize(("value", "fault"), REFUSED.items())
+def test_what_cannot_be_masked_is_refused_without_telling_it(value: str, fault: str) -> None:
     with pytest.raises(CallerError, match="MY_TOKEN") as caught:
-        Masker({"MY_TOKEN": value, "GOOD": "long enough"})
+        Masker({"MY_TOKEN": value, "GOOD": "long enough"}, {"MY_TOKEN": "env:OUTER", "GOOD": "env:GOOD"})
     assert not value or f"{value!r}" not in str(caught.value)
+    assert str(caught.value.found).startswith("MY_TOKEN (env:OUTER): ")
+    assert fault in str(caught.value.found)
     assert "GOOD" not in str(caught.value)

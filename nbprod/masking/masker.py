@@ -28,6 +28,7 @@ class Masker:
 
     Args:
         secrets: values by their names.
+        places: where each value is, for messages, by the secret's name.
 
     Attributes:
         longest: characters of the longest form of a secret, ends of lines included; 0 without secrets.
@@ -38,14 +39,16 @@ class Masker:
 
     __slots__ = ("_broken", "_in_bytes", "_in_lines", "_in_text", "_least", "_names", "_numbers", "_text", "longest")
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
+    def __init__(self, secrets: Mapping[str, str], places: Mapping[str, str] | None = None) -> None:
         masks = {name: self.mask(name) for name in secrets}
-        faults = [name for name, value in secrets.items() if not _maskable(value, masks.values())]
+        faults = {name: fault for name, value in secrets.items() if (fault := _fault(value, masks.values()))}
         if faults:
+            where = {name: f"{name} ({place})" for name, place in (places or {}).items()}
             raise CallerError(
                 f"the values of these secrets cannot be masked: {', '.join(sorted(faults))}",
                 expected=f"at least {_SHORTEST} characters of text, without « and », no part of a secret's name",
-                hint="Choose longer, random values",
+                found="; ".join(f"{where.get(name, name)}: {fault}" for name, fault in sorted(faults.items())),
+                hint="Choose longer, random values; what is no secret needs no entry in `secrets`.",
             )
         found = {form: masks[name] for name, value in secrets.items() for form in forms(value)}
         order = sorted((form for form in found if not any(form in mask for mask in masks.values())), key=_longest_first)
@@ -190,9 +193,18 @@ def _longest_first(form: str) -> tuple[int, str]:
     return -len(form), form
 
 
-def _maskable(value: str, masks: Iterable[str]) -> bool:
+def _fault(value: str, masks: Iterable[str]) -> str | None:
+    """Return why a value cannot be masked, in words that do not tell it; None where it can."""
     try:
         value.encode()
     except UnicodeEncodeError:
-        return False
-    return len(value) >= _SHORTEST and not {"«", "»"} & set(value) and not any(value in mask for mask in masks)
+        return "it is no text: there are lone surrogates in it, as of bytes that are not UTF-8"
+    if not value:
+        return "it is empty"
+    if len(value) < _SHORTEST:
+        return f"it has fewer than {_SHORTEST} characters"
+    if {"«", "»"} & set(value):
+        return "it holds « or », between which the name of a secret is put in its place"
+    if mask := next((mask for mask in masks if value in mask), None):
+        return f"it is a part of {mask}, which is put in a secret's place"
+    return None

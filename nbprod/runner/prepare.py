@@ -23,7 +23,7 @@ from nbprod.runner.job import Job
 from nbprod.runner.order import OUTPUT_DIR, Bound, bind_paths, display_path, plain_json, plan_of
 from nbprod.runner.ports import Ports
 from nbprod.runner.started import RunFolder, Scope, Started
-from nbprod.runner.values import readable_by_others
+from nbprod.runner.values import of_one_value, places_of, readable_by_others
 from nbprod.step.secret import FILE
 from nbprod.step.step import KEEP_INPUTS
 from nbprod.store.elsewhere import shown_url
@@ -62,7 +62,7 @@ def prepare(job: Job, ports: Ports) -> Prepared:
     if isinstance(job.output, Path) and not job.output.parent.is_dir():
         raise CallerError(f"the executed notebook cannot be written to {job.output}", found="its folder is not there")
     secrets = ports.secrets_of(job.step)
-    masker = Masker(secrets)
+    masker = Masker(secrets, places_of(job.step.settings.secrets))
     scope = _scope(job, spec, ports)
     bound = bind_paths(job, output=folder.output, cwd=cwd, roots=scope.roots)
     if masker.mask_json(dict(bound.values)) != bound.values:
@@ -183,7 +183,11 @@ def describe(prepared: Prepared, ports: Ports) -> Started:
         given=plain_json(prepared.bound.overrides),
         paths=job.paths or (where, None if job.output is None else shown_url(str(job.output))),
         report_mode=job.report_mode,
-        notes=(*prepared.bound.notes, *readable_by_others(settings.secrets, ports.root)),
+        notes=(
+            *prepared.bound.notes,
+            *readable_by_others(settings.secrets, ports.root),
+            *of_one_value(prepared.secrets),
+        ),
         scope=prepared.scope,
         keys=None if ports.keys is None else str(ports.keys),
     )

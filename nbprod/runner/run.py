@@ -36,6 +36,7 @@ from nbprod.runner.leases import Leases
 from nbprod.runner.ports import Ports
 from nbprod.runner.prepare import Prepared, describe, keep_environment, prepare
 from nbprod.runner.started import RunFolder, Started
+from nbprod.runner.values import places_of
 from nbprod.step.step import Step
 
 __all__ = ["Runner"]
@@ -108,7 +109,7 @@ class Runner:
         Raises:
             CallerError: one of them cannot be had, or not be masked.
         """
-        return Masker(self._ports.secrets_of(step))
+        return Masker(self._ports.secrets_of(step), places_of(step.settings.secrets))
 
     def environment_of(self, step: Step) -> Digest:
         """Return the digest of the environment key that a step's runs would have now; the key is in the store.

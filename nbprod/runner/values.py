@@ -10,7 +10,7 @@ from pathlib import Path
 from nbprod.errors import CallerError, EnvironmentFault, NbprodError
 from nbprod.step.secret import ENV, FILE, SecretReference
 
-__all__ = ["block_value", "missing_secrets", "readable_by_others", "secret_values"]
+__all__ = ["block_value", "missing_secrets", "of_one_value", "places_of", "readable_by_others", "secret_values"]
 
 _LARGEST = 64 * 1024
 """Bytes of a file that may be a secret; an environment takes hardly more (execve(2): 128 KiB for a variable)."""
@@ -117,6 +117,23 @@ def readable_by_others(references: Sequence[SecretReference], root: Path) -> tup
             if mode & stat.S_IROTH:
                 notes.append(f"the file of the secret {reference.name} can be read by everybody on this machine")
     return tuple(notes)
+
+
+def places_of(references: Sequence[SecretReference]) -> dict[str, str]:
+    """Return the references as they stand in the settings, by the names of the kernel's variables."""
+    return {reference.name: str(reference) for reference in references}
+
+
+def of_one_value(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a note for each value that several secrets have: it is masked by the name of the last of them."""
+    names: dict[str, list[str]] = {}
+    for name, value in values.items():
+        names.setdefault(value, []).append(name)
+    return tuple(
+        f"the secrets {', '.join(others)} and {last} have one value, which is masked as {last}"
+        for *others, last in names.values()
+        if others
+    )
 
 
 def block_value(name: str) -> str:

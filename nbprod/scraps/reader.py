@@ -24,12 +24,22 @@ __all__ = ["read_scraps"]
 
 _MIME = re.compile(r"application/scrapbook\.scrap\.(?P<encoder>.+)\+json\Z")
 _PREFIX = "application/scrapbook.scrap"
+_MASKED = re.compile("«secret:([^»]+)»")
+"""What stands in a secret's place (`nbprod.masking`)."""
 _VERSION = 1
 _PARQUET = b"PAR1"
 
 
+_GLUE_APART = "A record keeps one value per name: give each sb.glue its own name, and glue with scrapbook 0.5"
+_GLUE_LESS = "Leave the column with the secret out of what is glued."
+
+
 class _Fault(Exception):
     """One thing that is wrong with one output."""
+
+
+class _Masked(_Fault):
+    """A secret that was masked in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,7 @@ def read_scraps(cells: Iterable[tuple[int, Sequence[Mapping[str, Any]]]]) -> tup
     """
     scraps: dict[str, Scrap] = {}
     faults: list[str] = []
+    only_masked = True
     for cell, outputs in cells:
         for output in outputs:
             try:
@@ -61,10 +72,11 @@ def read_scraps(cells: Iterable[tuple[int, Sequence[Mapping[str, Any]]]]) -> tup
                     scraps[glued.name] = _join(scraps.get(glued.name), glued)
             except _Fault as fault:
                 faults.append(f"cell {cell}: {fault}")
+                only_masked = only_masked and isinstance(fault, _Masked)
     if faults:
         raise ScrapError(
             "what this notebook glued cannot be read as scraps: " + "; ".join(faults),
-            hint="A record keeps one value per name: give each sb.glue its own name, and glue with scrapbook 0.5",
+            hint=_GLUE_LESS if only_masked else _GLUE_APART,
         )
     return tuple(scraps.values())
 
@@ -129,6 +141,10 @@ def _checked(name: str, encoder: str, data: Any) -> Json:
 
 
 def _check_parquet(name: str, text: str) -> None:
+    if masked := _MASKED.search(text):
+        raise _Masked(
+            f"the DataFrame of scrap {name!r} held the secret {masked[1]}; that was masked, and the rest cannot be read"
+        )
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nbprod.errors import CallerError
-from nbprod.runner.values import readable_by_others, secret_values
+from nbprod.masking import Masker
+from nbprod.runner.values import of_one_value, readable_by_others, secret_values
 from nbprod.step.secret import read_secrets
 
 
@@ -76,3 +77,10 @@ def test_a_file_that_everybody_may_read_is_told(tmp_path: Path) -> None:
     assert readable_by_others(references, tmp_path) == (
         "the file of the secret A can be read by everybody on this machine",
     )
+
+
+def test_secrets_of_one_value_are_told() -> None:
+    assert of_one_value({"A": "long enough", "B": "another one", "C": "long enough", "D": "third one"}) == (
+        "the secrets A and C have one value, which is masked as C",
+    )
+    assert Masker({"A": "long enough", "C": "long enough"}).mask_text("long enough") == "«secret:C»"

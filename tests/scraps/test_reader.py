@@ -155,6 +155,15 @@ def test_what_cannot_be_read_truly_is_refused(output: dict[str, Any], message: s
     assert read(data())  # the control: the same output without the fault
 
 
+def test_a_secret_in_a_dataframe_is_told_as_what_is_wrong_with_it() -> None:
+    masked = data(value=f"{PARQUET[:8]}«secret:TOKEN»{PARQUET[8:]}", encoder="pandas")
+    with pytest.raises(ScrapError, match="'a' held the secret TOKEN; that was masked") as caught:
+        read(masked)
+    assert "sb.glue" not in str(caught.value)
+    with pytest.raises(ScrapError, match=r"sb\.glue"):
+        read_scraps([(3, [masked]), (4, [data("b", version=9)])])
+
+
 def test_duplicates_name_both_cells_and_all_faults_come_together() -> None:
     cells = [(1, [data("a")]), (4, [data("a", 2), data("b", version=9), data("c"), data("c")]), (5, [display("a")])]
     with pytest.raises(ScrapError) as caught:
