@@ -22,9 +22,9 @@ class Masker:
     """Replaces each secret's value, plain or encoded, by `«secret:NAME»`.
 
     Encoded means: base64 (standard and URL-safe, also within a longer encoded text) and hex, both also cut into lines;
-    URL-quoted, escaped as in JSON (once and twice), Python literals (of UTF-16, too), HTML and XML; with its quotes as
-    in SQL, CSV and shells; for values of several lines, each line by itself. Compressed or encrypted forms, and secrets
-    cut in two by the notebook, can't be found: masking is a net, not a wall.
+    URL-quoted, escaped as in JSON (once and twice), Python literals (of UTF-16 and of other literals, too), YAML, HTML
+    and XML; with its quotes as in SQL, CSV and shells; for values of several lines, each line by itself. Compressed or
+    encrypted forms, and secrets cut in two by the notebook, can't be found: masking is a net, not a wall.
 
     Args:
         secrets: values by their names.
