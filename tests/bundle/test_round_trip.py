@@ -25,7 +25,7 @@ from nbprod.project import export as exporting
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.export import export
 from nbprod.project.labels import tag_run
-from nbprod.verify import Conclusion, Outcome, Policy, Verification
+from nbprod.verify import Conclusion, Outcome, Policy, Verification, read_trust
 from tests.bundle.conftest import Exported, Members, members_of, pack, with_index, worst
 
 pytestmark = pytest.mark.kernel
@@ -51,12 +51,14 @@ def test_a_machine_that_never_saw_the_ledger_verifies_it(exported: Exported, tmp
     assert (first["subject"], second["subject"]) == (str(exported.trained.id), str(exported.prepared.id))
     assert {first["conclusion"], second["conclusion"]} == {"verified"}
     assert first["covered"]
+    assert first["log"] == second["log"] == read_trust(exported.project.home.ledger.log).current.log
     assert {check["step"] for check in first["checks"]} == {1, 2, 3, 4, 5, 6}
     assert [path.name for path in home.rglob("*.json")]  # what was seen is remembered, in the home of who asked
     told = elsewhere(home, "verify", str(exported.path))
     assert told.returncode == 0
     assert f"train  {exported.trained.id}\n" in told.stdout
     assert told.stdout.endswith("\nRuns: 2 verified.\n")
+    assert told.stdout.count(f"in the log {first['log']}\n") == 1
     wrong = elsewhere(home, "verify", str(exported.path), "--root", "0" * 64)
     assert wrong.returncode == of_conclusion(CANNOT_TELL)
     assert f"signed under the root key {exported.root}, and you named {'0' * 64}, " in wrong.stdout
@@ -227,9 +229,9 @@ def test_an_earlier_and_a_later_checkpoint(exported: Exported, verify: Verify, t
         for check in verify(exported.path)[0].checks
         if check.outcome is Outcome.NOT_APPLICABLE and check.name == "consistency"
     ]
-    assert "another moment" in told.told
+    assert "the bundle was made before" in told.told
     forged = early.replace(early.split("\n")[2], members_of(made.path)[CHECKPOINT].decode().split("\n")[2])
-    assert worst(verify(made.path, given=[forged])) is ALTERED
+    assert worst(verify(made.path, given=[forged])) is CANNOT_TELL  # nobody has signed that
 
 
 def test_a_run_that_a_checkpoint_covers_needs_nothing_of_the_other_events(
@@ -378,7 +380,8 @@ def test_a_forged_bundle_that_came_first_speaks_not_against_the_genuine_one(
     seen = tmp_path / "seen.json"  # as `verify` has it
     assert worst(verify(exported.path)) is VERIFIED
     genuine = seen.read_text()
-    seen.write_text(genuine.replace(exported.root, "0" * 64))
+    strange = {"root": "0" * 64, "roots": ["0" * 64], "keys": ""}
+    seen.write_text(json.dumps(json.loads(genuine) | strange))
     doubted = verify(exported.path)
     assert worst(doubted) is ALTERED  # control: nobody named the root key, and it was seen under another
     told = next(check.told for check in doubted[0].checks if check.means is ALTERED)
@@ -407,6 +410,8 @@ def test_wrong_usage_is_no_fault_of_the_bundle(exported: Exported, tmp_path: Pat
         ("--checkpoint", exported.path),
         ("--keys", tmp_path / "empty"),
         ("--keys", checkpoint),
+        ("--checkpoint", Path("/dev/zero")),
+        ("--keys", Path("/dev/zero")),
     ):
         words = ["verify", str(exported.path), "--seen", str(tmp_path / "seen"), option, str(wrong)]
         done = CliRunner().invoke(nbprod, words)
@@ -417,3 +422,27 @@ def test_wrong_usage_is_no_fault_of_the_bundle(exported: Exported, tmp_path: Pat
         assert CliRunner().invoke(nbprod, ["verify", str(exported.path), *more]).exit_code == CallerError.exit_code
     words = ["verify", str(exported.path), "--seen", str(tmp_path / "seen"), "--checkpoint", str(checkpoint)]
     assert CliRunner().invoke(nbprod, [*words, "--root", exported.root.upper()]).exit_code == 0  # control
+
+
+def test_a_checkpoint_is_read_as_mail_and_editors_leave_it(exported: Exported, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from nbprod.cli.app import nbprod
+
+    note = members_of(exported.path)[CHECKPOINT].decode()
+    checkpoint = tmp_path / "checkpoint.txt"
+    words = ["verify", str(exported.path), "--seen", str(tmp_path / "seen"), "--checkpoint", str(checkpoint)]
+    for left in (
+        note.replace("\n", "\r\n"),
+        "\ufeff" + note,
+        note.rstrip("\n"),
+        f"\n{note}\n\n",
+        note.replace("\n", "  \n"),
+        "".join(f"> {line}\n" for line in note.splitlines()),
+    ):
+        checkpoint.write_text(left, encoding="utf-8", newline="")
+        done = CliRunner().invoke(nbprod, words)
+        assert done.exit_code == 0, (left, done.output)
+        assert "(the one given), unchanged" in done.output.replace("\n", " ")
+    checkpoint.write_text(note.replace("\u2014", "--"), encoding="utf-8")
+    assert CliRunner().invoke(nbprod, words).exit_code == of_conclusion(CANNOT_TELL)  # control

@@ -15,7 +15,7 @@ from nbprod.ledger.log import NoteKind
 from nbprod.project import Project
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.keys import add_key, init_keys, own_keys, revoke_key, rotate_key
-from nbprod.verify import Conclusion, Trust, read_trust
+from nbprod.verify import Conclusion, Seen, Trust, read_trust
 from nbprod.verify.asked import rooted
 from tests.cli.conftest import Nbprod
 from tests.ledger.conftest import Told
@@ -106,6 +106,12 @@ def test_somebody_else_s_key_gets_a_role_and_loses_it(project: Project) -> None:
     other = PrivateKey.new().public
     add_key(project, Role.RUNNER, public=other, label="ada", first=0)
     assert listed(project).covers(Role.RUNNER, other.id, 0)
+    before = listed(project)
+    with pytest.raises(CallerError, match="another label, which stays") as refused:
+        add_key(project, Role.REVIEWER, public=other, label="Carol")
+    assert (refused.value.expected, listed(project)) == ("'ada', or no label", before)
+    for role, label in ((Role.REVIEWER, "ada"), (Role.PROMOTER, None)):
+        assert add_key(project, role, public=other, label=label).keys.keys[other.id].label == "ada"
     assert terms(project, Role.RUNNER)["runner"] == (0, None)  # both may sign
     size = grow(project)
     rotate_key(project, "runner")
@@ -188,17 +194,20 @@ def test_a_list_that_skips_a_number_is_refused(project: Project) -> None:
         ("other", "new", False),
         (None, "other", None),
         ("other", "other", None),  # it was seen under that root, and is no more
+        (None, "newer", True),  # which the present one was seen to lead to
     ],
 )
 def test_a_root_key_that_is_not_the_one_makes_nothing_altered_unless_it_was_seen(
     named: str | None, seen: str | None, *, vouched: bool | None
 ) -> None:
     told = Trust(roots=("old", "new"))
+    roots = ("old", "new", "newer") if seen == "newer" else ()
+    before = None if seen is None else Seen(log="log", root=seen, number=1, roots=roots)
     if vouched is None:
         with pytest.raises(SignatureInvalid):
-            rooted(told, named=named, seen=seen)
+            rooted(told, named=named, seen=before)
         return
-    trust, checks = rooted(told, named=named, seen=seen)
+    trust, checks = rooted(told, named=named, seen=before)
     assert trust.unvouched is not vouched
     assert trust.pinned is (vouched and (named or seen) is not None)
     assert [check.means for check in checks] == ([] if vouched else [Conclusion.CANNOT_TELL])
@@ -240,12 +249,13 @@ def test_by_command(tmp_path: Path) -> None:
     good = here.here(*verify, "--keys", tmp_path / "keys.json", **environ)
     assert good.returncode == 0, good.stdout + good.stderr
     assert "verified" in good.stdout
+    assert good.stdout.splitlines()[1] == f"  in the log {told['list']['log']}"
     assert (
         here.here(*verify, "--root", told["list"]["root"], "--strict", **environ).returncode == 22
     )  # a development key
     assert here.here(*verify, "--root", "0" * 64, **environ).returncode == 22
     (line,) = here.here(*verify, "--json", **environ).stdout.splitlines()
-    assert json.loads(line)["conclusion"] == "verified"
+    assert (json.loads(line)["conclusion"], json.loads(line)["log"]) == ("verified", told["list"]["log"])
     assert here.here("verify", "--all", **environ).stdout.endswith("Runs: 1 verified.\n")
     assert len(here.here("verify", "--all", "--json", **environ).stdout.splitlines()) == 2
     assert len(list((tmp_path / "state" / "nbprod" / "seen").iterdir())) == 1
