@@ -114,6 +114,16 @@ def test_a_number_that_is_a_secret_stands_nowhere_in_what_was_put_out(project: P
     assert done.scraps["n"] == "«secret:NBPROD_TEST_FIVE»"
 
 
+def test_half_of_a_secret_waits_across_cells_and_is_let_go_when_the_kernel_dies(project: Project) -> None:
+    begins = f"print('cell 1: {PASSWORD[:7]}', end='')"
+    ends = f"print('{PASSWORD[7:]} in cell 2'); print('last words: corr', end='', flush=True); import os; os._exit(3)"
+    done = run(project, "leaves", begins, ends)
+    assert done.status == "kernel_died"
+    cells = [cell for cell in nbformat.read(done.notebook, as_version=4).cells if cell.cell_type == "code"]
+    told = ["".join(each.get("text", "") for each in cell.outputs) for cell in cells]
+    assert told[-2:] == ["cell 1: «secret:NBPROD_TEST_PASSWORD»", " in cell 2\nlast words: corr"]
+
+
 def test_file_names_that_hold_a_secret_are_masked_by_the_run_and_nothing_is_kept_by_recovery(project: Project) -> None:
     done = run(project, "leaves", ("output_dir = 'x'", PARAMETERS), LEAVE, name="mine", tags=("t",))
     assert done, done.reason
