@@ -29,8 +29,6 @@ _LEAD = re.compile(r"\S+\Z")
 _LEAD_SIZE = 24
 """Characters of a line that was let go that tell whether base64 goes on in the next one (see `InLines`)."""
 _Until = Callable[[str], int] | None
-_LEADS = 8
-"""Such beginnings that are remembered of each stream, one per cell."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -129,8 +127,7 @@ class HeldStreams:
             cells.setdefault(piece.message.parent, []).append(piece)
         chains = [(chain, until) for chain in cells.values() if not all(piece.lead for piece in chain)]
         if len(cells) > 1:
-            across = [piece for piece in pieces if not piece.lead]
-            chains.append((across, until and self._open))
+            chains.append((pieces, until and self._open))
         ends = [self._masked(chain, upto) for chain, upto in chains]
         for piece in pieces:
             piece.upto = len(piece.text)
@@ -187,9 +184,9 @@ class HeldStreams:
             if piece.upto < len(piece.text):
                 left += [_Piece(piece.message, lead, gone=True, lead=True)] if leads.pop(parent) else []
                 left.append(_Piece(piece.message, piece.text[piece.upto :]))
-        messages = {piece.message.parent: piece.message for piece in pieces}
-        rest = [_Piece(messages[parent], lead, gone=True, lead=True) for parent, lead in leads.items() if lead]
-        return [*rest[-_LEADS:], *left]
+        last = pieces[-1].message
+        lead = leads.get(last.parent, "")
+        return [*left, _Piece(last, lead, gone=True, lead=True)] if lead else left
 
 
 def _end(chain: list[_Piece], until: _Until) -> int:

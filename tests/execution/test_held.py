@@ -211,6 +211,13 @@ def test_base64_in_lines_is_masked_wherever_a_cell_ends_in_it(text: str) -> None
     for cut in range(len(text)):
         pieces = [text[:cut], text[cut : cut + 12], text[cut + 12 :]]
         assert text_of(seen_through(pieces, between=["idle"])) == whole, cut
+        held = HeldStreams(MASK)
+        seen = []
+        for cell, piece in zip(("c1", "c2", "c2"), pieces, strict=True):
+            seen += [*held.feed(stream(piece, cell=cell)), *held.settle()]
+        told = text_of([*seen, *held.flush()])
+        assert "«" in told, cut
+        assert MASK.mask_text(told) == told, cut
 
 
 def test_lines_are_seen_as_they_come() -> None:
