@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
@@ -27,6 +28,7 @@ TAG = "$nbprod"
 SAFE_INT = 2**53 - 1
 """RFC 8785 knows IEEE-754 numbers only: integers beyond ±SAFE_INT are tagged."""
 
+_BELOW_A_SECOND = re.compile(r"([+-])00:00:00\.([0-9]{6})\Z")
 _HEX_BITS = 2_000
 """Python may refuse decimal texts of more than 640 digits (`sys.set_int_max_str_digits`), never hexadecimal ones."""
 
@@ -120,13 +122,15 @@ def _moment(value: datetime | time) -> dict[str, Json]:
 
 def _with_zone(value: Any, json: Mapping[str, Json]) -> Any:
     zone: tzinfo | None = value.tzinfo
+    if (offset := _BELOW_A_SECOND.search(json["value"])) is not None:  # for Python's `fromisoformat`, it is UTC
+        zone = timezone(timedelta(microseconds=int(offset[1] + offset[2])))
     if "zone" in json:
         zone = ZoneInfo(json["zone"])
     elif "zone_name" in json and zone is not None:
-        offset = zone.utcoffset(None)
-        if offset is None:
+        known = zone.utcoffset(None)
+        if known is None:
             raise ValueError("a named zone without an offset")
-        zone = timezone(offset, untag(json["zone_name"]))
+        zone = timezone(known, untag(json["zone_name"]))
     return value.replace(tzinfo=zone, fold=json.get("fold", 0))
 
 

@@ -6,7 +6,7 @@ import ast
 import json
 import keyword
 import math
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
@@ -77,6 +77,8 @@ def test_ipython_leaves_the_injected_cell_alone(value):
 
 
 @given(values)
+@example(time(tzinfo=timezone(timedelta(microseconds=-1))))
+@example(datetime(2020, 1, 1, tzinfo=timezone(timedelta(microseconds=1), "odd")))
 def test_a_recorded_value_is_injected_as_the_given_one(value):
     again = untag(json.loads(canonical(tag(value))))
     assert same(run(injected_source({"x": again}))["x"], value)
