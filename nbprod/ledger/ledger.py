@@ -38,14 +38,16 @@ class Dossier:
         run_id: which.
         events: in order of arrival; where one cannot be read, those before it.
         leaves: of these events, by their numbers; one without a place is not among them.
-        row: the run in the index; None: it is not there, or its columns hold what no run has.
+        ended: whether the index says that the run has ended.
+        differs: in what the index is not what the events make, or these do not follow from each other, for people.
         fault: why an event cannot be read, for people; None: all can.
     """
 
     run_id: RunId
     events: tuple[StoredEvent, ...]
     leaves: Mapping[int, Leaf]
-    row: RunRow | None
+    ended: bool = False
+    differs: tuple[str, ...] = ()
     fault: str | None = None
 
 

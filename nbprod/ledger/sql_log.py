@@ -131,7 +131,10 @@ class SqlLog:
         while True:
             query = select(log_notes).where(log_notes.c.kind == str(kind), log_notes.c.number > number)
             page = self._all(query.order_by(log_notes.c.number).limit(_PAGE))
-            yield from (StoredNote(row.number, row.body) for row in page)
+            # What damage has made no text of is told as what it is now: whoever reads it finds that it is no note.
+            yield from (
+                StoredNote(row.number, row.body if isinstance(row.body, str) else repr(row.body)) for row in page
+            )
             if len(page) < _PAGE:
                 return
             number = page[-1].number

@@ -17,6 +17,7 @@ from nbprod.attest.keyring import Keyring
 from nbprod.attest.keys import PrivateKey
 from nbprod.digest import canonical
 from nbprod.errors import IntegrityError
+from nbprod.ledger.audit import audit
 from nbprod.ledger.events import to_json
 from nbprod.ledger.log import NoteKind
 from nbprod.merkle import leaf_hash, root_of
@@ -207,6 +208,32 @@ def spoil_the_index(place: Place, base: Base) -> None:
     place.sql("UPDATE runs SET started = 'yesterday' WHERE run_id = :run", run=base.runs["good"])
 
 
+def change_a_scrap_in_the_index(place: Place, base: Base) -> None:
+    place.sql("UPDATE run_values SET num = 99 WHERE run_id = :run AND kind = 'scrap'", run=base.runs["good"])
+
+
+def hide_what_was_used(place: Place, base: Base) -> None:
+    place.sql("DELETE FROM run_uses WHERE run_id = :run", run=base.runs["good"])
+
+
+def make_bytes_of_the_newest_checkpoint(place: Place, base: Base) -> None:
+    newest = "(SELECT max(number) FROM log_notes WHERE kind = 'checkpoint')"
+    place.sql(f"UPDATE log_notes SET body = CAST(body AS BLOB) WHERE number = {newest}")
+
+
+def make_bytes_of_the_lists_of_keys(place: Place, base: Base) -> None:
+    place.sql("UPDATE log_notes SET body = CAST(body AS BLOB) WHERE kind = 'keys'")
+
+
+def make_bytes_of_an_ending(place: Place, base: Base) -> None:
+    place.sql("UPDATE events SET body = CAST(body AS BLOB) WHERE run_id = :run", run=base.runs["good"])
+
+
+def make_an_event_of_a_step_of_a_tag(place: Place, base: Base) -> None:
+    body = "(SELECT body FROM events WHERE kind = 'StepPublished')"
+    place.sql(f"UPDATE events SET body = {body} WHERE run_id = :run AND kind = 'RunTagged'", run=base.runs["good"])
+
+
 def spoil_a_place(place: Place, base: Base) -> None:
     place.sql("UPDATE log_leaves SET hash = 'no hash'")
 
@@ -266,6 +293,12 @@ ATTACKS: list[Attack] = [
     turn_failure_into_success,
     change_the_index,
     spoil_the_index,
+    change_a_scrap_in_the_index,
+    hide_what_was_used,
+    make_bytes_of_the_newest_checkpoint,
+    make_bytes_of_the_lists_of_keys,
+    make_bytes_of_an_ending,
+    make_an_event_of_a_step_of_a_tag,
     spoil_a_place,
     lose_the_list_of_keys,
     bring_an_older_list_of_keys,
@@ -273,6 +306,15 @@ ATTACKS: list[Attack] = [
     begin_another_log,
     rewrite_history_with_the_checkpoint_s_key,
 ]
+OF_THE_INDEX = (
+    change_the_index,
+    spoil_the_index,
+    change_a_scrap_in_the_index,
+    hide_what_was_used,
+    make_bytes_of_the_newest_checkpoint,
+    make_bytes_of_an_ending,
+)
+"""What `nbprod ledger check` finds as well."""
 
 
 @pytest.mark.counted
@@ -286,6 +328,8 @@ def test_what_was_covered_cannot_be_changed_unseen(base: Base, place: Place, att
         about = "failed" if attack is turn_failure_into_success else "good"
         if attack is not swap_two_bodies:
             assert place.verify(base.runs[about]).conclusion is ALTERED
+        if attack in OF_THE_INDEX:
+            assert [each for each in audit(place.project.home.ledger).faults if "run_search" not in each]
         count.add("found")
 
 
