@@ -85,7 +85,7 @@ def _inputs(record: RunRecord, objects: Objects) -> list[Object]:
         IntegrityError: what has the digest of a trace, or of a folder's list, is none.
         UnsupportedVersion: a newer nbprod wrote the trace.
     """
-    data = None if record.trace is None else objects.get(record.trace.digest)
+    data = None if record.trace is None else objects.get(record.trace.digest, record.trace.size)
     if data is None:  # which the trace's own check tells
         return []
     found: dict[Digest, Object] = {}

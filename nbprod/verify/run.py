@@ -10,7 +10,7 @@ from nbprod.attest.checkpoint import Checkpoint
 from nbprod.attest.keyring import DEVELOPMENT
 from nbprod.bundle.views import BundleLog
 from nbprod.digest import Digest
-from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
+from nbprod.errors import IntegrityError, NotFound, ObjectUnreadable, UnsupportedVersion
 from nbprod.ledger import Dossier, Ledger, StoredEvent
 from nbprod.ledger.events import BytesErased, RunFinished
 from nbprod.ledger.log import Leaf
@@ -112,8 +112,12 @@ def verify_dossier(dossier: Dossier, evidence: Evidence, prove: Prove, objects: 
         prove: proves events' places in the newest checkpoint's tree.
         objects: reads what the record names; None: it is not to be read.
     """
-    checks = tuple(sorted(_checks(dossier, evidence, prove, objects), key=lambda check: check.step))
-    return Verification(subject=str(dossier.run_id), checks=checks)
+    checks: list[Check] = []
+    try:
+        checks.extend(_checks(dossier, evidence, prove, objects))
+    except ObjectUnreadable as error:
+        checks.append(Check.open(3, "record", str(error)))
+    return Verification(subject=str(dossier.run_id), checks=tuple(sorted(checks, key=lambda check: check.step)))
 
 
 def unreadable(run_id: RunId, evidence: Evidence, error: Exception) -> Verification:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nbprod.attest.checkpoint import Checkpoint
-from nbprod.errors import IntegrityError, UnsupportedVersion
+from nbprod.errors import IntegrityError, ObjectUnreadable, UnsupportedVersion
 from nbprod.ledger.events import Event, RunFinished, from_json
 from nbprod.ledger.log import Leaf, NoteKind
 from nbprod.ledger.values import read_json
@@ -146,7 +146,11 @@ def _steps(evidence: Evidence) -> Iterator[Check]:
     """Judge all that is told of published steps: what is not right one by one, the rest in numbers."""
     signed = unsigned = 0
     for step in sorted({each.step for each in evidence.ledger.published()}):
-        versions, moves = judge_step(step, evidence.ledger, evidence.court())
+        try:
+            versions, moves = judge_step(step, evidence.ledger, evidence.court())
+        except ObjectUnreadable as error:
+            yield Check.open(2, "steps", f"what is told of {step} cannot be judged: {error}")
+            continue
         now = {move.event.alias: move for move in moves}  # of each, where it is now
         yield from _guarded(now, versions, evidence.guarded)
         for check in (*(check for each in versions.values() for check in each.checks), *(each.check for each in moves)):

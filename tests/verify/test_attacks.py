@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -27,7 +29,7 @@ from nbprod.project.keys import keyring_of, revoke_key, rotate_key
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.runner.spooled import bytes_wait
-from nbprod.verify import Conclusion, Policy
+from nbprod.verify import Conclusion, Policy, Verification
 from tests.tally import counting
 from tests.verify.conftest import Base, Place
 
@@ -81,6 +83,58 @@ def test_no_other_byte_passes_for_what_was_kept(base: Base, place: Place, kind: 
     assert place.verify(base.runs[kind])
     path.unlink()
     assert place.verify(base.runs[kind]).conclusion is INCOMPLETE
+
+
+def test_what_is_larger_than_the_record_says_is_not_read(base: Base, place: Place) -> None:
+    record = place.project.run(base.runs["late"]).record
+    assert record.trace is not None
+    artifact, trace = record.artifacts[0], record.trace.digest
+    for digest in (artifact.digest, trace):
+        path = place.object(digest)
+        path.unlink()
+        path.touch()
+        os.truncate(path, 1 << 40)
+    found = place.verify(base.runs["late"])
+    assert f"artifact model.bin has {1 << 40} bytes, and the record says {artifact.size}" in told(found)
+    assert found.conclusion is ALTERED
+
+
+@pytest.mark.parametrize("what", ["record", "artifact"])
+def test_one_object_that_cannot_be_read_is_told_of_its_runs_alone(
+    base: Base, place: Place, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that leads to itself is no file; one that may not be read may be what it was."""
+    record = place.project.run(base.runs["late"]).record
+    digest = record.artifacts[0].digest if what == "artifact" else place.ending(base.runs["late"]).record
+    path, opened = place.object(digest), os.open
+
+    def without_rights(name: str, *rest: int) -> int:
+        if name == str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return opened(name, *rest)
+
+    def others() -> set[Conclusion]:
+        found = list(place.verifier().all())
+        assert len(found) == len(base.runs) + 1
+        return {each.conclusion for each in found if each.subject not in (base.runs["late"], base.runs["development"])}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", without_rights)
+        found = place.verify(base.runs["late"])
+        assert found.conclusion is Conclusion.CANNOT_TELL
+        assert f"missing rights at {path}" in told(found)
+        assert others() == {Conclusion.VERIFIED}
+    assert place.verify(base.runs["late"])  # positive control
+    path.unlink()
+    path.symlink_to(path)
+    found = place.verify(base.runs["late"])
+    assert found.conclusion is ALTERED
+    assert "corrupt" in told(found)
+    assert others() == {Conclusion.VERIFIED}
+
+
+def told(found: Verification) -> str:
+    return "\n".join(check.told for check in found.checks)
 
 
 @pytest.mark.parametrize("kind", ["RunStarted", "RunFinished", "RunTagged"])
@@ -169,6 +223,7 @@ def cut_the_tail(place: Place, base: Base) -> None:
     place.sql(
         "DELETE FROM events WHERE seq > 8",
         "DELETE FROM run_tags WHERE tag = 'seen'",
+        "UPDATE runs SET search = replace(search, char(10) || 'seen', '')",
         "DELETE FROM runs WHERE run_id NOT IN (SELECT run_id FROM events WHERE run_id IS NOT NULL)",
     )
     resequenced(place)
