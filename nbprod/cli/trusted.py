@@ -10,6 +10,9 @@ import click
 
 __all__ = ["read_checkpoints", "trust_options"]
 
+_MOST = 1 << 20
+"""Bytes of a file that is given: a list of keys, or a checkpoint."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -29,8 +32,7 @@ def _key_list(_: click.Context, __: click.Parameter, file: BinaryIO | None) -> b
     from nbprod.attest.keyfile import KeyFile  # noqa: PLC0415 - `--help` must stay fast
     from nbprod.errors import IntegrityError, SignatureInvalid  # noqa: PLC0415
 
-    with file:
-        data = file.read()
+    data = _read(file)
     try:
         KeyFile.open(data)
     except SignatureInvalid:
@@ -43,11 +45,24 @@ def _key_list(_: click.Context, __: click.Parameter, file: BinaryIO | None) -> b
 
 def read_checkpoints(_: click.Context, __: click.Parameter, files: Sequence[BinaryIO]) -> list[str]:
     """Return the text of checkpoints; whether they are signed is told by verifying."""
-    notes: list[tuple[str, str]] = []
-    for file in files:
-        with file:
-            notes.append((file.name, file.read().decode(errors="replace")))
-    return [_checkpoint(name, note) for name, note in notes]
+    notes = [(file.name, _read(file).decode("utf-8-sig", errors="replace")) for file in files]
+    return [_checkpoint(name, _as_sent(note)) for name, note in notes]
+
+
+def _read(file: BinaryIO) -> bytes:
+    with file:
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise click.BadParameter(f"{file.name} has more than {_MOST:,} bytes.")
+    return data
+
+
+def _as_sent(text: str) -> str:
+    """Return a note without what mail and editors do to it: other ends of lines, blanks there, `> ` before each."""
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    if all(line.startswith(">") for line in lines):
+        lines = [line[1:].removeprefix(" ") for line in lines]
+    return "\n".join(lines) + "\n"
 
 
 def _checkpoint(name: str, note: str) -> str:

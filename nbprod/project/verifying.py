@@ -71,7 +71,7 @@ class Verifier:
         named_root = asked.root or (given.root if given else None)
         try:
             told = read_trust(home.ledger.log, own=_own(project))
-            self.trust, doubts = rooted(told, named=named_root, seen=self._seen.root if self._seen else None)
+            self.trust, doubts = rooted(told, named=named_root, seen=self._seen)
             faults += [*_older(self.trust, given), *doubts]
         except IntegrityError as error:
             self.trust = Trust(pinned=True)

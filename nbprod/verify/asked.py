@@ -9,6 +9,7 @@ from pathlib import Path
 from nbprod.errors import SignatureInvalid
 from nbprod.verify.outcome import Check, Outcome, Verification
 from nbprod.verify.policy import Policy
+from nbprod.verify.seen import Seen
 from nbprod.verify.trust import Trust
 
 __all__ = ["Asked", "beliefs_in", "believed", "rooted"]
@@ -37,7 +38,7 @@ class Asked:
     reads: bool = True
 
 
-def rooted(told: Trust, *, named: str | None, seen: str | None) -> tuple[Trust, list[Check]]:
+def rooted(told: Trust, *, named: str | None, seen: Seen | None) -> tuple[Trust, list[Check]]:
     """Return whose signatures count by the root key that is known, and what is to say of that.
 
     A key that was named and leads to no list makes nothing altered: the log may be somebody else's, or the id mistyped.
@@ -45,22 +46,22 @@ def rooted(told: Trust, *, named: str | None, seen: str | None) -> tuple[Trust, 
     Args:
         told: whose signatures count by what the log says.
         named: the id of the root key that the verifier named, or that of the list that he gave.
-        seen: the one that is remembered of this log.
+        seen: what is remembered of this log.
 
     Raises:
         SignatureInvalid: the log is not the one that was seen: it had another root key.
     """
     if named is not None and named in told.roots:
         return told.rooted(named), []
-    if seen is not None and seen not in told.roots:
+    if seen is not None and not seen.is_of(told.roots):
         raise SignatureInvalid(
             "this log was seen before, under another root key",
-            expected=seen,
+            expected=seen.root,
             found=told.roots[-1] if told.roots else "no list of keys",
             hint="What came first may be the forged one: ask the owner for the root key's id, and name it: --root ID",
         )
     if named is None and seen is not None:
-        return told.rooted(seen), []
+        return replace(told, pinned=True), []
     if named is None:
         return told, believed(told)
     under = f"it is signed under the root key {told.roots[-1]}" if told.roots else "this log has no list of keys"

@@ -53,9 +53,9 @@ class BundleVerifier:
             self._path = asked.seen or _path(told, environ)
             self._seen = None if self._path is None else Seen.read(self._path)
             root = asked.root or (given.root if given else None)
-            self.trust, doubts = rooted(told, named=root, seen=self._seen.root if self._seen else None)
-            self.trust = _with_newer(self.trust, given)
-            faults += [*doubts, *self._forget(told, root)]
+            self.trust, doubts = rooted(told, named=root, seen=self._seen)
+            self.trust = _with_newer(self.trust, given, asked.keys)
+            faults += [*doubts, *self._forget(told, root), *self._recall(root)]
         except IntegrityError as error:
             self._path, self._seen = None, None
             self.trust = Trust(pinned=True)
@@ -80,10 +80,23 @@ class BundleVerifier:
 
         The memory goes by the log's name, which whoever makes a bundle can write: a forged one may have come first.
         """
-        if self._seen is not None and named in told.roots and self._seen.root not in told.roots:
+        if self._seen is None or named is None or named not in told.roots or self._seen.root in told.roots:
+            return
+        if named not in self._seen.roots:
             other, self._seen = self._seen.root[:16], None
             under = f"what was seen of a log of this name under another root key, {other}, does not count"
             yield Check.beside(5, "consistency", f"{under}: you named the one of this")
+
+    def _recall(self, named: str | None) -> Iterator[Check]:
+        """Judge an older bundle by the list of keys that was seen since: it tells whose signatures ended where."""
+        seen, current = self._seen, self.trust.current
+        listed = None if seen is None or self.trust.unvouched else seen.listed
+        if seen is None or listed is None or current is None or listed.log != current.log:
+            return
+        if current.number < listed.number and (named is None or named in seen.roots):
+            self.trust = replace(self.trust, current=listed, document=seen.keys, roots=seen.roots)
+            told = f"its list of keys is number {current.number}: number {listed.number}, which was seen before, counts"
+            yield Check.beside(2, "keys", told)
 
     def run(self, run_id: RunId) -> Verification:
         """Verify one of its runs.
@@ -157,7 +170,7 @@ def _size(seen: Seen) -> int:
     return Checkpoint.parse(seen.checkpoint.rpartition("\n\n")[0] + "\n").size if seen.checkpoint else 0
 
 
-def _with_newer(trust: Trust, given: KeyFile | None) -> Trust:
+def _with_newer(trust: Trust, given: KeyFile | None, document: bytes | None) -> Trust:
     """Return the trust with the list of keys that the verifier brought along, where that is a later one.
 
     Raises:
@@ -172,7 +185,8 @@ def _with_newer(trust: Trust, given: KeyFile | None) -> Trust:
         found = "none" if current is None else current.log
         raise IntegrityError("the bundle's list of keys is of another log", expected=given.log, found=found)
     if current.number < given.number and current.root in given.keys:
-        return replace(trust, current=given)
+        roots = tuple(dict.fromkeys((*trust.roots, given.root)))
+        return replace(trust, current=given, document=(document or b"").decode(), roots=roots)
     if (trust.unvouched or current.number <= given.number) and current != given:
         raise IntegrityError(f"the bundle's list of keys is not number {given.number} as given")
     return trust

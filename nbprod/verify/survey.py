@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nbprod.attest.checkpoint import Checkpoint
+from nbprod.attest.keyfile import KeyFile
 from nbprod.bundle.views import BundleLog
 from nbprod.errors import IntegrityError
 from nbprod.ledger.log import EventLog, NoteKind, StoredNote
@@ -19,6 +20,9 @@ __all__ = ["STEP", "Signed", "Survey", "now_seen", "opened", "survey"]
 
 STEP = 5
 _NAME = "consistency"
+_GIVEN = "the one given"
+_SHOWN = 100
+"""Characters of a log's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,15 @@ def now_seen(trust: Trust, found: Survey) -> Seen | None:
     if trust.current is None or not found.is_sound:
         return None
     note = "" if found.newest is None else found.newest.note
-    return Seen(log=trust.current.log, root=trust.current.root, number=trust.current.number, checkpoint=note)
+    current = trust.current
+    return Seen(
+        log=current.log,
+        root=current.root,
+        number=current.number,
+        checkpoint=note,
+        keys=trust.document,
+        roots=trust.roots,
+    )
 
 
 def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequence[str] = ()) -> Survey:
@@ -88,20 +100,26 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
         checks += _same_log(log, trust, seen)
     last = max(log.notes(NoteKind.CHECKPOINT), key=lambda note: note.number, default=None)
     own = [] if last is None else [(last.body, "the log's own newest")]
-    for note, source in (*remembered, *((each, "the one given") for each in given), *own):
+    for note, source in (*remembered, *((each, _GIVEN) for each in given), *own):
         try:
             signed = opened(note, source, trust)
-            if not signed.has_say and (note, source) in own:  # of a key that was revoked since: anybody may have it
-                at = counted(signed.checkpoint.size, "event")
-                told = f"{source} checkpoint proves nothing: its key has no say at {at}"
-                checks.append(Check.beside(STEP, _NAME, told))
-                continue
+        except IntegrityError as error:
+            checks.append(_proves_nothing(error) if source == _GIVEN else _altered(f"checkpoint ({source}): {error}"))
+            continue
+        if not signed.has_say and (note, source) in own:  # of a key that was revoked since: anybody may have it
+            at = counted(signed.checkpoint.size, "event")
+            told = f"{source} checkpoint proves nothing: its key has no say at {at}"
+            checks.append(Check.beside(STEP, _NAME, told))
+            continue
+        try:
             comparable = _compare(log, size, signed)
         except IntegrityError as error:
             checks.append(_altered(f"checkpoint ({source}): {error}"))
             continue
         if not comparable:
-            checks.append(_beyond(signed, seen=(note, source) in remembered))
+            # What is made later leads there from what was seen before: all that a log signs is kept in it.
+            later = (note, source) in remembered and signed.checkpoint.size > size
+            checks.append(_beyond(signed, older=later))
             continue
         told = f"the log has all of the checkpoint of {counted(signed.checkpoint.size, 'event')} ({source}), unchanged"
         checks.append(Check.passed(STEP, _NAME, told))
@@ -120,13 +138,20 @@ def _same_log(log: EventLog, trust: Trust, seen: Seen) -> Iterator[Check]:
         yield _altered(f"its list of keys is gone: last time there was number {seen.number}")
     elif current.log != seen.log:
         yield _altered(f"another log is in its place: last time it was {seen.log}, now it is {current.log}")
+    elif _other_list(log, seen):
+        yield _altered(f"its list of keys number {seen.number} is not the one that was seen")
     elif current.number < seen.number and isinstance(log, BundleLog):
-        told = (
-            f"its list of keys is number {current.number}, and number {seen.number} was seen: it was made before that"
-        )
-        yield Check.beside(STEP, _NAME, told)
+        told = f"its list of keys is number {current.number}, and number {seen.number} was seen"
+        yield Check.open(STEP, _NAME, f"{told}: what that lets nobody sign any more is not known. Give it: --keys")
     elif current.number < seen.number:
         yield _altered(f"an older list of keys is in place: last time it was number {seen.number}")
+
+
+def _other_list(log: EventLog, seen: Seen) -> bool:
+    """Say whether the log has another list of keys of the number that was seen last."""
+    listed = seen.listed
+    lists = [note.body for note in log.notes(NoteKind.KEYS)]
+    return listed is not None and len(lists) >= seen.number and KeyFile.open(lists[seen.number - 1].encode()) != listed
 
 
 def _earlier(log: EventLog, size: int, trust: Trust, last: StoredNote | None) -> list[Signed]:
@@ -149,20 +174,32 @@ def opened(note: str, source: str, trust: Trust) -> Signed:
     Raises:
         IntegrityError: it is none, or of another log or key.
     """
-    checkpoint, signers = Checkpoint.open(note, trust.note_keys())
     origin = "" if trust.current is None else trust.current.log
-    if checkpoint.origin != origin:
-        raise IntegrityError("this checkpoint is of another log", expected=origin, found=checkpoint.origin)
+    named = note.partition("\n")[0]
+    if named != origin:
+        raise IntegrityError("this checkpoint is of another log", expected=origin, found=named[:_SHOWN])
+    checkpoint, signers = Checkpoint.open(note, trust.note_keys())
     has_say = any(trust.signs_at(key.key.id, checkpoint.size) for key in signers)
     return Signed(checkpoint, note, source, has_say)
 
 
-def _beyond(signed: Signed, *, seen: bool) -> Check:
-    """Make the check for a checkpoint that a bundle cannot prove anything about."""
+def _proves_nothing(error: IntegrityError) -> Check:
+    """Make the check for a checkpoint that somebody gave and no key has signed: its file may be wrong, or spoilt."""
+    told = f"the checkpoint that was given proves nothing: {error}"
+    return Check.open(STEP, _NAME, f"{told} Give the file as it was sent out, of this log")
+
+
+def _beyond(signed: Signed, *, older: bool) -> Check:
+    """Make the check for a checkpoint that a bundle cannot prove anything about.
+
+    Args:
+        signed: the checkpoint.
+        older: whether it is what was seen last, and the bundle was made before.
+    """
     size = counted(signed.checkpoint.size, "event")
     told = f"nothing in the bundle leads from or to the checkpoint of {size} ({signed.source})"
-    if seen:
-        return Check.beside(STEP, _NAME, f"{told}: the bundle was made at another moment than what was seen last")
+    if older:
+        return Check.beside(STEP, _NAME, f"{told}: the bundle was made before")
     return Check.open(
         STEP, _NAME, f"{told}: ask its owner for a bundle that was made since, or verify where the ledger is"
     )

@@ -25,6 +25,7 @@ class Trust:
         roots: the ids of the root keys of the log's lists, the oldest first.
         unvouched: whether the verifier named a root key that leads to none of them: then nothing that he trusts vouches
             for what the list lets sign.
+        document: the list that holds as its root key signed it; empty: there is none.
     """
 
     current: KeyFile | None = None
@@ -32,6 +33,7 @@ class Trust:
     own: Mapping[str, tuple[str, PublicKey]] = field(default_factory=dict)
     roots: tuple[str, ...] = ()
     unvouched: bool = False
+    document: str = ""
 
     def rooted(self, root: str) -> Trust:
         """Return the trust of who knows a root key.
@@ -90,6 +92,7 @@ def read_trust(
         IntegrityError: what is kept as a list is none.
     """
     current: KeyFile | None = None
+    document = ""
     roots: list[str] = []
     for note in log.notes(NoteKind.KEYS):
         read = KeyFile.open(note.body.encode(), root=None if current is None else current.root)
@@ -100,7 +103,7 @@ def read_trust(
                 expected=f"number {number} of {name}",
                 found=f"number {read.number} of {read.log}",
             )
-        current = read
+        current, document = read, note.body
         roots.append(read.root)
-    found = Trust(current=current, own=own or {}, roots=tuple(roots))
+    found = Trust(current=current, own=own or {}, roots=tuple(roots), document=document)
     return found if root is None else found.rooted(root)

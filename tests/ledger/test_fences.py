@@ -12,18 +12,18 @@ from tests.telling import started
 
 
 def test_a_token_grows_with_each_takeover_and_older_ones_are_refused(told):
-    run_id = told.start(lease_seconds=0.2)
+    run_id = told.start(lease_seconds=1.0)
     ledger = told.ledger
-    assert ledger.renew(run_id, lease_seconds=0.2)  # the control: nobody has taken it over
-    assert ledger.take_over(run_id, lease_seconds=0.2, lapsed=True) is None  # its lease goes on
-    told.sleep(0.3)
-    assert ledger.take_over(run_id, lease_seconds=0.2, lapsed=True) == 1
-    assert ledger.take_over(run_id, lease_seconds=0.2, lapsed=True) is None  # somebody else is at it
+    assert ledger.renew(run_id, lease_seconds=1.0)  # the control: nobody has taken it over
+    assert ledger.take_over(run_id, lease_seconds=1.0, lapsed=True) is None  # its lease goes on
+    told.sleep(1.1)
+    assert ledger.take_over(run_id, lease_seconds=1.0, lapsed=True) == 1
+    assert ledger.take_over(run_id, lease_seconds=1.0, lapsed=True) is None  # somebody else is at it
     assert not ledger.renew(run_id, lease_seconds=99)
     with pytest.raises(Fenced):
         told.finish(run_id)
     assert ledger.run(run_id).status is None
-    told.sleep(0.3)
+    told.sleep(1.1)
     assert ledger.take_over(run_id, lease_seconds=30, lapsed=True) == 2  # who took it over has vanished, too
     with pytest.raises(Fenced):
         told.finish(run_id, fence=1)

@@ -208,7 +208,7 @@ def test_an_older_ledger_gets_its_log(tmp_path: Path, postgres: PostgresServer) 
         assert isinstance(ledger, SqlLedger)
         drop = ["DROP TABLE log_leaves", "DROP TABLE log_nodes", "DROP TABLE log_notes"]
         drop += ["DROP TABLE run_uses", "DROP INDEX runs_by_answer", "DROP INDEX runs_by_retried"]
-        drop += ["ALTER TABLE runs DROP COLUMN fence"]
+        drop += ["ALTER TABLE runs DROP COLUMN fence", "DROP INDEX events_of_reviews"]
         drop += [] if "://" not in address else ["DROP FUNCTION log_is_kept", "DROP FUNCTION log_leaves_follow"]
         for statement in (*drop, "UPDATE nbprod_version SET version_num = '0003'"):
             ledger._connections.write(lambda c, statement=statement: c.execute(text(statement)))  # type: ignore[misc]

@@ -45,9 +45,9 @@ def driver(url: str, patience: Patience = SHORT, **options: str) -> S3Driver:
     return S3Driver(BUCKET, url.rpartition("/")[2], url, patience=patience, **options)
 
 
-def healing(proxy: Proxy, waits: tuple[float, ...] = (0.0,)) -> Patience:
-    """Patience during whose first wait the link recovers."""
-    return Patience(connect=2.0, silence=0.3, waits=waits, sleep=lambda _: proxy.switch(Fault.NONE))
+def healing(proxy: Proxy, waits: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)) -> Patience:
+    """Patience during whose first wait the link recovers; on a busy machine, an answer may be late after that."""
+    return Patience(connect=2.0, silence=0.5, waits=waits, sleep=lambda _: proxy.switch(Fault.NONE))
 
 
 def direct(url: str, storage: ObjectStorage) -> RemoteStore:

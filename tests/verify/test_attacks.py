@@ -35,7 +35,7 @@ from tests.verify.conftest import Base, Place
 
 pytestmark = pytest.mark.kernel
 
-ALTERED, INCOMPLETE = Conclusion.ALTERED, Conclusion.INCOMPLETE
+ALTERED, CANNOT_TELL, INCOMPLETE = Conclusion.ALTERED, Conclusion.CANNOT_TELL, Conclusion.INCOMPLETE
 
 
 # --- bytes -----------------------------------------------------------------------------------------
@@ -538,11 +538,11 @@ def test_a_checkpoint_of_another_s_key_is_none(base: Base, place: Place) -> None
     current = place.verifier().trust.current
     assert current is not None
     state, _ = Checkpoint.open(base.checkpoint, place.verifier().trust.note_keys())
-    assert place.whole(given=[state.sign(PrivateKey.new())]) is ALTERED
+    assert place.whole(given=[state.sign(PrivateKey.new())]) is CANNOT_TELL
     held = Keyring(place.project.root / "keys").find("runner")
     assert held is not None
-    assert place.whole(given=[state.sign(held.key)]) is ALTERED  # a runner's key says nothing of the log
-    assert place.whole(given=["no checkpoint"]) is ALTERED
+    assert place.whole(given=[state.sign(held.key)]) is CANNOT_TELL  # a runner's key says nothing of it
+    assert place.whole(given=["no checkpoint"]) is CANNOT_TELL
 
 
 # --- what is asked for -----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from nbprod.ledger.log import NoteKind
 from nbprod.project import Project
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.keys import add_key, init_keys, own_keys, revoke_key, rotate_key
-from nbprod.verify import Conclusion, Trust, read_trust
+from nbprod.verify import Conclusion, Seen, Trust, read_trust
 from nbprod.verify.asked import rooted
 from tests.cli.conftest import Nbprod
 from tests.ledger.conftest import Told
@@ -188,17 +188,20 @@ def test_a_list_that_skips_a_number_is_refused(project: Project) -> None:
         ("other", "new", False),
         (None, "other", None),
         ("other", "other", None),  # it was seen under that root, and is no more
+        (None, "newer", True),  # which the present one was seen to lead to
     ],
 )
 def test_a_root_key_that_is_not_the_one_makes_nothing_altered_unless_it_was_seen(
     named: str | None, seen: str | None, *, vouched: bool | None
 ) -> None:
     told = Trust(roots=("old", "new"))
+    roots = ("old", "new", "newer") if seen == "newer" else ()
+    before = None if seen is None else Seen(log="log", root=seen, number=1, roots=roots)
     if vouched is None:
         with pytest.raises(SignatureInvalid):
-            rooted(told, named=named, seen=seen)
+            rooted(told, named=named, seen=before)
         return
-    trust, checks = rooted(told, named=named, seen=seen)
+    trust, checks = rooted(told, named=named, seen=before)
     assert trust.unvouched is not vouched
     assert trust.pinned is (vouched and (named or seen) is not None)
     assert [check.means for check in checks] == ([] if vouched else [Conclusion.CANNOT_TELL])
