@@ -11,6 +11,7 @@ from sqlalchemy import Connection, FromClause, Select, delete, exists, insert, o
 
 from nbprod.digest import canonical
 from nbprod.ledger.connections import Connections, Database
+from nbprod.ledger.errors import damaged
 from nbprod.ledger.events import (
     Event,
     RunCancelRequested,
@@ -178,7 +179,11 @@ class SqlLedger:
                 settled = self._settled(last)
                 page = self._fetched(query.where(events.c.seq <= settled))
             for seq, body in page:
-                yield StoredEvent(seq, from_json(read_json(body)))
+                try:
+                    event = from_json(read_json(body))
+                except ValueError as error:
+                    raise damaged(f"event {seq} of the ledger", error) from error
+                yield StoredEvent(seq, event)
             if len(page) < _PAGE:
                 return
             after = page[-1].seq

@@ -54,6 +54,8 @@ def read_json(text: str) -> Json:
         raise ValueError(f"{len(text)} characters, of {_MOST} at most")
     try:
         return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON, from character {error.pos} on") from error
     except RecursionError as error:
         raise ValueError("lists or objects nested too deep") from error
 

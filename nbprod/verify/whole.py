@@ -145,11 +145,19 @@ def _events(evidence: Evidence, ended: list[RunId], hashes: bytearray) -> Iterat
 def _steps(evidence: Evidence) -> Iterator[Check]:
     """Judge all that is told of published steps: what is not right one by one, the rest in numbers."""
     signed = unsigned = 0
-    for step in sorted({each.step for each in evidence.ledger.published()}):
+    try:
+        published = sorted({each.step for each in evidence.ledger.published()})
+    except IntegrityError as error:
+        yield Check.failed(2, "steps", str(error), Conclusion.ALTERED)
+        return
+    for step in published:
         try:
             versions, moves = judge_step(step, evidence.ledger, evidence.court())
         except ObjectUnreadable as error:
             yield Check.open(2, "steps", f"what is told of {step} cannot be judged: {error}")
+            continue
+        except IntegrityError as error:
+            yield Check.failed(2, "steps", f"what is told of {step} cannot be judged: {error}", Conclusion.ALTERED)
             continue
         now = {move.event.alias: move for move in moves}  # of each, where it is now
         yield from _guarded(now, versions, evidence.guarded)
