@@ -169,6 +169,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def strays(self) -> list[str]:
+        """Say, for people, what the index tells of runs that no event tells of, or of published steps otherwise.
+
+        With `dossiers` of all runs that have ended, this is all that the index says of them.
+        """
+        ...
+
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of a step, or of all steps: by step, the latest version first."""
         ...

@@ -208,6 +208,12 @@ class SqlLedger:
         """Return all that there is of runs (see `Ledger.dossiers`)."""
         return self._connections.read(lambda connection: read_dossiers(connection, run_ids))
 
+    def strays(self) -> list[str]:
+        """Say what the index tells beside the events (see `Ledger.strays`)."""
+        from nbprod.ledger.stretch import strays  # noqa: PLC0415 - for whoever verifies all
+
+        return self._connections.read(strays)
+
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of steps (see `Ledger.published`)."""
         return self._connections.read(lambda connection: versions_of(connection, step))

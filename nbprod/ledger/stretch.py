@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, exists, literal_column, select
 
 from nbprod.digest import Digest
 from nbprod.errors import NbprodError
@@ -14,6 +14,7 @@ from nbprod.ledger.events import (
     AliasMoved,
     Event,
     RunEvent,
+    RunFinished,
     RunStarted,
     StepEvent,
     StepPublished,
@@ -22,13 +23,15 @@ from nbprod.ledger.events import (
 from nbprod.ledger.indexed import Indexed, Made, differing, plain, read_index
 from nbprod.ledger.moment import moment_text
 from nbprod.ledger.named import names_of
-from nbprod.ledger.tables import events, log_notes, step_aliases, step_versions
+from nbprod.ledger.tables import events, log_notes, run_uses, runs, step_aliases, step_versions
 from nbprod.ledger.values import read_json
 
-__all__ = ["Part", "notes", "steps", "stretch"]
+__all__ = ["Part", "notes", "steps", "strays", "stretch"]
 
 _RUNS = 300
 """Runs compared at a time."""
+_STRAYS = 20
+"""Runs of each kind that are named where they should not be."""
 
 
 @dataclass(slots=True)
@@ -131,6 +134,30 @@ def steps(connection: Connection) -> Part:
     named = {f"{row['step']}@{row['alias']}": row for row in connection.execute(select(step_aliases)).mappings()}
     part.faults += _compared(named, moved)
     return part
+
+
+def strays(connection: Connection) -> list[str]:
+    """Say, for people, what the index tells beside the runs that events tell of, and of published steps otherwise.
+
+    What it says of a run whose events are read is for whoever reads them (see `Ledger.dossiers`).
+    """
+
+    def without(kind: type[RunEvent]) -> Any:  # the name stands in the query itself: SQLite takes its index then
+        of_kind = events.c.kind == literal_column(f"'{kind.__name__}'")
+        return select(runs.c.run_id).where(~exists().where(events.c.run_id == runs.c.run_id, of_kind))
+
+    beside = select(run_uses.c.run_id).distinct().where(~exists().where(runs.c.run_id == run_uses.c.run_id))
+    told = (
+        (without(RunStarted), "run {} is in the index only"),
+        (without(RunFinished).where(runs.c.status.is_not(None)), "run {} has ended by the index, and no event says so"),
+        (beside, "the index tells what run {} used, and of no such run"),
+    )
+    faults = [
+        words.format(name)
+        for query, words in told
+        for name in connection.execute(query.order_by("run_id").limit(_STRAYS)).scalars()
+    ]
+    return [*faults, *steps(connection).faults]
 
 
 def notes(connection: Connection) -> list[str]:

@@ -79,7 +79,7 @@ def verify_log(
     hashes = bytearray()
     log = (*_events(evidence, ended, hashes), *evidence.survey.checks)
     name = "the log" if current is None else current.log
-    yield Verification(subject=name, checks=(*log, *_steps(evidence)))
+    yield Verification(subject=name, checks=(*log, *_steps(evidence), *_index(evidence)))
     pages = [ended[begin : begin + _PAGE] for begin in range(0, len(ended), _PAGE)]
     sound = bool(Verification(subject=name, checks=log))
     how = Pages(evidence.survey, bytes(hashes) if sound else None)
@@ -171,6 +171,15 @@ def _steps(evidence: Evidence) -> Iterator[Check]:
     if signed or unsigned:
         told = f"of what is told of published steps, {signed} statements are signed, and {unsigned} are not"
         yield Check.passed(2, "steps", told) if signed else Check.beside(2, "steps", told)
+
+
+def _index(evidence: Evidence) -> Iterator[Check]:
+    """See that the index has nothing that no event tells of; of each run it is compared with the run's own events."""
+    faults = evidence.ledger.strays()
+    yield from (Check.failed(3, "index", fault, Conclusion.ALTERED) for fault in faults)
+    if not faults:
+        told = "it tells of no other runs than the events, and of published steps what they tell"
+        yield Check.passed(3, "index", told)
 
 
 def _guarded(

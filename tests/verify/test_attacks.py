@@ -22,6 +22,7 @@ from nbprod.errors import IntegrityError
 from nbprod.ledger.audit import audit
 from nbprod.ledger.events import to_json
 from nbprod.ledger.log import NoteKind
+from nbprod.ledger.tables import runs
 from nbprod.merkle import leaf_hash, root_of
 from nbprod.project.checkpoint import make_checkpoint, send
 from nbprod.project.holders import search
@@ -225,6 +226,8 @@ def cut_the_tail(place: Place, base: Base) -> None:
         "DELETE FROM run_tags WHERE tag = 'seen'",
         "UPDATE runs SET search = replace(search, char(10) || 'seen', '')",
         "DELETE FROM runs WHERE run_id NOT IN (SELECT run_id FROM events WHERE run_id IS NOT NULL)",
+        "DELETE FROM run_uses WHERE run_id NOT IN (SELECT run_id FROM runs)",
+        "DELETE FROM step_versions",
     )
     resequenced(place)
 
@@ -386,6 +389,42 @@ def test_what_was_covered_cannot_be_changed_unseen(base: Base, place: Place, att
         if attack in OF_THE_INDEX:
             assert [each for each in audit(place.project.home.ledger).faults if "run_search" not in each]
         count.add("found")
+
+
+def test_what_the_index_alone_tells_is_found(base: Base, place: Place) -> None:
+    of_good = {"run": base.runs["good"], "other": base.runs["good"][:-1] + "x"}
+    columns = ", ".join(column.name for column in runs.columns if column.name not in ("run_id", "reversed_id"))
+    copy = f"INSERT INTO runs (run_id, reversed_id, {columns}) SELECT :other, :other, {columns} FROM runs"
+    attacks = {
+        "is in the index only": (f"{copy} WHERE run_id = :run", "DELETE FROM runs WHERE run_id = :other"),
+        "has ended by the index": (
+            "UPDATE events SET kind = 'RunEnded' WHERE run_id = :run AND kind = 'RunFinished'",
+            "UPDATE events SET kind = 'RunFinished' WHERE kind = 'RunEnded'",
+        ),
+        "and of no such run": (
+            "UPDATE run_uses SET run_id = :other WHERE run_id = :run",
+            "UPDATE run_uses SET run_id = :run WHERE run_id = :other",
+        ),
+        "train@1 differs from its events in: published_by": (
+            "UPDATE step_versions SET published_by = published_by || 'x'",
+            "UPDATE step_versions SET published_by = rtrim(published_by, 'x')",
+        ),
+        "train@production is in the index only": (
+            "INSERT INTO step_aliases VALUES ('train', 'production', 1)",
+            "DELETE FROM step_aliases",
+        ),
+        "published steps is damaged": (
+            "UPDATE step_versions SET manifest = 'x' || manifest",
+            "UPDATE step_versions SET manifest = substr(manifest, 2)",
+        ),
+    }
+    for says, (attack, undo) in attacks.items():
+        place.sql(attack, **of_good)
+        found = next(place.verifier().all())
+        assert found.conclusion is ALTERED
+        assert says in told(found)
+        place.sql(undo, **of_good)
+    assert next(place.verifier().all())  # positive control
 
 
 def test_who_comes_for_the_first_time_with_a_checkpoint_from_elsewhere_sees_a_cut(
