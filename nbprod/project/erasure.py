@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nbprod.digest import Digest
-from nbprod.errors import NotFound
+from nbprod.errors import NotFound, StoreUnavailable
 from nbprod.ledger import RunQuery, RunRow
 from nbprod.ledger.events import BytesErased
 from nbprod.project.copies import forget_run
@@ -56,8 +56,9 @@ class Cleared:
     Args:
         removed: those that are gone now, with their sizes in bytes.
         absent: those that were gone before.
-        waiting: those that a run under way may be about to name: they go once it has ended.
-        under_way: such runs.
+        waiting: those that a run under way, or one that is being prepared, may be about to name: they go later.
+        under_way: such runs: they must have ended.
+        until: the moment before which sources that wait do not go, with or without runs under way; aware, UTC.
         kept: those that other runs have, which hold no tombstone for them; with these runs.
         needed: those that something else has come to need; with what that is, in words.
     """
@@ -66,6 +67,7 @@ class Cleared:
     absent: list[Digest] = field(default_factory=list)
     waiting: list[Digest] = field(default_factory=list)
     under_way: tuple[RunId, ...] = ()
+    until: datetime | None = None
     kept: dict[Digest, tuple[RunId, ...]] = field(default_factory=dict)
     needed: dict[Digest, str] = field(default_factory=dict)
 
@@ -158,6 +160,7 @@ def clear(home: Home, dug: Mapping[Digest, Grave], *, now: datetime, after: int 
             if size is None:
                 done.waiting.append(digest)
                 under_way.update(row.run_id for row in rows)
+                done.until = max(filter(None, (done.until, _goes_at(home, digest, grave, now))), default=None)
                 continue
             home.store.discard(digest)
             _forget(home, digest, grave)
@@ -187,6 +190,17 @@ def _remove(home: Home, digest: Digest, grave: Grave, rows: Sequence[RunRow], no
     if home.store.remove(digest, unless_after=before):
         return size
     return None if home.store.has(digest) else -1
+
+
+def _goes_at(home: Home, digest: Digest, grave: Grave, now: datetime) -> datetime | None:
+    """Return from when on a source that waits may go; None for what is no source, or waits for runs alone."""
+    if SOURCE not in grave.names:
+        return None
+    try:
+        goes = home.store.written(digest) + FRESH + PREPARING
+    except (NotFound, StoreUnavailable):  # gone meanwhile, or kept by what tells no times
+        return None
+    return goes if goes > now else None
 
 
 def _forget(home: Home, digest: Digest, grave: Grave) -> None:

@@ -135,13 +135,14 @@ def add_key(
         first: the first place of the log from which on it has the role; None: from now on.
 
     Raises:
-        CallerError: it has the role already, or the list's root key is not here.
+        CallerError: it has the role already, the list calls it otherwise, or the list's root key is not here.
         EnvironmentFault: a key cannot be read or made.
     """
     ring = keyring_of(project)
     current = _current(project)
     _root_of(ring, current)
     told: list[str] = []
+    wanted = label
     if public is None:
         label = label or _label()
         if (held := ring.find(role)) is None:
@@ -150,6 +151,14 @@ def add_key(
         public = held.key.public
     begins = project.home.ledger.log.sequence() if first is None else first
     changed = current.with_key(public, label or f"key {public.id[:8]}", role, first=begins)
+    called = changed.keys[public.id].label
+    if wanted and called != wanted:
+        raise CallerError(
+            f"the key {public.id[:16]} is on the list already, under another label, which stays",
+            expected=f"{called!r}, or no label",
+            found=repr(wanted),
+            hint="Leave --label away to give it the role; for another label its holder needs another key",
+        )
     told.append(f"{public.id[:16]} may sign as {role} from place {begins} on")
     return _kept(project, ring, current, changed, told)
 

@@ -17,6 +17,7 @@ from nbprod.project.person import Person, needed_person
 from nbprod.project.project import Project
 from nbprod.project.run import Run
 from nbprod.project.verifying import Asked, Verifier, named
+from nbprod.project.words import refuse_secrets
 from nbprod.publish.reference import StepReference, resolve
 from nbprod.record.ids import RunId
 from nbprod.record.review import Decision, Review
@@ -97,6 +98,7 @@ def review(
         raise CallerError("there is no reason", expected="a few words after -m: they stay, and are shown")
     if decision is Decision.SIGNED_OFF and not capacity:
         raise CallerError("a sign-off needs a name", expected="the respect in which it is fine, such as `risk`")
+    refuse_secrets(project, reason=why, **{"name of the sign-off": capacity})
     subject = subject_of(project, text)
     if decision in (Decision.APPROVED, Decision.SIGNED_OFF):
         _refuse_unsound(project, subject)

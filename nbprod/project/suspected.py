@@ -20,6 +20,8 @@ from nbprod.suspects import Suspect, suspects_in
 __all__ = ["Place", "flag", "look_through"]
 
 _TEXTS = ("text/", "application/json", "application/javascript", "image/svg+xml", "application/scrapbook")
+_NO_CODE = ("%%bash", "%%sh", "%%script", "%%writefile", "%%file", "%%env")
+"""Magics whose cells are a shell's commands or a file's text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,9 @@ def look_through(run: Run) -> tuple[Place, ...]:
     Raises:
         IntegrityError: the executed notebook is not in the store, or not what it was.
     """
-    return tuple(Place(where=where, suspect=each) for where, text in _texts(run) for each in suspects_in(text))
+    return tuple(
+        Place(where=where, suspect=each) for where, text, code in _texts(run) for each in suspects_in(text, code=code)
+    )
 
 
 def flag(project: Project, run: Run) -> bool:
@@ -58,19 +62,22 @@ def flag(project: Project, run: Run) -> bool:
     return True
 
 
-def _texts(run: Run) -> Iterator[tuple[str, str]]:
+def _texts(run: Run) -> Iterator[tuple[str, str, bool]]:
+    """Yield where each text stands, the text, and whether it is code."""
     record = run.record
     for name, value in record.request.parameters.items():
         # As an assignment, which is how the rules know a password by its name.
-        yield f"parameter {name}", f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        yield f"parameter {name}", f"{name} = {json.dumps(value, ensure_ascii=False)}", True
     with suppress(Erased):
         source = run.home.read(record.source_file.digest, run.id)
-        yield from ((f"source of cell {n}", each.source) for n, each in enumerate(Notebook.parse(source).cells))
+        for cell in Notebook.parse(source).cells:
+            code = cell.kind == "code" and not cell.source.startswith(_NO_CODE)
+            yield f"source of cell {cell.index}", cell.source, code
     with suppress(Erased):
-        for cell in json.loads(run.home.read(record.notebook.digest, run.id))["cells"]:
-            number = cell["metadata"].get("nbprod", {}).get("cell")  # None: injected parameters, or no code
-            for output in cell.get("outputs", ()) if number is not None else ():
-                yield f"output of cell {number}", "\n".join(_output(output))
+        for node in json.loads(run.home.read(record.notebook.digest, run.id))["cells"]:
+            number = node["metadata"].get("nbprod", {}).get("cell")  # None: injected parameters, or no code
+            for output in node.get("outputs", ()) if number is not None else ():
+                yield f"output of cell {number}", "\n".join(_output(output)), False
 
 
 def _output(output: Mapping[str, Any]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from nbprod.project import export as exporting
 from nbprod.project.checkpoint import make_checkpoint
 from nbprod.project.export import export
 from nbprod.project.labels import tag_run
-from nbprod.verify import Conclusion, Outcome, Policy, Verification
+from nbprod.verify import Conclusion, Outcome, Policy, Verification, read_trust
 from tests.bundle.conftest import Exported, Members, members_of, pack, with_index, worst
 
 pytestmark = pytest.mark.kernel
@@ -51,12 +51,14 @@ def test_a_machine_that_never_saw_the_ledger_verifies_it(exported: Exported, tmp
     assert (first["subject"], second["subject"]) == (str(exported.trained.id), str(exported.prepared.id))
     assert {first["conclusion"], second["conclusion"]} == {"verified"}
     assert first["covered"]
+    assert first["log"] == second["log"] == read_trust(exported.project.home.ledger.log).current.log
     assert {check["step"] for check in first["checks"]} == {1, 2, 3, 4, 5, 6}
     assert [path.name for path in home.rglob("*.json")]  # what was seen is remembered, in the home of who asked
     told = elsewhere(home, "verify", str(exported.path))
     assert told.returncode == 0
     assert f"train  {exported.trained.id}\n" in told.stdout
     assert told.stdout.endswith("\nRuns: 2 verified.\n")
+    assert told.stdout.count(f"in the log {first['log']}\n") == 1
     wrong = elsewhere(home, "verify", str(exported.path), "--root", "0" * 64)
     assert wrong.returncode == of_conclusion(CANNOT_TELL)
     assert f"signed under the root key {exported.root}, and you named {'0' * 64}, " in wrong.stdout

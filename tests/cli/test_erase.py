@@ -1,6 +1,7 @@
 """`nbprod erase`, and how the other commands speak of what was erased."""
 
 import json
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -100,6 +101,26 @@ def test_the_rest_still_verifies(copied):
     assert done.returncode == 0, done.stdout
     assert copied.here("ledger", "check", "--bytes", NBPROD_LEDGER="again.db").returncode == 0
     assert WHY in copied.here("logs", "best", NBPROD_LEDGER="again.db").stderr
+
+
+def test_who_approves_is_told_what_was_erased(copied):
+    first = json.loads(copied("runs", "--json").stdout)[-1]["run"]
+    copied("erase", "best", "--output", "--why", WHY, "--yes")
+    assert "erased" not in copied("approve", first, "-m", "fine").stderr  # positive control
+    done = copied("approve", "best", "-m", "fine")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        0,
+        "Of it nobody can read any more, as it was erased: executed notebook, journal.",
+    )
+    assert json.loads(copied("approve", "best", "-m", "fine", "--json").stdout)["erased"][0] == "executed notebook"
+
+
+def test_a_source_waits_and_it_is_told_why_and_until_when(copied):
+    done = copied("erase", "best", "--source", "--why", WHY, "--yes")
+    (told,) = [line for line in done.stdout.splitlines() if "wait" in line]
+    assert told.startswith("1 more has its tombstone and waits: a source stays for seven hours after it was last put")
+    assert re.search(r"Give the same command, or `nbprod gc`, after 20..-..-.. ..:.. UTC\.$", told)
+    assert "under way" not in done.stdout
 
 
 def test_gc_tells_whose_bytes_are_kept_no_longer(copied, monkeypatch):

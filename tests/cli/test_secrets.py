@@ -13,7 +13,8 @@ CELLS = [
     ("dsn = ''\noutput_dir = '.'", "parameters"),
     "# Text",
     ("import os\nprint(os.environ['PASSWORD'])",),
-    ("print('using AKIA' + 'QWERTYUIOPASDF12')\nopen(output_dir + '/clean.txt', 'w').write('x')",),
+    ("print('using AKIA' + 'QWERTYUIOPASDF12\\nDB_PASSWORD' + '=hunter3hunter')",),
+    ("open(output_dir + '/clean.txt', 'w').write('x')",),
     ("open(output_dir + '/held.txt', 'w').write(os.environ['PASSWORD'])",),
 ]
 
@@ -51,6 +52,7 @@ def test_what_looks_like_a_secret_is_reported_once_flagged_and_may_be_let_be(ran
     assert [(place["where"], place["kind"]) for place in only["places"]] == [
         ("parameter dsn", "Basic Auth Credentials"),
         ("output of cell 3", "AWS Access Key"),
+        ("output of cell 3", "Secret Keyword"),
     ]
     (row,) = json.loads(ran("runs", "--json").stdout)
     assert row["tags"] == ["secret-masked"]
@@ -65,6 +67,21 @@ def test_what_looks_like_a_secret_is_reported_once_flagged_and_may_be_let_be(ran
     assert ran("secrets").returncode == 1
     assert json.loads(ran("runs", "--flagged", "--json").stdout) == []  # somebody has looked at it already
     assert ran("secrets", "--since", "2999-01-01").returncode == 0
+
+
+def test_what_is_said_of_a_run_later_is_refused_if_it_holds_a_secret(ran):
+    for args, what in [
+        (["name", "@latest", PASSWORD], "name"),
+        (["note", "@latest", f"see {PASSWORD}"], "note"),
+        (["tag", "@latest", "fine", PASSWORD], "tags"),
+        (["reject", "@latest", "-m", f"it shows {PASSWORD}"], "reason"),
+        (["erase", "@latest", "--all", "--why", f"it shows {PASSWORD}", "--yes"], "reason"),
+    ]:
+        done = ran(*args)
+        assert (done.returncode, f"the {what} would hold the value of a secret" in done.stderr) == (2, True), done
+        assert PASSWORD not in done.stdout + done.stderr
+    assert PASSWORD not in ran("ledger", "export", "-").stdout
+    assert ran("note", "@latest", "see the file").returncode == 0  # the positive control
 
 
 def test_a_secret_that_cannot_be_had_is_refused(ran, tmp_path):

@@ -193,8 +193,10 @@ def test_a_source_and_a_list_of_what_was_touched_go_when_asked_for(place: Place)
         _ = place.other.trace
     done = place.erase(place.user, PartKind.SOURCE)
     assert len(done.waiting) == 1  # a run that is being prepared may rely on it: it was put a moment ago
+    assert done.until is not None
+    assert timedelta(hours=6, minutes=55) < done.until - place.project.now() <= timedelta(hours=7)
     done = carry_out(place.plan(place.user, PartKind.SOURCE), by="ada", at=place.project.now() + timedelta(hours=8))
-    assert len(done.removed) == 1
+    assert (len(done.removed), done.until) == (1, None)
     with pytest.raises(Erased, match="source notebook"):
         rerun_job(place.project, place.user)
     place.sound()

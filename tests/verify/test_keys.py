@@ -106,6 +106,12 @@ def test_somebody_else_s_key_gets_a_role_and_loses_it(project: Project) -> None:
     other = PrivateKey.new().public
     add_key(project, Role.RUNNER, public=other, label="ada", first=0)
     assert listed(project).covers(Role.RUNNER, other.id, 0)
+    before = listed(project)
+    with pytest.raises(CallerError, match="another label, which stays") as refused:
+        add_key(project, Role.REVIEWER, public=other, label="Carol")
+    assert (refused.value.expected, listed(project)) == ("'ada', or no label", before)
+    for role, label in ((Role.REVIEWER, "ada"), (Role.PROMOTER, None)):
+        assert add_key(project, role, public=other, label=label).keys.keys[other.id].label == "ada"
     assert terms(project, Role.RUNNER)["runner"] == (0, None)  # both may sign
     size = grow(project)
     rotate_key(project, "runner")
@@ -243,12 +249,13 @@ def test_by_command(tmp_path: Path) -> None:
     good = here.here(*verify, "--keys", tmp_path / "keys.json", **environ)
     assert good.returncode == 0, good.stdout + good.stderr
     assert "verified" in good.stdout
+    assert good.stdout.splitlines()[1] == f"  in the log {told['list']['log']}"
     assert (
         here.here(*verify, "--root", told["list"]["root"], "--strict", **environ).returncode == 22
     )  # a development key
     assert here.here(*verify, "--root", "0" * 64, **environ).returncode == 22
     (line,) = here.here(*verify, "--json", **environ).stdout.splitlines()
-    assert json.loads(line)["conclusion"] == "verified"
+    assert (json.loads(line)["conclusion"], json.loads(line)["log"]) == ("verified", told["list"]["log"])
     assert here.here("verify", "--all", **environ).stdout.endswith("Runs: 1 verified.\n")
     assert len(here.here("verify", "--all", "--json", **environ).stdout.splitlines()) == 2
     assert len(list((tmp_path / "state" / "nbprod" / "seen").iterdir())) == 1

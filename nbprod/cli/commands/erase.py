@@ -52,6 +52,7 @@ def erase(
     from nbprod.cli.session import finished_run, open_project  # noqa: PLC0415
     from nbprod.project.erase import ALL, Choice, carry_out, plan  # noqa: PLC0415
     from nbprod.project.person import person_of  # noqa: PLC0415
+    from nbprod.project.words import refuse_secrets  # noqa: PLC0415
     from nbprod.record.parts import PartKind  # noqa: PLC0415
     from nbprod.runner.ports import user_name  # noqa: PLC0415
     from nbprod.verify.erasures import ERASERS  # noqa: PLC0415
@@ -62,6 +63,7 @@ def erase(
     if not (artifacts or chosen):
         raise click.UsageError("Say what to erase: --artifact NAME, --output, --all, --source, --inputs or --touched.")
     project = open_project()
+    refuse_secrets(project, reason=why)
     project.deliver()
     found = finished_run(project, run)
     made = plan(found, Choice(artifacts=artifacts, kinds=chosen), why=why)
@@ -130,9 +132,26 @@ def _done(done: Cleared) -> dict[str, Any]:
         "removed": [str(digest) for digest in done.removed],
         "waiting": [str(digest) for digest in done.waiting],
         "under_way": [str(run_id) for run_id in done.under_way],
+        "until": None if done.until is None else done.until.isoformat(),
         "kept": {str(digest): [str(run_id) for run_id in runs] for digest, runs in done.kept.items()},
         "needed": {str(digest): what for digest, what in done.needed.items()},
     }
+
+
+def _waiting(done: Cleared) -> str:
+    count = len(done.waiting)
+    have = "1 more has its tombstone and waits" if count == 1 else f"{count} more have their tombstones and wait"
+    reasons, when = [], []
+    if done.under_way:
+        reasons.append(f"{', '.join(run_id.short for run_id in done.under_way)} may be about to name the same bytes")
+        when.append("once no run is under way")
+    if done.until is not None:
+        reasons.append(
+            "a source stays for seven hours after it was last put, as a run may be in preparation that reads it"
+        )
+        when.append(f"after {done.until:%Y-%m-%d %H:%M} UTC")
+    why = "; ".join(reasons) or "a run that is being prepared may be about to name the same bytes"
+    return f"{have}: {why}. Give the same command, or `nbprod gc`, {' and '.join(when) or 'a little later'}."
 
 
 def show_cleared(done: Cleared) -> None:
@@ -145,11 +164,7 @@ def show_cleared(done: Cleared) -> None:
     count = "1 object" if len(done.removed) == 1 else f"{len(done.removed)} objects"
     click.echo(f"Erased {count}{f' ({size(sum(done.removed.values()))})' if done.removed else ''}.")
     if done.waiting:
-        runs = ", ".join(run_id.short for run_id in done.under_way) or "a run that is being prepared"
-        click.echo(
-            f"{len(done.waiting)} more have their tombstones and wait: {runs} may be about to name the same bytes. "
-            "Give the same command, or `nbprod gc`, once no run is under way.",
-        )
+        click.echo(_waiting(done))
     for digest, others in done.kept.items():
         names = ", ".join(run_id.short for run_id in others)
         click.echo(f"{digest.short} stays: {names} left the same bytes meanwhile. Give the same command again.")

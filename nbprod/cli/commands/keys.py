@@ -69,7 +69,7 @@ def new(role: str, public: BinaryIO | None, *, as_json: bool) -> int:
 @keys.command()
 @click.argument("role", type=click.Choice(_ROLES))
 @click.option("--public", type=click.File("rb"), help="Somebody else's public key, in PEM; else one of yours is made.")
-@click.option("--label", help="What it is to be called.")
+@click.option("--label", help="What it is to be called; it stays.")
 @click.option(
     "--from", "first", type=click.IntRange(0), metavar="PLACE", help="The first place of the log; from now on."
 )

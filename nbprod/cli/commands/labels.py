@@ -24,7 +24,7 @@ def name(run: str, name: str, *, as_json: bool) -> int:
     """Name a run; without NAME take its name away."""
     from nbprod.project.labels import name_run  # noqa: PLC0415 - `--help` must stay fast
 
-    return _change(run, lambda ledger, run_id: name_run(ledger, run_id, name), as_json=as_json)
+    return _change(run, lambda ledger, run_id: name_run(ledger, run_id, name), as_json=as_json, name=name)
 
 
 @click.command()
@@ -35,7 +35,7 @@ def note(run: str, note: str, *, as_json: bool) -> int:
     """Write a run's note; without NOTE take it away."""
     from nbprod.project.labels import note_run  # noqa: PLC0415
 
-    return _change(run, lambda ledger, run_id: note_run(ledger, run_id, note), as_json=as_json)
+    return _change(run, lambda ledger, run_id: note_run(ledger, run_id, note), as_json=as_json, note=note)
 
 
 @click.command()
@@ -46,7 +46,7 @@ def tag(run: str, tags: tuple[str, ...], *, as_json: bool) -> int:
     """Put tags on a run."""
     from nbprod.project.labels import tag_run  # noqa: PLC0415
 
-    return _change(run, lambda ledger, run_id: tag_run(ledger, run_id, tags), as_json=as_json)
+    return _change(run, lambda ledger, run_id: tag_run(ledger, run_id, tags), as_json=as_json, tags=list(tags))
 
 
 @click.command()
@@ -60,13 +60,16 @@ def untag(run: str, tags: tuple[str, ...], *, as_json: bool) -> int:
     return _change(run, lambda ledger, run_id: untag_run(ledger, run_id, tags), as_json=as_json)
 
 
-def _change(run: str, change: Callable[[Ledger, RunId], RunRow], *, as_json: bool) -> int:
+def _change(run: str, change: Callable[[Ledger, RunId], RunRow], *, as_json: bool, **words: str | list[str]) -> int:
     from nbprod.cli.row import row_json  # noqa: PLC0415
     from nbprod.cli.screen import print_json  # noqa: PLC0415
     from nbprod.cli.session import ledger_of, open_project  # noqa: PLC0415
     from nbprod.cli.values import plain_text  # noqa: PLC0415
+    from nbprod.project.words import refuse_secrets  # noqa: PLC0415
 
-    ledger = ledger_of(open_project())
+    project = open_project()
+    refuse_secrets(project, **words)
+    ledger = ledger_of(project)
     row = change(ledger, ledger.find(run))
     if as_json:
         print_json(row_json(row))

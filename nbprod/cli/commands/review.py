@@ -86,8 +86,11 @@ def _say(what: str, decision: Decision, *, why: str, key: Path | None, as_json: 
     pointing: list[str] = []
     if isinstance(event, StepReviewed) and decision is Decision.REJECTED:
         pointing = [f"{event.step}@{alias}" for alias in aliases_of(project, event.step, event.number)]
+    stones = subject.run.erased if subject.run is not None else ()
+    erased = list(dict.fromkeys(each.name for stone in stones for each in stone.objects))
     if as_json:
-        print_json({**to_json(event), "key": person.key.public.id, "label": person.label, "pointing": pointing})
+        by = {"key": person.key.public.id, "label": person.label}
+        print_json({**to_json(event), **by, "pointing": pointing, "erased": erased})
         return 0
     words = {
         Decision.APPROVED: f"Approved {subject}",
@@ -96,6 +99,8 @@ def _say(what: str, decision: Decision, *, why: str, key: Path | None, as_json: 
         Decision.WITHDRAWN: f"Took back what was said of {subject}",
     }
     click.echo(plain_text(f"{words[decision]}, signed by the key {person}."))
+    if erased and decision in (Decision.APPROVED, Decision.SIGNED_OFF):
+        click.echo(plain_text(f"Of it nobody can read any more, as it was erased: {', '.join(erased)}."), err=True)
     for name in pointing:
         move = f"nbprod step alias {' '.join(name.rsplit('@', 1))} VERSION"
         click.echo(

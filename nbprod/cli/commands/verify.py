@@ -13,7 +13,7 @@ from nbprod.cli.trusted import read_checkpoints, trust_options
 
 if TYPE_CHECKING:
     from nbprod.project.verifying import Verifier
-    from nbprod.verify import Asked, Conclusion, Verification
+    from nbprod.verify import Asked, Conclusion, Trust, Verification
 
 __all__ = ["verify"]
 
@@ -118,7 +118,7 @@ def verify(
         named_by = None if run is None else run.rpartition("@")[2]
         found = verifier.run(subject) if isinstance(subject, RunId) else verifier.version(subject, alias=named_by)
         called = project.home.ledger.run(subject).step if isinstance(subject, RunId) else ""
-        _show(found, called=called, as_json=as_json)
+        _show(found, called=called, log=_log(verifier.trust), as_json=as_json)
         code = exit_codes.of_conclusion(found.conclusion)
     verifier.remember()
     return code
@@ -140,8 +140,15 @@ def _verify_bundle(path: Path, asked: Asked, *, as_json: bool) -> int:
     with open_bundle(path) as bundle:
         verifier = BundleVerifier(bundle, asked, os.environ)
         for run_id, verified in zip(bundle.run_ids, verifier.all(), strict=True):
+            first = not found
             found.append(verified.conclusion)
-            _show(verified, called=verifier.step(run_id), as_json=as_json)
+            _show(
+                verified,
+                called=verifier.step(run_id),
+                log=_log(verifier.trust),
+                as_json=as_json,
+                tells_log=first,
+            )
         worst = min(found, key=list(Conclusion).index)
         if worst is Conclusion.VERIFIED:
             verifier.remember()
@@ -173,23 +180,30 @@ def _show_all(verifier: Verifier, *, reads: bool, as_json: bool) -> int:
                 counts[found.conclusion] += 1
                 waiting += not found.covered
             if as_json or not number or not found:
-                _show(found, as_json=as_json)
+                _show(found, log=_log(verifier.trust), as_json=as_json, tells_log=False)  # it is the first's subject
     if not as_json:
         late = f"; {waiting} not yet covered by a checkpoint" if waiting else ""
         click.echo(f"Runs: {_counted(counts)}{late}{'' if reads else _UNREAD}.")
     return exit_codes.of_conclusion(worst)
 
 
-def _show(found: Verification, *, called: str = "", as_json: bool) -> None:
+def _log(trust: Trust) -> str | None:
+    """Return the log's name. One that was made anew has another, though the same key may have signed it."""
+    return None if trust.current is None else trust.current.log
+
+
+def _show(found: Verification, *, called: str = "", log: str | None, as_json: bool, tells_log: bool = True) -> None:
     from nbprod.cli.screen import output  # noqa: PLC0415
     from nbprod.cli.screen import text as escaped  # noqa: PLC0415
     from nbprod.cli.values import plain_text  # noqa: PLC0415
 
     if as_json:
-        _print_line(found.to_json())
+        _print_line({**found.to_json(), "log": log})
         return
     console = output()
     console.print(f"[bold]{escaped(plain_text(f'{called}  {found.subject}'.strip()))}[/]")
+    if tells_log and log is not None:
+        console.print(f"  [dim]in the log {escaped(plain_text(log))}[/]", soft_wrap=True)
     for check in found.checks:
         word, style = _SIGNS[check.outcome]
         console.print(
