@@ -155,10 +155,12 @@ def test_damage_elsewhere_is_named(kept: tuple[Told, Damage], number: int, monke
     assert audit(told.ledger).faults == []
     ids = [row.run_id for row in rows(told)]
     assert not any(each.differs for each in told.ledger.dossiers(ids))
+    assert told.ledger.strays() == []
     statement, says = OTHERS[number]
     damage(statement)
     faults = audit(told.ledger).faults
     assert any(says in fault for fault in faults)
+    assert {fault for fault in faults if fault.startswith("train@")} <= {*told.ledger.strays()}
     # What is asked of some runs alone says the same of them.
     differs = [fault for each in told.ledger.dossiers(ids) for fault in each.differs]
     assert [says in fault for fault in differs] == [True for fault in faults if fault.startswith("run ")]
