@@ -24,6 +24,7 @@ __all__ = [
     "NotReproducible",
     "NotebookError",
     "NotebookInvalid",
+    "ObjectUnreadable",
     "ParameterError",
     "ParameterFault",
     "ProofInvalid",
@@ -231,6 +232,10 @@ class LedgerUnavailable(EnvironmentFault):
 
 class StoreUnavailable(EnvironmentFault):
     """The store cannot be opened, read or written."""
+
+
+class ObjectUnreadable(StoreUnavailable):
+    """One object of a store cannot be read, while the store itself can: its file's rights, or a fault of the disk."""
 
 
 class StoreUnreachable(StoreUnavailable):

@@ -54,6 +54,9 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
         raise IntegrityError(f"{what} cannot be read", expected=f"{_MOST} bytes or less", found=f"{len(data)}")
     try:
         value = _decode(data.decode("utf-8"))
+    except json.JSONDecodeError as error:
+        told = f"no JSON, from character {error.pos} on"
+        raise IntegrityError(f"{what} cannot be read", expected="a JSON object", found=told) from error
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{what} cannot be read", expected="a JSON object", found=str(error)) from error
     if not isinstance(value, dict):

@@ -267,7 +267,8 @@ class BundleLedger(MemoryLedger):
             for each in events:
                 self.append(from_json(read_json(each.body.decode())))
         except (CallerError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise BundleInvalid("the events of this bundle do not follow from each other", found=str(error)) from error
+            found = "a number beyond all bounds" if isinstance(error, OverflowError) else str(error)
+            raise BundleInvalid("the events of this bundle do not follow from each other", found=found) from error
         self._view = BundleLog(events, self, checkpoint=checkpoint, keys=keys, proofs=proofs)
 
     @property

@@ -67,7 +67,7 @@ def audit(
 
 
 def _compare(ledger: SqlLedger, found: Audit, name: _Name, looked: Callable[[int], None]) -> None:
-    from nbprod.ledger.stretch import steps, stretch  # noqa: PLC0415
+    from nbprod.ledger.stretch import notes, steps, stretch  # noqa: PLC0415
 
     after: str | None = ""
     while after is not None:
@@ -80,6 +80,7 @@ def _compare(ledger: SqlLedger, found: Audit, name: _Name, looked: Callable[[int
         looked(found.runs)
         after = part.last
     found.faults += ledger.check_search()
+    found.faults += ledger.reading(notes)
     part = ledger.reading(steps)
     found.events += part.events
     found.faults += part.faults

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nbprod.errors import CallerError
+from nbprod.errors import CallerError, IntegrityError
 from nbprod.record.ids import RunId
 from nbprod.record.status import Status
 
-__all__ = ["AlreadyFinished", "AlreadyStarted", "AlreadyUnderWay", "AmbiguousRun", "Fenced", "StepMoved"]
+__all__ = ["AlreadyFinished", "AlreadyStarted", "AlreadyUnderWay", "AmbiguousRun", "Fenced", "StepMoved", "damaged"]
 
 
 class AlreadyStarted(CallerError):
@@ -93,3 +93,17 @@ class StepMoved(CallerError):
 
     def __init__(self, what: str, *, expected: str, found: str) -> None:
         super().__init__(what, expected=expected, found=found, hint="Look again with `nbprod steps`, then decide anew.")
+
+
+def damaged(what: str, error: Exception) -> IntegrityError:
+    """Make the error for what a ledger holds and nbprod never wrote.
+
+    Args:
+        what: the row, for people.
+        error: what came of reading it.
+    """
+    return IntegrityError(
+        f"{what} is damaged",
+        found=str(error),
+        hint="Keep a copy of the ledger before anything else; `nbprod ledger check` tells all that is damaged",
+    )

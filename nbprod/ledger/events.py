@@ -13,6 +13,7 @@ from typing import Any
 from nbprod.digest import Digest, Json
 from nbprod.errors import CallerError, IntegrityError, UnsupportedVersion
 from nbprod.ledger.event import Event, RunEvent, StepEvent
+from nbprod.ledger.event_faults import unreadable
 from nbprod.ledger.moment import moment_text, parse_moment
 from nbprod.ledger.review_events import RunReviewed, StepReviewed
 from nbprod.ledger.step_events import AliasMoved, StepPublished
@@ -385,4 +386,4 @@ def from_json(body: Mapping[str, Json]) -> Event:
         unknown = {key: value for key, value in body.items() if key not in known and key not in ("version", "kind")}
         return kind(**values, unknown=unknown)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, CallerError) as error:
-        raise IntegrityError(f"a {name} event cannot be read", found=str(error)) from error
+        raise unreadable(kind, body, {key: read for key, (_, read) in known.items()}, error) from error

@@ -38,14 +38,16 @@ class Dossier:
         run_id: which.
         events: in order of arrival; where one cannot be read, those before it.
         leaves: of these events, by their numbers; one without a place is not among them.
-        row: the run in the index; None: it is not there, or its columns hold what no run has.
+        ended: whether the index says that the run has ended.
+        differs: in what the index is not what the events make, or these do not follow from each other, for people.
         fault: why an event cannot be read, for people; None: all can.
     """
 
     run_id: RunId
     events: tuple[StoredEvent, ...]
     leaves: Mapping[int, Leaf]
-    row: RunRow | None
+    ended: bool = False
+    differs: tuple[str, ...] = ()
     fault: str | None = None
 
 
@@ -164,6 +166,13 @@ class Ledger(Protocol):
 
         Raises:
             IntegrityError: what is kept cannot be read at all; asked for one by one, the others can.
+        """
+        ...
+
+    def strays(self) -> list[str]:
+        """Say, for people, what the index tells of runs that no event tells of, or of published steps otherwise.
+
+        With `dossiers` of all runs that have ended, this is all that the index says of them.
         """
         ...
 

@@ -189,7 +189,12 @@ class MemoryLedger:
         events = tuple(self.events(run_id))
         found = [leaf for stored in events if (leaf := self.log.leaf_of(stored.seq)) is not None]
         leaves = {leaf.seq: leaf for leaf in found}
-        return Dossier(run_id=run_id, events=events, leaves=leaves, row=self._rows.get(run_id))
+        row = self._rows.get(run_id)  # made of these events: there is nothing to compare
+        return Dossier(run_id=run_id, events=events, leaves=leaves, ended=row is not None and row.status is not None)
+
+    def strays(self) -> list[str]:
+        """Say what the index tells beside the events (see `Ledger.strays`): nothing, as it is made of them."""
+        return []
 
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of steps (see `Ledger.published`)."""

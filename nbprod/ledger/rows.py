@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbprod.digest import Digest, Json, canonical
+from nbprod.errors import CallerError
+from nbprod.ledger.errors import damaged
 from nbprod.ledger.index import search_text
 from nbprod.ledger.moment import moment_text, parse_moment
 from nbprod.ledger.query import RunRow
@@ -49,7 +51,18 @@ def to_columns(row: RunRow) -> dict[str, Any]:
 
 
 def from_columns(columns: Mapping[Any, Any], tags: Iterable[str]) -> RunRow:
-    """Return the row that the columns hold."""
+    """Return the row that the columns hold.
+
+    Raises:
+        IntegrityError: they hold what no run has.
+    """
+    try:
+        return _row(columns, tags)
+    except (CallerError, ValueError, TypeError, AttributeError) as error:
+        raise damaged(f"what the ledger's index says of the run {columns['run_id']}", error) from error
+
+
+def _row(columns: Mapping[Any, Any], tags: Iterable[str]) -> RunRow:
     return RunRow(
         run_id=RunId(columns["run_id"]),
         step=columns["step"],

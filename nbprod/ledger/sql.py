@@ -11,6 +11,7 @@ from sqlalchemy import Connection, FromClause, Select, delete, exists, insert, o
 
 from nbprod.digest import canonical
 from nbprod.ledger.connections import Connections, Database
+from nbprod.ledger.errors import damaged
 from nbprod.ledger.events import (
     Event,
     RunCancelRequested,
@@ -178,7 +179,11 @@ class SqlLedger:
                 settled = self._settled(last)
                 page = self._fetched(query.where(events.c.seq <= settled))
             for seq, body in page:
-                yield StoredEvent(seq, from_json(read_json(body)))
+                try:
+                    event = from_json(read_json(body))
+                except ValueError as error:
+                    raise damaged(f"event {seq} of the ledger", error) from error
+                yield StoredEvent(seq, event)
             if len(page) < _PAGE:
                 return
             after = page[-1].seq
@@ -202,6 +207,12 @@ class SqlLedger:
     def dossiers(self, run_ids: Sequence[RunId]) -> list[Dossier]:
         """Return all that there is of runs (see `Ledger.dossiers`)."""
         return self._connections.read(lambda connection: read_dossiers(connection, run_ids))
+
+    def strays(self) -> list[str]:
+        """Say what the index tells beside the events (see `Ledger.strays`)."""
+        from nbprod.ledger.stretch import strays  # noqa: PLC0415 - for whoever verifies all
+
+        return self._connections.read(strays)
 
     def published(self, step: str | None = None) -> tuple[StepVersion, ...]:
         """Return the versions of steps (see `Ledger.published`)."""

@@ -20,6 +20,7 @@ __all__ = ["SqlLog", "leaf_of_row"]
 _BATCH = 1000
 """Events that one transaction gives places to."""
 _PAGE = 500
+_NO_TEXT = "(damaged: no text any more)"
 _TOLD = 20
 """Faults that are named one by one."""
 
@@ -131,7 +132,8 @@ class SqlLog:
         while True:
             query = select(log_notes).where(log_notes.c.kind == str(kind), log_notes.c.number > number)
             page = self._all(query.order_by(log_notes.c.number).limit(_PAGE))
-            yield from (StoredNote(row.number, row.body) for row in page)
+            # Where damage has made no text of it, this stands for it: whoever reads it finds that it is no note.
+            yield from (StoredNote(row.number, row.body if isinstance(row.body, str) else _NO_TEXT) for row in page)
             if len(page) < _PAGE:
                 return
             number = page[-1].number

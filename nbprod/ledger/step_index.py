@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from nbprod.digest import Digest
+from nbprod.errors import CallerError
+from nbprod.ledger.errors import damaged
 from nbprod.ledger.events import AliasMoved, StepEvent, StepPublished, StepReviewed
 from nbprod.ledger.moment import moment_text, parse_moment
 from nbprod.ledger.steps import StepVersion, checked_alias, checked_review, checked_version
@@ -61,7 +63,10 @@ def versions_of(connection: Connection, step: str | None) -> tuple[StepVersion, 
     query = select(step_versions).order_by(step_versions.c.step, step_versions.c.version.desc())
     if step is not None:
         query = query.where(step_versions.c.step == step)
-    return tuple(_version(row, names.get((row.step, row.version), [])) for row in connection.execute(query))
+    try:
+        return tuple(_version(row, names.get((row.step, row.version), [])) for row in connection.execute(query))
+    except (CallerError, ValueError, TypeError, AttributeError) as error:
+        raise damaged("the ledger's list of published steps", error) from error
 
 
 def _version(row: Any, aliases: list[str]) -> StepVersion:

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, exists, false, func, or_, select
 
 from nbprod.digest import Digest
+from nbprod.errors import CallerError
+from nbprod.ledger.errors import damaged
 from nbprod.ledger.tables import run_uses, runs
 from nbprod.ledger.uses import AskedUses, RunUse
 from nbprod.record.ids import RunId
@@ -47,7 +49,10 @@ def find_uses(connection: Connection, asked: AskedUses) -> tuple[RunUse, ...]:
     if asked.roles != ROLES:
         query = query.where(here.role.in_(asked.roles))
     query = query.order_by(here.run_id.desc(), here.role, here.digest, here.name).limit(asked.limit)
-    return tuple(_row(row) for row in connection.execute(query))
+    try:
+        return tuple(_row(row) for row in connection.execute(query))
+    except (CallerError, ValueError, TypeError, AttributeError) as error:
+        raise damaged("the ledger's index of what runs used", error) from error
 
 
 def count_untold(connection: Connection) -> int:

@@ -46,12 +46,16 @@ def read_json(text: str) -> Json:
     """Read canonical JSON; integers beyond ±(2^53 - 1) are doubles, as RFC 8785 means them, so that they write back.
 
     Raises:
-        ValueError: it is no JSON, too large, or nested too deep.
+        ValueError: it is no text, no JSON, too large, or nested too deep.
     """
+    if not isinstance(text, str):  # damage makes bytes or a number of what a database holds
+        raise ValueError(f"what is kept is no text: {type(text).__name__}")  # noqa: TRY004 - it is no caller's fault
     if len(text) > _MOST:
         raise ValueError(f"{len(text)} characters, of {_MOST} at most")
     try:
         return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON, from character {error.pos} on") from error
     except RecursionError as error:
         raise ValueError("lists or objects nested too deep") from error
 

@@ -10,8 +10,15 @@ from pathlib import Path
 
 from nbprod.attest.keyfile import KeyFile
 from nbprod.attest.keys import PublicKey
-from nbprod.digest import Digest, Json
-from nbprod.errors import EnvironmentFault, IntegrityError, LedgerUnavailable, NotFound, UnsupportedVersion
+from nbprod.digest import Json
+from nbprod.errors import (
+    EnvironmentFault,
+    IntegrityError,
+    LedgerUnavailable,
+    NotFound,
+    ObjectUnreadable,
+    UnsupportedVersion,
+)
 from nbprod.ledger.steps import StepVersion
 from nbprod.project.keys import own_keys
 from nbprod.project.project import Project
@@ -37,6 +44,7 @@ from nbprod.verify import (
 from nbprod.verify import verify_log as verify_whole
 from nbprod.verify import verify_run as verify_one
 from nbprod.verify.asked import rooted
+from nbprod.verify.objects import Object
 from nbprod.verify.seen import seen_path
 from nbprod.verify.survey import now_seen
 
@@ -106,16 +114,26 @@ class Verifier:
         Args:
             found: the version.
             alias: the alias by which it was named; if the settings guard it, they ask for what it needs.
+
+        Raises:
+            IntegrityError: no event tells of it.
         """
-        version = self.versions(found.step)[found.version]
-        files: list[tuple[str, Digest]] = [("the manifest", found.manifest)]
+        version = self.versions(found.step).get(found.version)
+        if version is None:
+            raise IntegrityError(
+                f"{found.step}@{found.version} is in the ledger's index, and no event says that it was published",
+                hint="Keep a copy of the ledger before anything else; see `nbprod ledger check`",
+            )
+        digest = version.event.manifest
+        files = [Object(what="the manifest", digest=digest)]
         git: Mapping[str, Json] | None = None
-        with suppress(NotFound, IntegrityError, UnsupportedVersion):  # that is told of the manifest itself
-            manifest = Manifest.from_bytes(self.evidence.store.get(found.manifest))
+        # What is suppressed is told of the manifest itself.
+        with suppress(NotFound, IntegrityError, ObjectUnreadable, UnsupportedVersion):
+            manifest = Manifest.from_bytes(self.evidence.store.get(digest))
             git = manifest.git
-            files += [("the environment key", manifest.environment)]
-            files += [(each.path, each.digest) for each in manifest.files]
-        return verify_version(version, files, git, self.evidence, alias=alias)
+            files += [Object(what="the environment key", digest=manifest.environment)]
+            files += [Object(what=each.path, digest=each.digest, size=each.size) for each in manifest.files]
+        return verify_version(version, found, files, git, self.evidence, alias=alias)
 
     def all(self, looked: Callable[[int], None] = lambda _: None) -> Iterator[Verification]:
         """Verify the log, and then each run that has ended."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
-from nbprod.errors import CallerError, EnvironmentFault, NbprodError, StoreUnavailable
+from nbprod.digest import Digest
+from nbprod.errors import CallerError, DigestMismatch, EnvironmentFault, NbprodError, ObjectUnreadable, StoreUnavailable
 
-__all__ = ["store_unavailable", "target_unwritable"]
+__all__ = ["object_fault", "store_unavailable", "target_unwritable"]
 
 _FOUND = {
     errno.ENOSPC: ("a full disk", "Free some space, then try again: nothing half-written was left behind"),
@@ -21,6 +23,9 @@ _FOUND = {
     errno.ENOTDIR: ("a file where a folder should be", "Remove it, or choose another folder for the store"),
     errno.EEXIST: ("a file where a folder should be", "Remove it, or choose another folder for the store"),
 }
+_NO_FILE = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO})
+"""Something else stands where an object's file should be, or its folder."""
+_UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
 _CALLERS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG})
 
 
@@ -40,6 +45,42 @@ def store_unavailable(root: Path, doing: str, error: OSError) -> StoreUnavailabl
         found=f"{found}{where}",
         hint=hint,
     )
+
+
+def object_fault(root: Path, digest: Digest, error: OSError) -> NbprodError:
+    """Make the error for an object that can't be read: of the object alone, where the store itself can be read.
+
+    Args:
+        root: the store's folder.
+        digest: the object.
+        error: what the operating system said.
+    """
+    alone = error.errno in _NO_FILE | _UNREADABLE and _can_be_listed(root / "objects")
+    if not alone:
+        return store_unavailable(root, "read", error)
+    found = _FOUND.get(error.errno or 0, (error.strerror or str(error), None))[0]
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in _NO_FILE:
+        return DigestMismatch(
+            f"the object {digest} in the store {root} is corrupt",
+            expected="a file with bytes of that digest",
+            found=f"{found}{where}",
+            hint="Keep a copy of what stands there, then remove it",
+        )
+    return ObjectUnreadable(
+        f"the object {digest} in the store {root} cannot be read",
+        expected="a file that this user may read",
+        found=f"{found}{where}",
+    )
+
+
+def _can_be_listed(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            next(entries, None)
+    except OSError:
+        return False
+    return True
 
 
 def target_unwritable(path: Path, error: OSError) -> NbprodError:

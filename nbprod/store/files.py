@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -24,6 +25,7 @@ __all__ = [
     "locked",
     "names",
     "new_file",
+    "status_of",
     "sync_folder",
     "whole_file",
     "write",
@@ -39,8 +41,22 @@ def blocks(descriptor: int) -> Iterator[bytes]:
         yield block
 
 
+def status_of(name: str) -> os.stat_result | None:
+    """Return what stands under a name; None where nothing does. A link that leads to itself stands for itself."""
+    try:
+        return os.stat(name)  # noqa: PTH116 - making a `Path` takes longer
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return os.lstat(name)  # of folders that lead to themselves, this fails as well
+
+
 def file_kind(mode: int) -> str:
     """Say what it is that is no regular file."""
+    if stat.S_ISLNK(mode):
+        return "a link that leads to itself"
     return "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
 
 

@@ -26,7 +26,7 @@ from typing import NoReturn
 
 from nbprod.digest import Digest, digest_bytes
 from nbprod.errors import CallerError, DigestMismatch, NotFound
-from nbprod.store.faults import store_unavailable
+from nbprod.store.faults import object_fault, store_unavailable
 from nbprod.store.files import (
     blocks,
     delete,
@@ -35,6 +35,7 @@ from nbprod.store.files import (
     locked,
     names,
     new_file,
+    status_of,
     sync_folder,
     whole_file,
     write,
@@ -96,7 +97,7 @@ class LocalStore:
 
     def get(self, digest: Digest) -> bytes:
         """Return the bytes, checked (see `Store.get`)."""
-        with self._guard("read"), self._object(digest) as descriptor:
+        with self._guard("read", digest), self._object(digest) as descriptor:
             data = b"".join(blocks(descriptor))
             found = digest_bytes(data)
             if found != digest:
@@ -105,34 +106,34 @@ class LocalStore:
 
     def copy_to(self, digest: Digest, path: Path, *, mode: int = 0o444) -> None:
         """Write the object to a file (see `Store.copy_to`)."""
-        with self._guard("read"), self._object(digest) as descriptor, whole_file(path, mode) as target:
-            found = hash_blocks(self._reading(descriptor), target)
+        with self._guard("read", digest), self._object(digest) as descriptor, whole_file(path, mode) as target:
+            found = hash_blocks(self._reading(digest, descriptor), target)
             if found != digest:
                 self._set_aside(digest, os.fstat(descriptor), found)
 
     def has(self, digest: Digest) -> bool:
         """Say whether the object is there."""
-        with self._guard("read"):
+        with self._guard("read", digest):
             return self._stat(digest) is not None
 
     def size(self, digest: Digest) -> int:
         """Return the object's size in bytes."""
-        with self._guard("read"):
+        with self._guard("read", digest):
             status = self._stat(digest)
         if status is None:
             raise self._missing(digest)
-        return status.st_size
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0  # what is no file has no bytes
 
     def check(self, digest: Digest) -> None:
         """Read the object to its end (see `Store.check`)."""
-        with self._guard("read"), self._object(digest) as descriptor:
+        with self._guard("read", digest), self._object(digest) as descriptor:
             found = hash_blocks(blocks(descriptor))
             if found != digest:
                 self._set_aside(digest, os.fstat(descriptor), found)
 
     def beginning(self, digest: Digest, size: int) -> bytes:
         """Return the object's first bytes (see `Store.beginning`)."""
-        with self._guard("read"), self._object(digest) as descriptor:
+        with self._guard("read", digest), self._object(digest) as descriptor:
             return os.read(descriptor, size)
 
     def digests(self) -> Iterator[Digest]:
@@ -151,7 +152,7 @@ class LocalStore:
 
     def written(self, digest: Digest) -> datetime:
         """Return when the object was last put (see `Store.written`)."""
-        with self._guard("read"):
+        with self._guard("read", digest):
             status = self._stat(digest)
         if status is None:
             raise self._missing(digest)
@@ -201,16 +202,15 @@ class LocalStore:
         return f"{self._objects}/{digest.hex[:2]}/{digest.hex[2:]}"
 
     def _stat(self, digest: Digest) -> os.stat_result | None:
-        try:
-            return os.stat(self._name(digest))  # noqa: PTH116
-        except FileNotFoundError:
-            return None
+        return status_of(self._name(digest))
 
     @contextmanager
-    def _guard(self, doing: str) -> Iterator[None]:
+    def _guard(self, doing: str, digest: Digest | None = None) -> Iterator[None]:
         try:
             yield
         except OSError as error:
+            if digest is not None:
+                raise object_fault(self._root, digest, error) from error
             raise store_unavailable(self._root, doing, error) from error
 
     @contextmanager
@@ -228,9 +228,9 @@ class LocalStore:
         finally:
             os.close(descriptor)
 
-    def _reading(self, descriptor: int) -> Iterator[bytes]:
+    def _reading(self, digest: Digest, descriptor: int) -> Iterator[bytes]:
         """Yield the blocks, so that a fault of the store's disk is not taken for one of the target's."""
-        with self._guard("read"):
+        with self._guard("read", digest):
             yield from blocks(descriptor)
 
     def _missing(self, digest: Digest) -> NotFound:

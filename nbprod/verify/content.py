@@ -6,12 +6,10 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
 from nbprod.digest import Digest
-from nbprod.errors import IntegrityError, NbprodError, NotFound, UnsupportedVersion
-from nbprod.ledger.events import BytesErased, RunEvent, RunFinished, RunStarted
-from nbprod.ledger.index import fold
+from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
+from nbprod.ledger.events import BytesErased, RunFinished, RunStarted
 from nbprod.ledger.ledger import Dossier, StoredEvent
 from nbprod.ledger.named import records_of
-from nbprod.ledger.query import RunRow
 from nbprod.record.counted import counted
 from nbprod.record.kept import kept_inputs
 from nbprod.record.run_record import RunRecord
@@ -87,7 +85,7 @@ def _inputs(record: RunRecord, objects: Objects) -> list[Object]:
         IntegrityError: what has the digest of a trace, or of a folder's list, is none.
         UnsupportedVersion: a newer nbprod wrote the trace.
     """
-    data = None if record.trace is None else objects.get(record.trace.digest)
+    data = None if record.trace is None else objects.get(record.trace.digest, record.trace.size)
     if data is None:  # which the trace's own check tells
         return []
     found: dict[Digest, Object] = {}
@@ -142,25 +140,12 @@ def check_events(dossier: Dossier, record: RunRecord) -> Iterator[Check]:
             faults += _differ(event, record)
         elif isinstance(event, RunFinished):
             faults += _differ_at_end(event, record)
-    faults += _index_faults(dossier)
+    faults += dossier.differs
     yield from (_altered(_EVENTS, fault) for fault in faults)
     if not faults:
         count = len(dossier.events)
         agree = f"{counted(count, 'event')} {'says' if count == 1 else 'say'}"
         yield Check.passed(STEP, _EVENTS, f"{agree} the same as the record and the index")
-
-
-def _index_faults(dossier: Dossier) -> list[str]:
-    made: RunRow | None = None
-    try:
-        for stored in dossier.events:
-            assert isinstance(stored.event, RunEvent)  # noqa: S101 - a run has no others
-            made = fold(made, stored.event)
-    except NbprodError as error:
-        return [f"the events do not follow from each other: {error}"]
-    row = dossier.row
-    fits = made == (None if row is None else replace(row, lease_until=None))
-    return [] if fits else ["the index says something else than the events: see `nbprod ledger check`"]
 
 
 def check_second_endings(events: Sequence[StoredEvent], objects: Objects) -> Iterator[Check]:

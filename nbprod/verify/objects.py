@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from nbprod.digest import Digest
-from nbprod.errors import DigestMismatch, IntegrityError, NotFound
+from nbprod.errors import DigestMismatch, IntegrityError, NotFound, ObjectUnreadable
 from nbprod.store import Store
 from nbprod.verify.outcome import Check, Conclusion
 from nbprod.verify.stored import lost
@@ -52,15 +52,21 @@ class Objects:
         """Say whether an object is there."""
         return self._store.has(digest)
 
-    def get(self, digest: Digest) -> bytes | None:
-        """Return an object's bytes; None where it is not there or not what it was, which `read` tells.
+    def get(self, digest: Digest, most: int | None = None) -> bytes | None:
+        """Return an object's bytes; None where it is not there, not readable or not what it was, which `read` tells.
+
+        Args:
+            digest: which.
+            most: how many bytes it has by what names it: one of more is not read; None: that does not say.
 
         Raises:
             IntegrityError: they are too many to be read at once.
         """
         try:
+            if most is not None and self._store.size(digest) > most:
+                return None
             data = self._store.get(digest)
-        except (NotFound, DigestMismatch):
+        except (NotFound, DigestMismatch, ObjectUnreadable):
             return None
         self._sizes[digest.hex] = len(data)
         return data
@@ -79,8 +85,12 @@ class Objects:
         try:
             size = self._sizes.get(each.digest.hex)
             if size is None:
-                self._store.check(each.digest)
-                size = self._sizes[each.digest.hex] = self._store.size(each.digest)
+                size = self._store.size(each.digest)
+                if each.size is None or size <= each.size:  # else that is enough: it may be endless
+                    self._store.check(each.digest)
+                    self._sizes[each.digest.hex] = size
+        except ObjectUnreadable as error:
+            return [Check.open(STEP, BYTES, f"{each.what} cannot be read: {error.found}")]
         except NotFound:
             return [lost(STEP, BYTES, self._store, each.digest, each.what)]
         except IntegrityError as error:

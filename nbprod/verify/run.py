@@ -10,8 +10,8 @@ from nbprod.attest.checkpoint import Checkpoint
 from nbprod.attest.keyring import DEVELOPMENT
 from nbprod.bundle.views import BundleLog
 from nbprod.digest import Digest
-from nbprod.errors import IntegrityError, NotFound, UnsupportedVersion
-from nbprod.ledger import Dossier, Ledger, RunRow, StoredEvent
+from nbprod.errors import IntegrityError, NotFound, ObjectUnreadable, UnsupportedVersion
+from nbprod.ledger import Dossier, Ledger, StoredEvent
 from nbprod.ledger.events import BytesErased, RunFinished
 from nbprod.ledger.log import Leaf
 from nbprod.record.ids import RunId
@@ -112,8 +112,12 @@ def verify_dossier(dossier: Dossier, evidence: Evidence, prove: Prove, objects: 
         prove: proves events' places in the newest checkpoint's tree.
         objects: reads what the record names; None: it is not to be read.
     """
-    checks = tuple(sorted(_checks(dossier, evidence, prove, objects), key=lambda check: check.step))
-    return Verification(subject=str(dossier.run_id), checks=checks)
+    checks: list[Check] = []
+    try:
+        checks.extend(_checks(dossier, evidence, prove, objects))
+    except ObjectUnreadable as error:
+        checks.append(Check.open(3, "record", str(error)))
+    return Verification(subject=str(dossier.run_id), checks=tuple(sorted(checks, key=lambda check: check.step)))
 
 
 def unreadable(run_id: RunId, evidence: Evidence, error: Exception) -> Verification:
@@ -131,7 +135,7 @@ def _checks(dossier: Dossier, evidence: Evidence, prove: Prove, objects: Objects
     included = check_included(dossier.events, dossier.leaves.get, evidence.newest, prove, remedy=remedy)
     yield from included
     if end is None:
-        yield _without_end(dossier.row)
+        yield from _without_end(dossier)
         return
     yield from _ending(end)
     signed, record = SignedBy(()), None
@@ -182,10 +186,12 @@ def _ending(end: StoredEvent) -> Iterator[Check]:
         yield Check.beside(3, "ending", told)
 
 
-def _without_end(row: RunRow | None) -> Check:
-    if row is not None and row.status is not None:
-        return _altered(3, "events", "the index says that the run has ended, and no event does")
-    return Check.open(3, "events", "the run has not ended: it has no record yet")
+def _without_end(dossier: Dossier) -> Iterator[Check]:
+    if dossier.ended:
+        yield _altered(3, "events", "the index says that the run has ended, and no event does")
+        return
+    yield from (_altered(3, "events", fault) for fault in dossier.differs)
+    yield Check.open(3, "events", "the run has not ended: it has no record yet")
 
 
 def _recorded(

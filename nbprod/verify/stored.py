@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbprod.bundle.views import BundleStore
 from nbprod.digest import Digest
 from nbprod.store import LocalStore, MemoryStore, RemoteStore, SpoolingStore, Store
 from nbprod.verify.outcome import Check, Conclusion
@@ -14,7 +15,8 @@ def lost(step: int, name: str, store: Store, digest: Digest, what: str) -> Check
     if _set_aside(store, digest):
         told = f"{what} was corrupt and was set aside ({digest.short})"
         return Check.failed(step, name, told, Conclusion.ALTERED)
-    return Check.failed(step, name, f"{what} is not in the store ({digest.short})", Conclusion.INCOMPLETE)
+    where = "bundle" if isinstance(store, BundleStore) else "store"
+    return Check.failed(step, name, f"{what} is not in the {where} ({digest.short})", Conclusion.INCOMPLETE)
 
 
 def _set_aside(store: Store, digest: Digest) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nbprod.attest.keyring import DEVELOPMENT
-from nbprod.digest import Digest
-from nbprod.ledger.events import StepPublished, StepReviewed
+from nbprod.ledger.events import AliasMoved, StepPublished, StepReviewed
+from nbprod.ledger.steps import StepVersion
 from nbprod.verify.included import check_included, proof_in
 from nbprod.verify.objects import BYTES, STEP, Object, Objects
 from nbprod.verify.outcome import Check, Conclusion, Outcome, Verification
@@ -21,7 +21,8 @@ __all__ = ["verify_version"]
 
 def verify_version(
     version: Version,
-    files: Sequence[tuple[str, Digest]],
+    indexed: StepVersion,
+    files: Sequence[Object],
     git: Mapping[str, Any] | None,
     evidence: Evidence,
     *,
@@ -31,18 +32,23 @@ def verify_version(
 
     Args:
         version: with what came of the signatures.
-        files: all that belongs to it, with what it is called; the manifest first.
+        indexed: the same as the index has it.
+        files: all that belongs to it; the manifest first.
         git: what git said when it was published.
         evidence: what it is verified against.
         alias: the alias by which it was named; if the settings guard it, they ask for what it needs.
     """
-    found = [*_checks(version, files, git, evidence), *_aliases(version, evidence, alias)]
+    found = [
+        *_checks(version, files, git, evidence),
+        *_index(version.event, indexed, evidence),
+        *_aliases(version, evidence, alias),
+    ]
     checks = sorted(found, key=lambda check: check.step)
     return Verification(subject=f"{version.event.step}@{version.event.number}", checks=tuple(checks))
 
 
 def _checks(
-    version: Version, files: Sequence[tuple[str, Digest]], git: Mapping[str, Any] | None, evidence: Evidence
+    version: Version, files: Sequence[Object], git: Mapping[str, Any] | None, evidence: Evidence
 ) -> Iterator[Check]:
     yield from evidence.survey.checks
     publication = version.publication
@@ -90,9 +96,29 @@ def _aliases(version: Version, evidence: Evidence, alias: str | None) -> Iterato
             yield Check.rejected(ASKED, "alias", f"{event.step}@{name} points at it")
 
 
-def _read(files: Sequence[tuple[str, Digest]], evidence: Evidence) -> Iterator[Check]:
+def _index(event: StepPublished, indexed: StepVersion, evidence: Evidence) -> Iterator[Check]:
+    """Compare the index, by which a version is found, with the events."""
+    told = (indexed.manifest, indexed.published, indexed.by, indexed.note)
+    by, note = (text.replace("\0", "\ufffd") for text in (event.by, event.note))  # as PostgreSQL's index has it
+    if told not in ((event.manifest, event.at, event.by, event.note), (event.manifest, event.at, by, note)):
+        yield _altered("the index says something else of its publication than the event")
+    moves = (stored.event for stored in evidence.ledger.step_events(event.step))
+    now = {move.alias: move.number for move in moves if isinstance(move, AliasMoved)}
+    here = {alias for alias, number in now.items() if number == event.number}
+    for alias in sorted(here ^ {*indexed.aliases}):
+        which, other = (
+            ("the events let", "the index does not") if alias in here else ("the index lets", "no event does")
+        )
+        yield _altered(f"{which} {event.step}@{alias} point at it, and {other}")
+
+
+def _altered(told: str) -> Check:
+    return Check.failed(STEP, "events", f"{told}: see `nbprod ledger check`", Conclusion.ALTERED)
+
+
+def _read(files: Sequence[Object], evidence: Evidence) -> Iterator[Check]:
     """Read and hash a version's files; where they are not to be read, its manifest alone, which names them."""
-    wanted = [Object(what=what, digest=digest) for what, digest in files]
+    wanted = list(files)
     if not evidence.reads:
         yield Check.beside(STEP, BYTES, f"{len(wanted) - 1} objects were not looked at, as was asked for")
         del wanted[1:]

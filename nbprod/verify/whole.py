@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nbprod.attest.checkpoint import Checkpoint
-from nbprod.errors import IntegrityError, UnsupportedVersion
+from nbprod.errors import IntegrityError, ObjectUnreadable, UnsupportedVersion
 from nbprod.ledger.events import Event, RunFinished, from_json
 from nbprod.ledger.log import Leaf, NoteKind
 from nbprod.ledger.values import read_json
@@ -79,7 +79,7 @@ def verify_log(
     hashes = bytearray()
     log = (*_events(evidence, ended, hashes), *evidence.survey.checks)
     name = "the log" if current is None else current.log
-    yield Verification(subject=name, checks=(*log, *_steps(evidence)))
+    yield Verification(subject=name, checks=(*log, *_steps(evidence), *_index(evidence)))
     pages = [ended[begin : begin + _PAGE] for begin in range(0, len(ended), _PAGE)]
     sound = bool(Verification(subject=name, checks=log))
     how = Pages(evidence.survey, bytes(hashes) if sound else None)
@@ -145,8 +145,20 @@ def _events(evidence: Evidence, ended: list[RunId], hashes: bytearray) -> Iterat
 def _steps(evidence: Evidence) -> Iterator[Check]:
     """Judge all that is told of published steps: what is not right one by one, the rest in numbers."""
     signed = unsigned = 0
-    for step in sorted({each.step for each in evidence.ledger.published()}):
-        versions, moves = judge_step(step, evidence.ledger, evidence.court())
+    try:
+        published = sorted({each.step for each in evidence.ledger.published()})
+    except IntegrityError as error:
+        yield Check.failed(2, "steps", str(error), Conclusion.ALTERED)
+        return
+    for step in published:
+        try:
+            versions, moves = judge_step(step, evidence.ledger, evidence.court())
+        except ObjectUnreadable as error:
+            yield Check.open(2, "steps", f"what is told of {step} cannot be judged: {error}")
+            continue
+        except IntegrityError as error:
+            yield Check.failed(2, "steps", f"what is told of {step} cannot be judged: {error}", Conclusion.ALTERED)
+            continue
         now = {move.event.alias: move for move in moves}  # of each, where it is now
         yield from _guarded(now, versions, evidence.guarded)
         for check in (*(check for each in versions.values() for check in each.checks), *(each.check for each in moves)):
@@ -159,6 +171,15 @@ def _steps(evidence: Evidence) -> Iterator[Check]:
     if signed or unsigned:
         told = f"of what is told of published steps, {signed} statements are signed, and {unsigned} are not"
         yield Check.passed(2, "steps", told) if signed else Check.beside(2, "steps", told)
+
+
+def _index(evidence: Evidence) -> Iterator[Check]:
+    """See that the index has nothing that no event tells of; of each run it is compared with the run's own events."""
+    faults = evidence.ledger.strays()
+    yield from (Check.failed(3, "index", fault, Conclusion.ALTERED) for fault in faults)
+    if not faults:
+        told = "it tells of no other runs than the events, and of published steps what they tell"
+        yield Check.passed(3, "index", told)
 
 
 def _guarded(

@@ -95,7 +95,11 @@ def test_a_statement_that_was_changed_is_found(
     assert worst(verify(pack(tmp_path / "same.zip", members), policy=ONE)) is Conclusion.VERIFIED  # positive control
     for number, other in enumerate((flipped, data + data, b"", None)):
         path = changed(spoken.path, ending, other, tmp_path / f"{number}.zip", fits=fits)
-        assert worst(verify(path, policy=ONE)) in (Conclusion.ALTERED, Conclusion.INCOMPLETE), number
+        found = verify(path, policy=ONE)
+        assert worst(found) in (Conclusion.ALTERED, Conclusion.INCOMPLETE), number
+    told = "\n".join(check.told for each in found for check in each.checks)  # of what is not there at all
+    assert "is not in the bundle (" in told
+    assert "is not in the store" not in told
 
 
 def test_another_statement_s_envelope_does_not_pass_for_an_approval(

@@ -16,6 +16,7 @@ from nbprod.ledger import open_ledger, stretch
 from nbprod.ledger.audit import audit
 from nbprod.ledger.events import AliasMoved, RunHeard, RunTagged, StepPublished
 from nbprod.ledger.tables import metadata
+from nbprod.record.uses import Use
 from tests.postgres import PostgresServer
 from tests.telling import DIGEST, START
 
@@ -53,6 +54,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Told,
         told.start(name="done", tags=("a",), note="Größe", parameters={"x": 1, "y": "text\0"}, occasion="o"),
         scraps={"auc": 0.5, "list": [1, 2]},
         notebook=DIGEST,
+        uses=(Use(role="read", digest=DIGEST, name="x"),),
     )
     told.ledger.append(RunTagged(at=START, run_id=done, tag="b"))
     told.ledger.append(RunHeard(at=START, run_id=done, what="news"))
@@ -125,6 +127,7 @@ OTHERS = [
     (f"UPDATE run_values SET num = NULL, text = '0.5' {OF_DONE} AND name = 'auc'", "(scrap auc: num, text)"),
     (f"DELETE FROM run_values {OF_DONE} AND name = 'list'", "in: run_values (scrap list)"),
     (f"UPDATE run_values SET kind = 'scrap' {OF_DONE} AND name = 'x'", "(parameter x), run_values (scrap x)"),
+    (f"UPDATE run_uses SET name = 'z' {OF_DONE}", "in: run_uses"),
     (f"DELETE FROM runs {OPEN}", "is in the events only"),
     ("DELETE FROM step_versions WHERE version = 2", "train@2 is in the events only"),
     (
@@ -150,9 +153,17 @@ def test_damage_elsewhere_is_named(kept: tuple[Told, Damage], number: int, monke
     told, damage = kept
     monkeypatch.setattr(stretch, "_RUNS", 2)  # several stretches
     assert audit(told.ledger).faults == []
+    ids = [row.run_id for row in rows(told)]
+    assert not any(each.differs for each in told.ledger.dossiers(ids))
+    assert told.ledger.strays() == []
     statement, says = OTHERS[number]
     damage(statement)
-    assert any(says in fault for fault in audit(told.ledger).faults)
+    faults = audit(told.ledger).faults
+    assert any(says in fault for fault in faults)
+    assert {fault for fault in faults if fault.startswith("train@")} <= {*told.ledger.strays()}
+    # What is asked of some runs alone says the same of them.
+    differs = [fault for each in told.ledger.dossiers(ids) for fault in each.differs]
+    assert [says in fault for fault in differs] == [True for fault in faults if fault.startswith("run ")]
 
 
 def test_stretches_count_each_run_and_event_once(kept: tuple[Told, Damage], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -230,11 +231,35 @@ def test_a_tombstone_in_the_store_reads_back() -> None:
         Tombstone.from_bytes(there.to_bytes().replace(b'"why"', b'"way"'))
 
 
-def test_a_missing_field_is_an_integrity_error() -> None:
+PYTHON_S = re.compile(r"object has no|__init__|argument|NoneType|expected (str|int|dict|list|bool)|KeyError|\\bdict\\b")
+
+
+WRONG = json_values | st.sampled_from(["", [], {}, [{}], 0.5])
+
+
+@settings(max_examples=40)
+@given(event=starts | ends | annotations | steps | reviews, value=WRONG)
+def test_a_field_that_is_missing_or_wrong_is_named_in_our_words(event: Event, value: Any) -> None:
+    body = to_json(replace(event, unknown={}))
+    for name in body.keys() - {"version", "kind"}:
+        without = {key: each for key, each in body.items() if key != name}
+        for changed, what in ((without, "Expected: the field "), (body | {name: value}, "Expected: ")):
+            try:
+                from_json(changed)
+            except IntegrityError as error:
+                told = str(error)
+                assert f"a {type(event).__name__} event cannot be read. {what}{name}: " in told
+                assert not PYTHON_S.search(told.partition("Found")[0]), told
+                assert repr(value)[:80].rstrip(".") in told or what != "Expected: " or value is None
+
+
+def test_a_missing_field_is_named() -> None:
     body = to_json(started(RUN))
     del body["step"]
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=r"Expected: the field step: a text. Found: no such field"):
         from_json(body)
+    with pytest.raises(IntegrityError, match=r"Expected: record: a digest, as sha256:…. Found: null"):
+        from_json(to_json(finished(RUN)) | {"record": None})
 
 
 def test_what_json_cannot_hold_is_refused() -> None:

@@ -278,9 +278,9 @@ def test_what_there_is_of_runs_is_told_at_once(told: Told) -> None:
     one, two, none, three = ledger.dossiers([first, second, never, third])
     assert [each.run_id for each in (one, two, none, three)] == [first, second, never, third]
     assert one.events == tuple(ledger.events(first))
-    assert one.row == ledger.run(first)
+    assert (one.ended, two.ended, one.differs, two.differs) == (True, False, (), ())
     assert list(one.leaves.values()) == [ledger.log.leaf_of(stored.seq) for stored in one.events]
     assert [leaf.index for leaf in two.leaves.values()] == [2]
-    assert (none.events, none.leaves, none.row, none.fault) == ((), {}, None, None)
+    assert (none.events, none.leaves, none.ended, none.differs, none.fault) == ((), {}, False, (), None)
     assert (len(three.events), three.leaves) == (1, {})
     assert ledger.dossiers([]) == []

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from nbprod.digest import digest_bytes
-from nbprod.errors import DigestMismatch, StoreUnavailable
+from nbprod.errors import DigestMismatch, ObjectUnreadable, StoreUnavailable
 from nbprod.store import LocalStore
 from tests.tally import counting, kills_of
 
@@ -114,7 +114,14 @@ def test_a_quarantined_object_has_a_note(tmp_path: Path) -> None:
     assert said["quarantined"] == now.isoformat()
 
 
-@pytest.mark.parametrize(("make", "kind"), [(os.mkfifo, "a pipe"), (os.mkdir, "a folder")], ids=["pipe", "folder"])
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+NO_FILES = [(os.mkfifo, "a pipe"), (os.mkdir, "a folder"), (link_to_itself, "a link that leads to itself")]
+
+
+@pytest.mark.parametrize(("make", "kind"), NO_FILES, ids=["pipe", "folder", "link"])
 @pytest.mark.parametrize("way", ["get", "copy_to", "put"])
 def test_what_is_no_file_is_no_object(tmp_path: Path, make: Callable[[Path], None], kind: str, way: str) -> None:
     store = LocalStore(tmp_path / "store")
@@ -122,6 +129,7 @@ def test_what_is_no_file_is_no_object(tmp_path: Path, make: Callable[[Path], Non
     path = tmp_path / "store/objects" / digest.hex[:2] / digest.hex[2:]
     path.unlink()
     make(path)
+    assert store.size(digest) == 0
     ask: dict[str, Callable[[], object]] = {
         "get": lambda: store.get(digest),
         "copy_to": lambda: store.copy_to(digest, tmp_path / "copy"),
@@ -132,6 +140,35 @@ def test_what_is_no_file_is_no_object(tmp_path: Path, make: Callable[[Path], Non
     assert [found.parent.name for found in store.quarantined()] == ["quarantine"]
     store.put(b"good")
     ask[way]()  # positive control: the road is free again
+
+
+def test_one_object_out_of_reach_is_not_the_whole_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStore(tmp_path / "store")
+    digest, other = store.put(b"good"), store.put(b"other")
+    shard = tmp_path / "store/objects" / digest.hex[:2]
+    kept, opened = shard / digest.hex[2:], os.open
+
+    def without_rights(name: str, *rest: int) -> int:
+        if name == str(kept):
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return opened(name, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", without_rights)
+        with pytest.raises(ObjectUnreadable, match=f"missing rights at {kept}"):
+            store.get(digest)
+        assert store.get(other) == b"other"
+    assert store.get(digest) == b"good"
+    shard.rename(tmp_path / "shard")
+    shard.write_bytes(b"a file")
+    with pytest.raises(DigestMismatch, match=f"a file where a folder should be at {kept}"):
+        store.check(digest)
+    assert store.get(other) == b"other"
+    (tmp_path / "store/objects").rename(tmp_path / "objects")
+    (tmp_path / "store/objects").write_bytes(b"a file")
+    with pytest.raises(StoreUnavailable) as found:
+        store.get(other)
+    assert type(found.value) is StoreUnavailable
 
 
 def test_stale_temporary_files_go_and_fresh_ones_stay(tmp_path: Path) -> None:

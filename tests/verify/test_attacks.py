@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -17,8 +19,10 @@ from nbprod.attest.keyring import Keyring
 from nbprod.attest.keys import PrivateKey
 from nbprod.digest import canonical
 from nbprod.errors import IntegrityError
+from nbprod.ledger.audit import audit
 from nbprod.ledger.events import to_json
 from nbprod.ledger.log import NoteKind
+from nbprod.ledger.tables import runs
 from nbprod.merkle import leaf_hash, root_of
 from nbprod.project.checkpoint import make_checkpoint, send
 from nbprod.project.holders import search
@@ -26,7 +30,7 @@ from nbprod.project.keys import keyring_of, revoke_key, rotate_key
 from nbprod.record.ids import RunId
 from nbprod.record.run_record import RunRecord
 from nbprod.runner.spooled import bytes_wait
-from nbprod.verify import Conclusion, Policy
+from nbprod.verify import Conclusion, Policy, Verification
 from tests.tally import counting
 from tests.verify.conftest import Base, Place
 
@@ -80,6 +84,58 @@ def test_no_other_byte_passes_for_what_was_kept(base: Base, place: Place, kind: 
     assert place.verify(base.runs[kind])
     path.unlink()
     assert place.verify(base.runs[kind]).conclusion is INCOMPLETE
+
+
+def test_what_is_larger_than_the_record_says_is_not_read(base: Base, place: Place) -> None:
+    record = place.project.run(base.runs["late"]).record
+    assert record.trace is not None
+    artifact, trace = record.artifacts[0], record.trace.digest
+    for digest in (artifact.digest, trace):
+        path = place.object(digest)
+        path.unlink()
+        path.touch()
+        os.truncate(path, 1 << 40)
+    found = place.verify(base.runs["late"])
+    assert f"artifact model.bin has {1 << 40} bytes, and the record says {artifact.size}" in told(found)
+    assert found.conclusion is ALTERED
+
+
+@pytest.mark.parametrize("what", ["record", "artifact"])
+def test_one_object_that_cannot_be_read_is_told_of_its_runs_alone(
+    base: Base, place: Place, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that leads to itself is no file; one that may not be read may be what it was."""
+    record = place.project.run(base.runs["late"]).record
+    digest = record.artifacts[0].digest if what == "artifact" else place.ending(base.runs["late"]).record
+    path, opened = place.object(digest), os.open
+
+    def without_rights(name: str, *rest: int) -> int:
+        if name == str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return opened(name, *rest)
+
+    def others() -> set[Conclusion]:
+        found = list(place.verifier().all())
+        assert len(found) == len(base.runs) + 1
+        return {each.conclusion for each in found if each.subject not in (base.runs["late"], base.runs["development"])}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", without_rights)
+        found = place.verify(base.runs["late"])
+        assert found.conclusion is Conclusion.CANNOT_TELL
+        assert f"missing rights at {path}" in told(found)
+        assert others() == {Conclusion.VERIFIED}
+    assert place.verify(base.runs["late"])  # positive control
+    path.unlink()
+    path.symlink_to(path)
+    found = place.verify(base.runs["late"])
+    assert found.conclusion is ALTERED
+    assert "corrupt" in told(found)
+    assert others() == {Conclusion.VERIFIED}
+
+
+def told(found: Verification) -> str:
+    return "\n".join(check.told for check in found.checks)
 
 
 @pytest.mark.parametrize("kind", ["RunStarted", "RunFinished", "RunTagged"])
@@ -168,7 +224,10 @@ def cut_the_tail(place: Place, base: Base) -> None:
     place.sql(
         "DELETE FROM events WHERE seq > 8",
         "DELETE FROM run_tags WHERE tag = 'seen'",
+        "UPDATE runs SET search = replace(search, char(10) || 'seen', '')",
         "DELETE FROM runs WHERE run_id NOT IN (SELECT run_id FROM events WHERE run_id IS NOT NULL)",
+        "DELETE FROM run_uses WHERE run_id NOT IN (SELECT run_id FROM runs)",
+        "DELETE FROM step_versions",
     )
     resequenced(place)
 
@@ -205,6 +264,32 @@ def change_the_index(place: Place, base: Base) -> None:
 
 def spoil_the_index(place: Place, base: Base) -> None:
     place.sql("UPDATE runs SET started = 'yesterday' WHERE run_id = :run", run=base.runs["good"])
+
+
+def change_a_scrap_in_the_index(place: Place, base: Base) -> None:
+    place.sql("UPDATE run_values SET num = 99 WHERE run_id = :run AND kind = 'scrap'", run=base.runs["good"])
+
+
+def hide_what_was_used(place: Place, base: Base) -> None:
+    place.sql("DELETE FROM run_uses WHERE run_id = :run", run=base.runs["good"])
+
+
+def make_bytes_of_the_newest_checkpoint(place: Place, base: Base) -> None:
+    newest = "(SELECT max(number) FROM log_notes WHERE kind = 'checkpoint')"
+    place.sql(f"UPDATE log_notes SET body = CAST(body AS BLOB) WHERE number = {newest}")
+
+
+def make_bytes_of_the_lists_of_keys(place: Place, base: Base) -> None:
+    place.sql("UPDATE log_notes SET body = CAST(body AS BLOB) WHERE kind = 'keys'")
+
+
+def make_bytes_of_an_ending(place: Place, base: Base) -> None:
+    place.sql("UPDATE events SET body = CAST(body AS BLOB) WHERE run_id = :run", run=base.runs["good"])
+
+
+def make_an_event_of_a_step_of_a_tag(place: Place, base: Base) -> None:
+    body = "(SELECT body FROM events WHERE kind = 'StepPublished')"
+    place.sql(f"UPDATE events SET body = {body} WHERE run_id = :run AND kind = 'RunTagged'", run=base.runs["good"])
 
 
 def spoil_a_place(place: Place, base: Base) -> None:
@@ -266,6 +351,12 @@ ATTACKS: list[Attack] = [
     turn_failure_into_success,
     change_the_index,
     spoil_the_index,
+    change_a_scrap_in_the_index,
+    hide_what_was_used,
+    make_bytes_of_the_newest_checkpoint,
+    make_bytes_of_the_lists_of_keys,
+    make_bytes_of_an_ending,
+    make_an_event_of_a_step_of_a_tag,
     spoil_a_place,
     lose_the_list_of_keys,
     bring_an_older_list_of_keys,
@@ -273,6 +364,15 @@ ATTACKS: list[Attack] = [
     begin_another_log,
     rewrite_history_with_the_checkpoint_s_key,
 ]
+OF_THE_INDEX = (
+    change_the_index,
+    spoil_the_index,
+    change_a_scrap_in_the_index,
+    hide_what_was_used,
+    make_bytes_of_the_newest_checkpoint,
+    make_bytes_of_an_ending,
+)
+"""What `nbprod ledger check` finds as well."""
 
 
 @pytest.mark.counted
@@ -286,7 +386,45 @@ def test_what_was_covered_cannot_be_changed_unseen(base: Base, place: Place, att
         about = "failed" if attack is turn_failure_into_success else "good"
         if attack is not swap_two_bodies:
             assert place.verify(base.runs[about]).conclusion is ALTERED
+        if attack in OF_THE_INDEX:
+            assert [each for each in audit(place.project.home.ledger).faults if "run_search" not in each]
         count.add("found")
+
+
+def test_what_the_index_alone_tells_is_found(base: Base, place: Place) -> None:
+    of_good = {"run": base.runs["good"], "other": base.runs["good"][:-1] + "x"}
+    columns = ", ".join(column.name for column in runs.columns if column.name not in ("run_id", "reversed_id"))
+    copy = f"INSERT INTO runs (run_id, reversed_id, {columns}) SELECT :other, :other, {columns} FROM runs"
+    attacks = {
+        "is in the index only": (f"{copy} WHERE run_id = :run", "DELETE FROM runs WHERE run_id = :other"),
+        "has ended by the index": (
+            "UPDATE events SET kind = 'RunEnded' WHERE run_id = :run AND kind = 'RunFinished'",
+            "UPDATE events SET kind = 'RunFinished' WHERE kind = 'RunEnded'",
+        ),
+        "and of no such run": (
+            "UPDATE run_uses SET run_id = :other WHERE run_id = :run",
+            "UPDATE run_uses SET run_id = :run WHERE run_id = :other",
+        ),
+        "train@1 differs from its events in: published_by": (
+            "UPDATE step_versions SET published_by = published_by || 'x'",
+            "UPDATE step_versions SET published_by = rtrim(published_by, 'x')",
+        ),
+        "train@production is in the index only": (
+            "INSERT INTO step_aliases VALUES ('train', 'production', 1)",
+            "DELETE FROM step_aliases",
+        ),
+        "published steps is damaged": (
+            "UPDATE step_versions SET manifest = 'x' || manifest",
+            "UPDATE step_versions SET manifest = substr(manifest, 2)",
+        ),
+    }
+    for says, (attack, undo) in attacks.items():
+        place.sql(attack, **of_good)
+        found = next(place.verifier().all())
+        assert found.conclusion is ALTERED
+        assert says in told(found)
+        place.sql(undo, **of_good)
+    assert next(place.verifier().all())  # positive control
 
 
 def test_who_comes_for_the_first_time_with_a_checkpoint_from_elsewhere_sees_a_cut(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +20,7 @@ from nbprod.attest.keyfile import Role
 from nbprod.attest.keyring import Keyring, read_key
 from nbprod.attest.keys import PrivateKey
 from nbprod.digest import Digest
-from nbprod.errors import CallerError, EnvironmentFault, NotApproved, NotFound
+from nbprod.errors import CallerError, EnvironmentFault, IntegrityError, NotApproved, NotFound
 from nbprod.ledger import open_ledger
 from nbprod.ledger.events import AliasMoved, BytesErased, Event, RunReviewed, StepPublished, StepReviewed, to_json
 from nbprod.ledger.review_events import reviewed
@@ -523,6 +524,29 @@ def test_a_version_is_verified(base: Base, reviewed_place: Place) -> None:
         return made.conclusion, {check.name for check in made.checks}
 
     assert found(1)[0] is Conclusion.UNSIGNED  # nobody who published it had a key for that
+    was = project.home.ledger.published("train")[-1].manifest
+    other = project.run(base.runs["good"]).record.notebook.digest
+    for attack, undo in (
+        (f"UPDATE step_versions SET manifest = '{other}'", f"UPDATE step_versions SET manifest = '{was}'"),
+        ("UPDATE step_versions SET note = note || 'x'", "UPDATE step_versions SET note = rtrim(note, 'x')"),
+        ("INSERT INTO step_aliases VALUES ('train', 'production', 1)", "DELETE FROM step_aliases"),
+    ):
+        place.sql(attack)
+        assert found(1)[0] is Conclusion.ALTERED
+        place.sql(undo)
+    place.sql("INSERT INTO step_versions SELECT step, 9, manifest, published, published_by, note FROM step_versions")
+    with pytest.raises(IntegrityError, match="no event says that it was published"):
+        found(9)
+    place.sql("DELETE FROM step_versions WHERE version = 9")
+    notebook = place.object(project.run(base.runs["published"]).record.source_file.digest)
+    kept = notebook.read_bytes()
+    notebook.unlink()
+    notebook.touch()
+    os.truncate(notebook, 1 << 40)  # which nobody reads: the manifest has its size
+    assert found(1)[0] is Conclusion.ALTERED
+    notebook.unlink()
+    notebook.write_bytes(kept)
+    assert found(1)[0] is Conclusion.UNSIGNED
     add_key(project, Role.PROMOTER)
     republish(project)
     review(project, "train@2", APPROVED, why="good")
