@@ -108,13 +108,13 @@ def read_index(connection: Connection, chosen: Callable[[Any], Any]) -> dict[str
         chosen: makes the condition for the runs out of the column of their ids.
     """
     found: defaultdict[str, Indexed] = defaultdict(Indexed)
-    for columns in connection.execute(select(runs).where(chosen(runs.c.run_id))).mappings():
+    for columns in connection.execute(select(runs).where(chosen(runs.c.run_id))).mappings().all():
         found[columns["run_id"]].columns = columns
-    for name, tag in connection.execute(select(run_tags).where(chosen(run_tags.c.run_id))):
+    for name, tag in connection.execute(select(run_tags).where(chosen(run_tags.c.run_id))).all():
         found[name].tags.add(tag)
-    for row in connection.execute(select(run_values).where(chosen(run_values.c.run_id))):
+    for row in connection.execute(select(run_values).where(chosen(run_values.c.run_id))).all():
         found[row[0]].values.add(tuple(row)[1:])
-    for row in connection.execute(select(run_uses).where(chosen(run_uses.c.run_id))):
+    for row in connection.execute(select(run_uses).where(chosen(run_uses.c.run_id))).all():
         found[row[0]].uses.add(tuple(row)[1:])
     return dict(found)
 

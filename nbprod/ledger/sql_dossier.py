@@ -37,7 +37,7 @@ def read_dossiers(connection: Connection, run_ids: Sequence[RunId]) -> list[Doss
     joined = events.outerjoin(log_leaves, events.c.seq == log_leaves.c.seq)
     query = select(events.c.seq, log_leaves.c.idx, log_leaves.c.hash, *beside).select_from(joined)
     told: dict[str, list[Any]] = {name: [] for name in names}
-    for event in connection.execute(query.where(events.c.run_id.in_(names)).order_by(events.c.seq)):
+    for event in connection.execute(query.where(events.c.run_id.in_(names)).order_by(events.c.seq)).all():
         _of(told, event.run_id).append(event)
     index = read_index(connection, lambda ids: ids.in_(names))
     for name in index:

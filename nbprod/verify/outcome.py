@@ -55,6 +55,10 @@ class Check:
     told: str
     means: Conclusion = Conclusion.VERIFIED
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle in half the time: processes that verify together hand over a dozen for each run."""
+        return _check, (self.step, self.name, self.outcome, self.told, self.means)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {
@@ -99,6 +103,10 @@ class Check:
     def later(cls, step: int, name: str, told: str) -> Check:
         """Make a check that has to wait."""
         return cls(step=step, name=name, outcome=Outcome.NOT_YET, told=told)
+
+
+def _check(step: int, name: str, outcome: Outcome, told: str, means: Conclusion) -> Check:
+    return Check(step=step, name=name, outcome=outcome, told=told, means=means)
 
 
 def conclude(checks: Iterable[Check]) -> Conclusion:

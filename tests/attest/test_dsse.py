@@ -63,6 +63,7 @@ def test_what_is_signed_is_type_and_bytes_behind_their_lengths() -> None:
 @given(payload=st.binary(max_size=60), kind=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_what_was_signed_reads_back(payload: bytes, kind: str) -> None:
     envelope = sign(payload, kind, A, B)
+    assert envelope.to_bytes() == canonical(json.loads(envelope.to_bytes()))
     again = Envelope.from_bytes(envelope.to_bytes())
     assert again == envelope
     assert again.signers(TRUSTED, kind) == (A.public.id,)
