@@ -117,9 +117,9 @@ def survey(log: EventLog, trust: Trust, *, seen: Seen | None = None, given: Sequ
             checks.append(_altered(f"checkpoint ({source}): {error}"))
             continue
         if not comparable:
-            # What is made later leads there from what was seen before: all that a log signs is kept in it.
-            later = (note, source) in remembered and signed.checkpoint.size > size
-            checks.append(_beyond(signed, older=later))
+            # A bundle that is made later leads there from what was seen: all that a log signs is kept in it.
+            older = (note, source) in remembered and signed.checkpoint.size > size
+            checks.append(_beyond(signed, older=older))
             continue
         told = f"the log has all of the checkpoint of {counted(signed.checkpoint.size, 'event')} ({source}), unchanged"
         checks.append(Check.passed(STEP, _NAME, told))
